@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Build one of the project's virtual environments: make_venv.sh tools|galaxy|planemo
+# The environments are three because their dependencies exclude each other, and because a tool must not find
+# anything that its wrapper does not require.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+name=$1
+
+for python in "${PYTHON:-}" python3.11 python3; do
+    [ -n "$python" ] && "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && break
+    python=
+done
+[ -n "$python" ] || { echo "error: Python 3.11 is needed (python3.11 or python3 on PATH, or PYTHON=...)" >&2; exit 1; }
+"$python" -c 'import ensurepip, venv' 2>/dev/null ||
+    { echo "error: $python has no venv module: apt-get install python3.11-venv" >&2; exit 1; }
+
+new_venv() { rm -rf ".venv/$1"; "$python" -m venv ".venv/$1"; }
+
+# pip everywhere but for the two big trees of pure-Python packages, where uv takes seconds instead of minutes.
+need_uv() {
+    [ -x .venv/uv/bin/uv ] && return
+    new_venv uv
+    .venv/uv/bin/python -m pip install --quiet -r tests/galaxy/requirements-uv.txt
+}
+uv_venv() {
+    .venv/uv/bin/uv venv --quiet --clear --no-config --python "$python" ".venv/$1"
+    .venv/uv/bin/uv pip install --quiet --no-config --python ".venv/$1" -r "tests/galaxy/requirements-$1.txt" "${@:2}"
+}
+
+echo "building .venv/$name with $("$python" --version)"
+case $name in
+tools)
+    new_venv tools
+    .venv/tools/bin/python -m pip install --quiet -r requirements.txt -r tests/requirements.txt
+    ;;
+planemo)
+    need_uv
+    uv_venv planemo
+    ;;
+galaxy)
+    need_uv
+    version=$(sed -n 's/^galaxy-app==//p' tests/galaxy/requirements-galaxy.txt)
+    constraints=$(mktemp)
+    trap 'rm -f "$constraints"' EXIT
+    .venv/uv/bin/python tests/galaxy/galaxy_constraints.py "$version" > "$constraints"
+    uv_venv galaxy --constraints "$constraints"
+    ;;
+*)
+    echo "usage: make_venv.sh tools|galaxy|planemo" >&2
+    exit 2
+    ;;
+esac
+touch ".venv/$name/.built"
