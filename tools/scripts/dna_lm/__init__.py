@@ -2,3 +2,5 @@
 
 Each module is one step and knows nothing of the steps after it, nor of Galaxy.
 """
+
+__version__ = "0.1.0"

@@ -1,0 +1,300 @@
+"""A model folder on disk: find it, refuse what is unsafe or incomplete, load it, say what it can do.
+
+Knows nothing of sequences or scores. Nothing is fetched, no code of a checkpoint is run: safetensors weights, a
+`config.json` of an architecture that transformers itself implements, and a `tokenizer.json`.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+# Set before the Hugging Face libraries are imported: they read these once.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+import torch
+import transformers
+from safetensors import SafetensorError
+from transformers.models.auto import modeling_auto
+
+from dna_lm import experts
+from dna_lm.errors import UserError, quoted
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+# A tokenizer without a limit of its own says so with a huge number.
+_NO_LIMIT = 10**9
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded model.
+
+    `trunk` maps token ids to hidden states; `head` maps hidden states to logits over the vocabulary, or is `None` when
+    the checkpoint has no weights for it (`missing_head` then names them). `max_tokens` counts special tokens.
+    `is_causal`: the model reads from left to right; otherwise it fills masks.
+    """
+
+    tokenizer: transformers.PreTrainedTokenizerFast
+    trunk: torch.nn.Module
+    head: Callable | None
+    missing_head: tuple[str, ...]
+    is_causal: bool
+    max_tokens: int
+    pad_token_id: int
+    n_layers: int
+    vocabulary_size: int
+    hidden_size: int
+    device: torch.device
+    precision: torch.dtype
+
+    @property
+    def special_token_ids(self):
+        return frozenset(self.tokenizer.all_special_ids)
+
+    def tokenise(self, sequences):
+        """Token ids, special tokens included, for each sequence: a list of lists, never padded or cut."""
+        return [encoding.ids for encoding in self.tokenizer.backend_tokenizer.encode_batch_fast(list(sequences))]
+
+    def require_head(self, purpose):
+        """Refuse a `purpose` that needs logits when the checkpoint lacks the weights that make them."""
+        if self.head is None:
+            raise UserError(
+                f"{purpose} needs the model's language-model head, but the checkpoint lacks "
+                f"{', '.join(self.missing_head)}: choose the representation 'hidden', or a checkpoint with a head"
+            )
+
+
+def find_folder(path, model_id=None, revision=None):
+    """The folder that holds `config.json`: `path` itself, or the snapshot inside a Hugging Face cache at `path`.
+
+    `path` may be a flat folder, one model's cache (`models--owner--name`), or a whole cache, in which `model_id`
+    (`owner/name`) says which model. `revision` is a commit or a reference; the default is `main`, or the only one.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise UserError(f"model {quoted(path)}: there is no such folder")
+    if (folder / "config.json").exists():
+        return folder
+    if (folder / "hub").is_dir():
+        folder = folder / "hub"
+    if not (folder / "snapshots").is_dir():
+        folder = _cached_model(folder, path, model_id)
+    snapshots = {snapshot.name: snapshot for snapshot in (folder / "snapshots").glob("*") if snapshot.is_dir()}
+    for reference in filter(None, (revision, "main")):
+        # A reference is a name from a table: it must not lead out of the cache.
+        name = folder / "refs" / reference
+        if ".." not in Path(reference).parts and name.is_file():
+            reference = name.read_text().strip()
+        if reference in snapshots:
+            return snapshots[reference]
+    if len(snapshots) == 1:
+        return next(iter(snapshots.values()))
+    raise UserError(
+        f"model {quoted(path)}: the Hugging Face cache holds {len(snapshots)} snapshots and none is revision "
+        f"{quoted(revision or 'main')}: name one of them, or give the snapshot's folder"
+    )
+
+
+def _cached_model(folder, path, model_id):
+    models = {model.name: model for model in folder.glob("models--*") if (model / "snapshots").is_dir()}
+    wanted = f"models--{model_id.replace('/', '--')}" if model_id else None
+    if wanted in models:
+        return models[wanted]
+    if len(models) == 1 and not model_id:
+        return next(iter(models.values()))
+    if models:
+        raise UserError(f"model {quoted(path)}: this Hugging Face cache has no model {quoted(model_id or '(unnamed)')}")
+    raise UserError(f"model {quoted(path)}: the folder has no config.json, so it is not a model")
+
+
+def load(folder, precision="float32"):
+    """Load a `Checkpoint` onto the GPU when there is one (`DNA_LM_DEVICE` overrides), else the CPU.
+
+    Raises `UserError` for a folder that is incomplete, unsafe, of an unknown architecture, or whose tokenizer cannot
+    write DNA. A missing head is no error until something needs it.
+    """
+    folder = Path(folder)
+    settings = _read_config(folder)
+    _check_weight_files(folder)
+    device = torch.device(os.environ.get("DNA_LM_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu"))
+    model_class, is_causal = _architecture(settings)
+    tokenizer = _load_tokenizer(folder)
+    model, missing = _load_model(folder, model_class, PRECISIONS[precision], device)
+    head, missing_head = _split_head(model, missing)
+    checkpoint = Checkpoint(
+        tokenizer=tokenizer,
+        trunk=model.base_model,
+        head=head,
+        missing_head=missing_head,
+        is_causal=is_causal,
+        max_tokens=_max_tokens(model.config, tokenizer),
+        pad_token_id=_pad_token_id(model.config, tokenizer),
+        n_layers=model.config.num_hidden_layers,
+        vocabulary_size=model.config.vocab_size,
+        hidden_size=model.config.hidden_size,
+        device=device,
+        precision=PRECISIONS[precision],
+    )
+    _check_tokenizer(checkpoint)
+    _check_forward(checkpoint, model)
+    return checkpoint
+
+
+def _read_json(path):
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"model: cannot read {path.name}: {error.strerror}") from error
+    except ValueError as error:
+        raise UserError(f"model: {path.name} is not valid JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise UserError(f"model: {path.name} does not hold a JSON object")
+    return content
+
+
+def _read_config(folder):
+    settings = _read_json(folder / "config.json")
+    for name in ("config.json", "tokenizer_config.json"):
+        if (folder / name).exists() and "auto_map" in _read_json(folder / name):
+            raise UserError(
+                f"model: {name} names code of its own (auto_map), which is never run here: "
+                "choose a model of an architecture that transformers implements"
+            )
+    return settings
+
+
+def _check_weight_files(folder):
+    if not (folder / "tokenizer.json").exists():
+        raise UserError("model: the folder has no tokenizer.json, so its tokenizer is missing")
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        shards = set(_read_json(index).get("weight_map", {}).values())
+        for shard in shards:
+            if not isinstance(shard, str) or Path(shard).name != shard:
+                raise UserError(f"model: {index.name} names {quoted(shard)}, which is outside the model's folder")
+            if not (folder / shard).exists():
+                raise UserError(f"model: the weights file {quoted(shard)} named in {index.name} is missing")
+    elif not (folder / "model.safetensors").exists():
+        pickles = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in folder.glob(pattern))
+        found = (
+            f" (found {', '.join(map(quoted, pickles))}: pickles can run code and are never read)" if pickles else ""
+        )
+        raise UserError(f"model: the folder has no model.safetensors{found}: give the weights as safetensors")
+
+
+def _architecture(settings):
+    """The transformers class with the language-model head, and whether it is causal."""
+    model_type = settings.get("model_type")
+    causal = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    masked = modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    declared = " ".join(map(str, settings.get("architectures") or ()))
+    if model_type in masked and (model_type not in causal or "CausalLM" not in declared):
+        return transformers.AutoModelForMaskedLM, False
+    if model_type in causal:
+        return transformers.AutoModelForCausalLM, True
+    raise UserError(
+        f"model: the architecture {quoted(model_type)} in config.json is no causal or masked language model "
+        f"that transformers {transformers.__version__} implements"
+    )
+
+
+def _load_tokenizer(folder):
+    try:
+        return transformers.PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # the Rust tokenizers library raises bare Exception for a file it cannot read
+        raise UserError(f"model: tokenizer.json cannot be used: {_first_line(error)}") from error
+
+
+def _load_model(folder, model_class, dtype, device):
+    """The model in evaluation mode, and the names of the weights that the checkpoint does not have."""
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    try:
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        model, report = model_class.from_pretrained(
+            folder,
+            config=config,
+            dtype=dtype,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    except torch.OutOfMemoryError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise UserError(f"model: the checkpoint cannot be loaded: {_first_line(error)}") from error
+    if mismatched := [key[0] for key in report["mismatched_keys"]]:
+        raise UserError(f"model: weights of another shape than config.json says: {_some(mismatched)}")
+    if device.type == "cpu" and config.model_type == "mixtral":
+        model.set_experts_implementation(experts.NAME)
+    return model.eval().to(device), report["missing_keys"]
+
+
+def _split_head(model, missing):
+    """What follows the trunk, as a function from hidden states to logits; or the names of its missing weights."""
+    prefix = f"{model.base_model_prefix}."
+    if missing_trunk := sorted(name for name in missing if name.startswith(prefix)):
+        raise UserError(f"model: the checkpoint lacks weights that its config.json calls for: {_some(missing_trunk)}")
+    if missing:
+        return None, tuple(sorted(missing))
+    modules = [module for module in model.children() if module is not model.base_model]
+    return torch.nn.Sequential(*modules), ()
+
+
+def _max_tokens(config, tokenizer):
+    limits = [tokenizer.model_max_length]
+    if positions := getattr(config, "max_position_embeddings", None):
+        # Models of RoBERTa's line number their positions from after the padding index.
+        offset = config.pad_token_id + 1 if config.model_type in ("esm", "roberta", "camembert", "xlm-roberta") else 0
+        limits.append(positions - offset)
+    return min(_NO_LIMIT, *limits)
+
+
+def _pad_token_id(config, tokenizer):
+    for token_id in (tokenizer.pad_token_id, config.pad_token_id):
+        if token_id is not None:
+            return token_id
+    return 0
+
+
+_PROBE = "ACGTTGCATTAGCCGATACCAGTTTGACTA"
+
+
+def _check_tokenizer(checkpoint):
+    tokens = {token for ids in checkpoint.tokenise([_PROBE, *"ACGT"]) for token in ids}
+    unknown = checkpoint.tokenizer.unk_token_id
+    if unknown is not None and unknown in tokens:
+        raise UserError("model: its tokenizer maps DNA bases to the unknown token: this is not a DNA model")
+    largest = max(checkpoint.tokenizer.get_vocab().values())
+    if largest >= checkpoint.vocabulary_size:
+        raise UserError(
+            f"model: tokenizer.json has token number {largest}, but the model knows only "
+            f"{checkpoint.vocabulary_size} tokens: the two files do not belong together"
+        )
+
+
+@torch.inference_mode()
+def _check_forward(checkpoint, model):
+    """One short forward pass: the weights must be finite, and trunk and head together must be the whole model."""
+    ids = torch.tensor(checkpoint.tokenise([_PROBE]), device=checkpoint.device)
+    hidden = checkpoint.trunk(ids).last_hidden_state
+    if not torch.isfinite(hidden).all():
+        raise UserError("model: its output is not finite: the weights hold NaN or infinite values")
+    if checkpoint.head is not None and not torch.equal(checkpoint.head(hidden), model(ids).logits):
+        raise UserError(f"model: the head of the architecture {quoted(model.config.model_type)} is not supported")
+
+
+def _first_line(error):
+    return quoted(str(error).strip().split("\n")[0], 200)
+
+
+def _some(names, limit=3):
+    names = list(names)
+    return ", ".join(map(quoted, names[:limit])) + (f" and {len(names) - limit} more" if len(names) > limit else "")

@@ -1,0 +1,91 @@
+"""Command-line options that the model tools share, and what is made of them."""
+
+import argparse
+import logging
+import os
+import platform
+import sys
+
+import torch
+import transformers
+
+from dna_lm import __version__, checkpoint, encoder, pipeline
+
+log = logging.getLogger(__name__)
+
+
+def add_model_options(parser):
+    """The options that choose the model and how sequences are turned into numbers."""
+    model = parser.add_argument_group("model")
+    model.add_argument("--model", required=True, metavar="DIR", help="model folder, or a Hugging Face cache")
+    model.add_argument("--model-id", metavar="OWNER/NAME", help="which model of a Hugging Face cache")
+    model.add_argument("--revision", help="which revision in a Hugging Face cache (default: main, or the only one)")
+    group = parser.add_argument_group("embedding")
+    group.add_argument(
+        "--representation",
+        choices=encoder.REPRESENTATIONS,
+        default="logits",
+        help="what is pooled: the output over the vocabulary (the tutorial's), or hidden states (default: logits)",
+    )
+    group.add_argument(
+        "--layer", type=int, default=-1, help="hidden states of which layer: 0 embeddings, k block k, -1 last (default)"
+    )
+    group.add_argument("--pooling", choices=encoder.POOLINGS, default="max", help="over tokens (default: max)")
+    group.add_argument(
+        "--strand",
+        choices=pipeline.STRANDS,
+        default="forward",
+        help="read the sequence, its reverse complement, or average what both give (default: forward)",
+    )
+    group.add_argument(
+        "--precision", choices=checkpoint.PRECISIONS, default="float32", help="of the forward pass (default: float32)"
+    )
+    group.add_argument(
+        "--batch-tokens",
+        type=_positive,
+        default=encoder.DEFAULT_BATCH_TOKENS,
+        metavar="N",
+        help="tokens in a forward pass: changes time and memory, never the result (default: %(default)s)",
+    )
+    group.add_argument(
+        "--tutorial",
+        action="store_true",
+        help="give the public tutorial's numbers: pad to the longest sequence of the file and pool over the padding",
+    )
+    parser.add_argument(
+        "--fail-on-unscored", action="store_true", help="fail when any record has a status other than ok"
+    )
+
+
+def _positive(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not a positive number")
+    return number
+
+
+def settings_from(arguments):
+    return pipeline.Settings(
+        embedding=encoder.Embedding(arguments.representation, arguments.layer, arguments.pooling),
+        strand=arguments.strand,
+        batch_tokens=arguments.batch_tokens,
+        tutorial=arguments.tutorial,
+    )
+
+
+def load_checkpoint(arguments):
+    """Load the chosen model, using as many threads as Galaxy gave the job, and log what computes with what."""
+    if slots := os.environ.get("GALAXY_SLOTS"):
+        torch.set_num_threads(int(slots))
+    folder = checkpoint.find_folder(arguments.model, arguments.model_id, arguments.revision)
+    loaded = checkpoint.load(folder, arguments.precision)
+    log.info(
+        "dna_lm %s, Python %s at %s, torch %s, transformers %s",
+        __version__,
+        platform.python_version(),
+        sys.executable,
+        torch.__version__,
+        transformers.__version__,
+    )
+    log.info("model on %s, %s, %d threads", loaded.device, arguments.precision, torch.get_num_threads())
+    return loaded

@@ -1,0 +1,232 @@
+"""From records to rows: chunks of records are tokenised, encoded, scored and handed on, so memory stays bounded.
+
+Knows nothing of files.
+
+Strands: whatever a tool writes is computed on each chosen strand and then averaged. `forward` reads the sequences as
+given, `reverse` their reverse complements, `mean` is the arithmetic mean of both results (of the two scores, or of the
+two embeddings). Token counts are those of the strand that was read, of the forward strand for `mean`.
+
+Tutorial mode gives the public tutorial's numbers: the sequences of a file are padded to the longest one of that file
+and pooled over the padding as well, as if the file were one batch.
+"""
+
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+from Bio.Seq import reverse_complement
+
+from dna_lm import encoder, likelihood, scores
+from dna_lm.encoder import Embedding
+from dna_lm.errors import UserError, counted
+from dna_lm.sequences import OK
+
+TOO_LONG = "too_long"
+# Whether each strand that is read is the reverse complement.
+STRANDS = {"forward": (False,), "reverse": (True,), "mean": (False, True)}
+
+# Enough records to fill batches of each length. The embeddings of a chunk are held together: of 512 pairs with 4,096
+# logits each 17 MB.
+_CHUNK_RECORDS = 512
+_CHUNK_BASES = 2**21
+_ROWS_PER_MESSAGE = 10_000
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How sequences are turned into numbers, the same in every tool."""
+
+    embedding: Embedding = field(default_factory=Embedding)
+    strand: str = "forward"
+    batch_tokens: int = encoder.DEFAULT_BATCH_TOKENS
+    tutorial: bool = False
+
+    def check(self, checkpoint, wanted_scores=("l2",)):
+        """Raise `UserError` when the options contradict each other or the checkpoint cannot give what is asked for."""
+        if self.tutorial and (self.embedding != Embedding() or self.strand != "forward" or scores.LLR in wanted_scores):
+            raise UserError(
+                "tutorial mode is the representation 'logits', the pooling 'max' and the forward strand, without llr: "
+                "leave out the other options, or leave out tutorial mode"
+            )
+        if set(wanted_scores) - {scores.LLR}:
+            self.embedding.check(checkpoint)
+        if scores.LLR in wanted_scores:
+            checkpoint.require_head("the score 'llr'")
+
+    def described(self):
+        """The settings that decide the numbers, as strings."""
+        layer = str(self.embedding.layer) if self.embedding.representation == "hidden" else ""
+        return {
+            "representation": self.embedding.representation,
+            "layer": layer,
+            "pooling": self.embedding.pooling,
+            "strand": self.strand,
+            "tutorial": str(self.tutorial),
+        }
+
+
+def embed(checkpoint, records, settings, pad_to=0):
+    """Yield a row for each record: a dict of id, status, length, tokens, and embedding: float32 (width,) or `None`."""
+    for chunk in _chunks((record,) for record in records):
+        statuses, strands = _read(checkpoint, chunk, settings.strand)
+        good = [number for number, status in enumerate(statuses) if status == OK]
+        found = {}
+        if good:
+            per_strand = [_embeddings(checkpoint, [s[n][0] for n in good], settings, pad_to) for s in strands]
+            found = dict(zip(good, np.mean(per_strand, axis=0), strict=True))
+        for number, ((record,), status) in enumerate(zip(chunk, statuses, strict=True)):
+            yield {
+                "id": record.id,
+                "status": status,
+                "length": len(record.sequence),
+                "tokens": len(strands[0][number][0]) if number in strands[0] else None,
+                "embedding": found.get(number),
+            }
+
+
+def score_pairs(checkpoint, pairs, settings, wanted_scores, pad_to=(0, 0)):
+    """Yield a row of the score table (a dict) for each (wild-type, mutant) pair of records.
+
+    `pad_to`: tokens that wild types and mutants are padded to (tutorial mode).
+    """
+    for chunk in _chunks(pairs):
+        statuses, strands = _read(checkpoint, chunk, settings.strand)
+        good = [number for number, status in enumerate(statuses) if status == OK]
+        found = {}
+        if good:
+            same_length = [len(chunk[n][0].sequence) == len(chunk[n][1].sequence) for n in good]
+            per_strand = [
+                _scores(checkpoint, [s[n] for n in good], same_length, settings, wanted_scores, pad_to) for s in strands
+            ]
+            found = dict(zip(good, np.mean(per_strand, axis=0).T, strict=True))
+        not_scored = [None] * len(wanted_scores)
+        for number, ((wild_type, mutant), status) in enumerate(zip(chunk, statuses, strict=True)):
+            yield {
+                "id": wild_type.id,
+                "status": status,
+                "wt_length": len(wild_type.sequence),
+                "mut_length": len(mutant.sequence),
+                "n_differences": scores.count_differences(wild_type.sequence, mutant.sequence),
+                **_token_counts(strands[0].get(number)),
+                **dict(zip(wanted_scores, found.get(number, not_scored), strict=True)),
+            }
+
+
+def _chunks(items):
+    """Lists of consecutive tuples of records, bounded in number and in bases."""
+    chunk, n_bases = [], 0
+    for records in items:
+        chunk.append(records)
+        n_bases += sum(len(record.sequence) for record in records)
+        if len(chunk) == _CHUNK_RECORDS or n_bases >= _CHUNK_BASES:
+            yield chunk
+            chunk, n_bases = [], 0
+    if chunk:
+        yield chunk
+
+
+def _read(checkpoint, chunk, strand):
+    """The status of each tuple of records, and per strand a dict from its number to its records' token ids."""
+    statuses = [next((record.status for record in records if record.status != OK), OK) for records in chunk]
+    readable = [number for number, status in enumerate(statuses) if status == OK]
+    strands = []
+    for reverse in STRANDS[strand]:
+        sequences = [record.sequence for number in readable for record in chunk[number]]
+        ids = iter(checkpoint.tokenise(map(reverse_complement, sequences) if reverse else sequences))
+        strands.append({number: tuple(next(ids) for _ in chunk[number]) for number in readable})
+    for number in readable:
+        if any(len(ids) > checkpoint.max_tokens for tokens in strands for ids in tokens[number]):
+            statuses[number] = TOO_LONG
+    return statuses, strands
+
+
+def _embeddings(checkpoint, token_lists, settings, pad_to):
+    return encoder.encode(
+        checkpoint, _padded(checkpoint, token_lists, pad_to), settings.embedding, batch_tokens=settings.batch_tokens
+    )[0]
+
+
+def _scores(checkpoint, token_pairs, same_length, settings, wanted_scores, pad_to):
+    """The wanted scores of one strand: float64 (scores, pairs)."""
+    n_pairs = len(token_pairs)
+    token_lists = [
+        ids for side in (0, 1) for ids in _padded(checkpoint, [pair[side] for pair in token_pairs], pad_to[side])
+    ]
+    distances = [name for name in wanted_scores if name != scores.LLR]
+    causal_llr = scores.LLR in wanted_scores and checkpoint.is_causal
+    embeddings, log_likelihoods = encoder.encode(
+        checkpoint,
+        token_lists if distances or causal_llr else [],
+        settings.embedding if distances else None,
+        causal_llr,
+        settings.batch_tokens,
+    )
+    found = {}
+    if distances:
+        wild_type, mutant = embeddings.astype(np.float64).reshape(2, n_pairs, -1)
+        found = {name: scores.DISTANCES[name](wild_type, mutant) for name in distances}
+    if causal_llr:
+        found[scores.LLR] = log_likelihoods[n_pairs:] - log_likelihoods[:n_pairs]
+    elif scores.LLR in wanted_scores:
+        found[scores.LLR] = likelihood.masked_log_likelihood_ratios(
+            checkpoint, token_pairs, same_length, settings.batch_tokens
+        )
+    return np.stack([found[name] for name in wanted_scores])
+
+
+def _padded(checkpoint, token_lists, pad_to):
+    return [[*ids, *[checkpoint.pad_token_id] * (pad_to - len(ids))] for ids in token_lists]
+
+
+def _token_counts(tokens):
+    if tokens is None:
+        return {"wt_tokens": None, "mut_tokens": None, "changed_tokens": None}
+    wild_type, mutant = tokens
+    changed = scores.count_changed_tokens(wild_type, mutant)
+    return {"wt_tokens": len(wild_type), "mut_tokens": len(mutant), "changed_tokens": changed}
+
+
+def longest(checkpoint, records):
+    """Tokens of the longest sequence that can be read: what tutorial mode pads to."""
+    return _longest(checkpoint, ((record,) for record in records), 1)[0]
+
+
+def longest_pair(checkpoint, pairs):
+    """Tokens of the longest wild type and of the longest mutant among the pairs that can be read."""
+    return _longest(checkpoint, pairs, 2)
+
+
+def _longest(checkpoint, items, n_records):
+    lengths = [0] * n_records
+    for chunk in _chunks(items):
+        statuses, (tokens,) = _read(checkpoint, chunk, "forward")
+        good = [tuple(map(len, ids)) for number, ids in tokens.items() if statuses[number] == OK]
+        lengths = [max(column) for column in zip(lengths, *good, strict=True)]
+    return lengths
+
+
+class Tally:
+    """Counts of the rows' statuses, and what is said of them at the end."""
+
+    def __init__(self):
+        self.counts = Counter()
+
+    def watch(self, rows):
+        """Pass rows on, counting their statuses and saying now and then how many are done."""
+        for row in rows:
+            self.counts[row["status"]] += 1
+            if self.counts.total() % _ROWS_PER_MESSAGE == 0:
+                log.info("%d records done", self.counts.total())
+            yield row
+
+    def report(self, fail_on_unscored=False):
+        """Log the count of each status. Raise `UserError` when nothing could be read, or not all of what must be."""
+        total = self.counts.total()
+        unread = total - self.counts[OK]
+        listed = ", ".join(f"{status} {count}" for status, count in self.counts.most_common())
+        log.info("%s: %s", counted(total, "record"), listed)
+        if unread == total or (unread and fail_on_unscored):
+            raise UserError(f"the model could not read {unread} of {counted(total, 'record')} ({listed})")

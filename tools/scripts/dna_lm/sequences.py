@@ -1,0 +1,188 @@
+"""DNA sequences in: FASTA parsing, the one policy on letters, and pairing wild-type with mutant records.
+
+Knows nothing of models. Files are streamed: memory does not grow with the number of records.
+
+Letters, whatever the tool: lower case becomes upper case, U becomes T, white space inside a sequence is removed.
+A record with any other IUPAC nucleotide code (N, R, Y, ...) or an alignment gap (`-`, `.`) is kept and gets the status
+`invalid_base`, since a model has no token for it. Any other letter means that the file is not DNA: it is refused.
+"""
+
+import gzip
+import logging
+import re
+import sqlite3
+import string
+import zlib
+from collections import deque
+from dataclasses import dataclass
+
+from Bio.SeqIO.FastaIO import SimpleFastaParser
+
+from dna_lm.errors import UserError, counted, quoted
+
+log = logging.getLogger(__name__)
+
+OK = "ok"
+INVALID_BASE = "invalid_base"
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_NORMALISE = {
+    **str.maketrans(string.ascii_lowercase, string.ascii_uppercase),
+    **str.maketrans("Uu", "TT"),
+    **dict.fromkeys(map(ord, string.whitespace)),
+}
+_NOT_ACGT = re.compile(r"[^ACGT]")
+_NOT_A_NUCLEOTIDE_CODE = re.compile(r"[^ACGTRYSWKMBDHVN.-]")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One FASTA record: `sequence` is normalised; `status` is `ok`, or says why no model can read it."""
+
+    id: str
+    sequence: str
+    status: str
+
+
+def read_fasta(path, role="FASTA"):
+    """Yield the `Record`s of a FASTA file, plain or gzip (told by its first bytes, not by its name).
+
+    The identifier is the header's first word, `record_N` for a header without one. `role` names the file in messages.
+    Raises `UserError` for a file that cannot be read to its end, holds no record, an empty record, or letters that
+    are no nucleotide codes.
+    """
+    header_lines = deque()
+    number = 0
+    try:
+        with _open_text(path) as handle:
+            for number, (title, text) in enumerate(SimpleFastaParser(_lines(handle, header_lines, role)), 1):
+                name = (title.split(None, 1) or [f"record_{number}"])[0]
+                where = f"{role}, record {number} ({quoted(name)}), line {header_lines.popleft()}"
+                yield _record(name, text.translate(_NORMALISE), where)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(
+            f"{role}: the gzip file is damaged or cut short after record {number}: upload it again"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{role}: not a text file (found after record {number}): give a FASTA file") from error
+    except OSError as error:
+        raise UserError(f"{role}: cannot read {quoted(path)}: {error.strerror}") from error
+    if not number:
+        raise UserError(f"{role}: the file holds no record: give a FASTA file, whose headers start with '>'")
+
+
+def _open_text(path):
+    with open(path, "rb") as handle:
+        is_gzip = handle.read(2) == _GZIP_MAGIC
+    return (gzip.open if is_gzip else open)(path, "rt", encoding="utf-8")
+
+
+def _lines(handle, header_lines, role):
+    """Pass lines on and note where the headers are; refuse what the parser would skip in front of the first one."""
+    started = False
+    for number, line in enumerate(handle, 1):
+        if line.startswith(">"):
+            started = True
+            header_lines.append(number)
+        elif not started and line.strip():
+            raise UserError(
+                f"{role}, line {number}: {quoted(line.strip(), 30)} stands where a FASTA header ('>name') is needed"
+            )
+        yield line
+
+
+def _record(name, sequence, where):
+    if not sequence:
+        raise UserError(f"{where}: the sequence is empty: complete the record or remove it")
+    if not _NOT_ACGT.search(sequence):
+        return Record(name, sequence, OK)
+    if bad := _NOT_A_NUCLEOTIDE_CODE.search(sequence):
+        raise UserError(
+            f"{where}, base {bad.start() + 1}: {quoted(bad[0])} is not a nucleotide code: "
+            "give DNA sequences (is this a protein?)"
+        )
+    return Record(name, sequence, INVALID_BASE)
+
+
+def pairs_by_order(wild_type_path, mutant_path):
+    """Yield (wild-type, mutant) `Record`s of two FASTA files, the n-th record with the n-th.
+
+    Raises `UserError` when the files hold different numbers of records.
+    """
+    wild_types, mutants = read_fasta(wild_type_path, "wild-type FASTA"), read_fasta(mutant_path, "mutant FASTA")
+    n_pairs = 0
+    for wild_type in wild_types:
+        mutant = next(mutants, None)
+        if mutant is None:
+            _refuse_unequal(n_pairs + 1 + sum(1 for _ in wild_types), n_pairs)
+        n_pairs += 1
+        yield wild_type, mutant
+    if surplus := sum(1 for _ in mutants):
+        _refuse_unequal(n_pairs, n_pairs + surplus)
+
+
+def _refuse_unequal(n_wild_types, n_mutants):
+    raise UserError(
+        f"mutant FASTA has {counted(n_mutants, 'record')}, wild-type FASTA has {n_wild_types}: "
+        "every wild type needs its mutant"
+    )
+
+
+def pairs_by_id(wild_type_path, mutant_path):
+    """Yield (wild-type, mutant) `Record`s of two FASTA files with equal identifiers, in the wild types' order.
+
+    The mutants wait in a temporary database on disk, so memory stays bounded. Raises `UserError` for an identifier that
+    stands twice in a file, or in one file only, and for different numbers of records.
+    """
+    # An empty name makes SQLite keep a private file in the temporary folder and remove it when it is closed.
+    with sqlite3.connect("") as database:
+        n_mutants = _store(database, "mutant", mutant_path)
+        n_wild_types = _store(database, "wild_type", wild_type_path)
+        if n_wild_types != n_mutants:
+            _refuse_unequal(n_wild_types, n_mutants)
+        lookup = (
+            "SELECT w.id, w.sequence, w.status, m.sequence, m.status "
+            "FROM wild_type w LEFT JOIN mutant m ON m.id = w.id ORDER BY w.number"
+        )
+        for number, row in enumerate(database.execute(lookup), 1):
+            name, wild_type, wild_type_status, mutant, mutant_status = row
+            if mutant is None:
+                raise UserError(
+                    f"wild-type FASTA, record {number}: {quoted(name)} is not an identifier of the mutant FASTA: "
+                    "give both files the same identifiers, or pair by order"
+                )
+            yield Record(name, wild_type, wild_type_status), Record(name, mutant, mutant_status)
+
+
+def _store(database, table, path):
+    role = f"{table.replace('_', '-')} FASTA"
+    database.execute(f"CREATE TABLE {table} (number INTEGER, id TEXT PRIMARY KEY, sequence TEXT, status TEXT)")
+    number = 0
+    for number, record in enumerate(read_fasta(path, role), 1):
+        try:
+            database.execute(
+                f"INSERT INTO {table} VALUES (?, ?, ?, ?)", (number, record.id, record.sequence, record.status)
+            )
+        except sqlite3.IntegrityError as error:
+            raise UserError(
+                f"{role}, record {number}: the identifier {quoted(record.id)} stands twice: "
+                "make the identifiers unique, or pair by order"
+            ) from error
+    return number
+
+
+def check(items):
+    """Read records or pairs to their end, so that a file with a fault is refused before any work is done on it.
+
+    Logs how many pairs have two different identifiers, which is no error when they are paired by order.
+    """
+    n_pairs = n_different = 0
+    for item in items:
+        if isinstance(item, tuple):
+            n_pairs += 1
+            n_different += item[0].id != item[1].id
+    if n_different:
+        log.info("%d of %d pairs have different identifiers: they were paired by order", n_different, n_pairs)
+
+
+PAIRINGS = {"order": pairs_by_order, "id": pairs_by_id}

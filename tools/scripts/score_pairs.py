@@ -1,0 +1,42 @@
+"""Score mutations given as pairs of wild-type and mutant sequences."""
+
+import argparse
+
+from dna_lm import cli, options, pipeline, scores, sequences, tables
+
+
+def parse_arguments(argv):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--wild-type", required=True, metavar="FASTA", help="wild-type sequences (may be gzipped)")
+    parser.add_argument("--mutant", required=True, metavar="FASTA", help="mutant sequences (may be gzipped)")
+    parser.add_argument("--output", required=True, metavar="TSV", help="score table, one row per pair")
+    parser.add_argument(
+        "--pair-by", choices=sequences.PAIRINGS, default="order", help="n-th with n-th record, or equal identifiers"
+    )
+    parser.add_argument(
+        "--scores", nargs="+", choices=scores.SCORES, default=["l2"], help="columns to compute (default: l2)"
+    )
+    options.add_model_options(parser)
+    return parser.parse_args(argv)
+
+
+def main(argv):
+    arguments = parse_arguments(argv)
+
+    def pairs():
+        return sequences.PAIRINGS[arguments.pair_by](arguments.wild_type, arguments.mutant)
+
+    sequences.check(pairs())
+    settings = options.settings_from(arguments)
+    checkpoint = options.load_checkpoint(arguments)
+    settings.check(checkpoint, arguments.scores)
+    pad_to = pipeline.longest_pair(checkpoint, pairs()) if settings.tutorial else (0, 0)
+    tally = pipeline.Tally()
+    with cli.atomic_outputs(arguments.output) as [output]:
+        rows = pipeline.score_pairs(checkpoint, pairs(), settings, arguments.scores, pad_to)
+        tables.write_table(output, tally.watch(rows))
+        tally.report(arguments.fail_on_unscored)
+
+
+if __name__ == "__main__":
+    cli.run(main)
