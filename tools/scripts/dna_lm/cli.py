@@ -29,9 +29,7 @@ def run(main):
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
-        print(
-            "error: the machine ran out of memory: give the job more, or lower --batch-tokens", file=sys.stderr
-        )
+        print("error: the machine ran out of memory: give the job more, or lower --batch-tokens", file=sys.stderr)
         sys.exit(OUT_OF_MEMORY_EXIT_CODE)
 
 
