@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Compare the scores of groups of mutations: tests, effect sizes, a plot and a report."""
+
+import argparse
+import os
+import platform
+from importlib.metadata import version
+
+from dna_lm import cli, group_report, groups, plots, score_tables
+from dna_lm.errors import UserError
+
+
+def parse(argv):
+    parser = argparse.ArgumentParser(description=__doc__)
+    source = parser.add_argument_group("scores: several tables, or one table with a column that says the group")
+    source.add_argument("--group", action="append", metavar="LABEL=TSV", help="a group's score table; repeat")
+    source.add_argument("--groups", metavar="JSON", help='the same as a list: [{"label": "exon", "table": "a.tsv"}, …]')
+    source.add_argument("--table", metavar="TSV", help="one score table of all groups")
+    source.add_argument("--group-column", metavar="NAME", help="the column of --table that says the group")
+    source.add_argument("--group-column-number", type=int, metavar="N", help="the same by number, from 1")
+    parser.add_argument("--column", default="l2", help="the score column's name (default: l2)")
+    tests = parser.add_argument_group("tests")
+    tests.add_argument(
+        "--tests",
+        nargs="+",
+        choices=groups.TESTS,
+        metavar="NAME",
+        help=f"tests of each pair of groups, from: {', '.join(groups.TESTS)} (default: "
+        f"{' '.join(groups.DEFAULT_TESTS)}, or with --paired {' '.join(groups.DEFAULT_PAIRED_TESTS)}); with three or "
+        "more independent groups, Kruskal-Wallis and one-way ANOVA are added",
+    )
+    tests.add_argument("--paired", action="store_true", help="row i of every group belongs together")
+    tests.add_argument("--correction", choices=groups.CORRECTIONS, default="holm", help="(default: holm)")
+    tests.add_argument("--tutorial", action="store_true", help="the tutorial's own two tests, to reproduce its numbers")
+    outputs = parser.add_argument_group("outputs")
+    outputs.add_argument("--output", required=True, metavar="TSV", help="one row a test")
+    outputs.add_argument("--summary", required=True, metavar="TSV", help="one row a group")
+    outputs.add_argument("--plot", metavar="FILE")
+    outputs.add_argument("--plot-kind", choices=plots.KINDS, default="box", help="(default: box)")
+    outputs.add_argument("--plot-format", choices=plots.FORMATS, default="png", help="(default: png)")
+    outputs.add_argument("--log-scale", action="store_true", help="scores on a logarithmic axis: all must be above 0")
+    outputs.add_argument("--report", metavar="FILE", help="Markdown")
+    outputs.add_argument("--report-for", choices=("files", "galaxy"), default="files", help="how it shows the plot")
+    outputs.add_argument("--title", help="the heading of plot and report")
+    return parser.parse_args(argv)
+
+
+def read(args):
+    one_table = args.table is not None
+    if one_table == bool(args.group or args.groups):
+        raise UserError("give the groups either as --group LABEL=TSV (or --groups JSON) or as --table TSV")
+    if one_table:
+        column = args.group_column if args.group_column is not None else args.group_column_number
+        if column is None:
+            raise UserError("--table needs --group-column: the column that says which group a row belongs to")
+        return score_tables.read_grouped_table(args.table, args.column, column, with_ids=args.paired)
+    labelled = score_tables.read_group_list(args.groups) if args.groups else []
+    labelled += [score_tables.split_group(argument) for argument in args.group or ()]
+    return score_tables.read_groups(labelled, args.column, with_ids=args.paired)
+
+
+def main(argv):
+    args = parse(argv)
+    compared = read(args)
+    results = groups.compare(compared, args.tests, args.paired, args.correction, args.tutorial)
+    summaries = [groups.summarise(group.scores) for group in compared]
+    score = score_tables.score_name(args.column)
+    title = score_tables.clean_label(args.title or "")
+    with cli.atomic_outputs(args.output, args.summary, args.plot, args.report) as (output, summary, plot, report):
+        score_tables.write_results(output, results)
+        score_tables.write_summaries(summary, compared, summaries)
+        note = None
+        if plot:
+            scored = [(group.label, group.scored) for group in compared]
+            note = plots.draw_groups(plot, scored, score, args.plot_kind, args.plot_format, args.log_scale, title)
+        if report:
+            text = group_report.write_report(
+                compared,
+                results,
+                summaries,
+                score,
+                title=title,
+                paired=args.paired,
+                correction=args.correction,
+                tutorial=args.tutorial,
+                plot=group_report.plot_block(
+                    args.plot and os.path.basename(args.plot), args.plot_format, note, args.report_for == "galaxy"
+                ),
+                galaxy=args.report_for == "galaxy",
+                settings=settings(args, results),
+            )
+            with open(report, "w", encoding="utf-8") as handle:
+                handle.write(text)
+
+
+def settings(args, results):
+    """What was run, for the report: name to value, in words."""
+    return {
+        "Score column": args.column,
+        "Tests": ", ".join(dict.fromkeys(groups.TITLES[result.test] for result in results)),
+        "Rows": "paired by their order" if args.paired else "independent",
+        "Correction": groups.CORRECTIONS[args.correction],
+        "Plot": f"{args.plot_kind}, {'log' if args.log_scale else 'linear'} axis" if args.plot else "none",
+        "Versions": ", ".join(
+            [f"Python {platform.python_version()}"]
+            + [f"{name} {version(name)}" for name in ("numpy", "scipy", "matplotlib")]
+        ),
+    }
+
+
+if __name__ == "__main__":
+    cli.run(main)

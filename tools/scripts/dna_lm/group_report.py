@@ -1,0 +1,313 @@
+"""The comparison of groups in words: a Markdown report that begins with what was found, effect size before p.
+
+Knows the results of `dna_lm.groups`, nothing of tables on disk. Whatever a user typed (labels, column, title) passes
+through `inert`. In Galaxy the report is a `tool_markdown` dataset: no administrator has to allow HTML for it.
+"""
+
+import math
+import re
+from urllib.parse import quote
+
+from dna_lm.groups import CORRECTIONS, TITLES
+
+# |Cliff's delta| below each bound has the name (Romano, Kromrey, Coraggio and Skowronek 2006).
+MAGNITUDES = ((0.147, "negligible"), (0.33, "small"), (0.474, "medium"), (math.inf, "large"))
+NEGLIGIBLE = MAGNITUDES[0][0]
+ALPHA = 0.05
+
+# Rows of a table that a person still reads; the tests table has them all.
+MAX_ROWS = 30
+
+# In a sentence the test that fits the effect size (both by ranks) is quoted when it was made.
+RANK_TESTS = ("mann-whitney", "wilcoxon-signed-rank")
+
+
+def inert(text):
+    """User text as Markdown that shows it and does nothing: ASCII punctuation but .,:;()/%'- becomes entities.
+
+    So there is no Markdown, HTML, table cell, code fence or Galaxy directive (`${galaxy …}`) in it. It must not begin
+    a line, where `-` or `1.` would begin a list.
+    """
+    return re.sub(r"[!\"#$&*+<=>?@\[\\\]^_`{|}~]", lambda match: f"&#{ord(match.group())};", text)
+
+
+def magnitude(delta):
+    """The usual word for the size of a Cliff's delta or a rank-biserial correlation (sign does not matter)."""
+    return next(name for bound, name in MAGNITUDES if abs(delta) < bound)
+
+
+def write_report(
+    groups, results, summaries, score, *, title, paired, correction, tutorial, plot, settings, galaxy=False
+):
+    """The report as Markdown text.
+
+    groups: `Group`s; results: `Result`s of `groups.compare`, run with `paired`, `correction` and `tutorial`;
+    summaries: a dict of `groups.summarise` for each group; score: the score's name in words; plot: from `plot_block`;
+    settings: name to value, shown at the end; galaxy: embed the Galaxy tool's outputs.
+    """
+    pairs = _by_pair(results)
+    blocks = [f"# {inert(title or 'Comparison of mutation scores')}"]
+    blocks += _findings(groups, results, pairs, score, _correction_words(results, correction))
+    blocks += _warnings(groups, paired, tutorial)
+    if plot:
+        blocks += ["## Plot", plot]
+    blocks += ["## Groups", _summary_table(groups, summaries)]
+    blocks += ["## Effect sizes", _effect_table(pairs, paired)]
+    blocks += ["## Tests", _test_table(results)]
+    if galaxy:
+        blocks.append('```galaxy\nhistory_dataset_as_table(output="tests", collapse="Every number of every test")\n```')
+    blocks += ["## How to read this", _how_to_read(paired)]
+    blocks += ["## Settings", "\n".join(f"- {name}: {inert(str(value))}" for name, value in settings.items())]
+    return "\n\n".join(blocks) + "\n"
+
+
+def plot_block(name, file_format, note=None, galaxy=False):
+    """Markdown that shows the plot: file `name` beside the report, or in Galaxy the output `plot`. None without."""
+    if not name:
+        return None
+    if file_format == "pdf":
+        text = "The plot is a PDF, which cannot be shown inside a report: open the plot itself."
+    elif galaxy:
+        text = '```galaxy\nhistory_dataset_as_image(output="plot")\n```'
+    else:
+        text = f"![Scores of the groups](<{quote(name)}>)"
+    return f"{text}\n\n{note}" if note else text
+
+
+def _by_pair(results):
+    """[[results of one pair of groups], …], the largest effect first."""
+    pairs = {}
+    for result in results:
+        if result.a is not None:
+            pairs.setdefault((result.a, result.b), []).append(result)
+    return sorted(pairs.values(), key=lambda tests: -abs(_delta(tests[0].effects).value))
+
+
+def _delta(effects):
+    """The effect by ranks on -1..1: Cliff's delta, or for paired rows the rank-biserial correlation, NaN as 0."""
+    delta = effects.rank_biserial if math.isnan(effects.cliffs_delta.value) else effects.cliffs_delta
+    return delta._replace(value=0.0, low=-1.0, high=1.0) if math.isnan(delta.value) else delta
+
+
+# --- what was found --------------------------------------------------------------------------------------------------
+
+
+def _findings(groups, results, pairs, score, correction):
+    sentences = [_sentence(tests, score, correction) for tests in pairs[:MAX_ROWS]]
+    if len(groups) == 2:
+        return sentences
+    clear = sum(_verdict(tests) in ("clear", "negligible") for tests in pairs)
+    lead = (
+        f"Of {len(pairs)} pairs of groups, **{clear}** {'differs' if clear == 1 else 'differ'} clearly in "
+        f"{inert(score)}."
+    )
+    high, low, effect = _oriented(pairs[0][0])
+    lead += f" The largest difference is of {high} over {low}: {effect}."
+    overall = [result for result in results if result.a is None]
+    if overall:
+        said = "; ".join(f"{TITLES[result.test]} {_p(result.outcome.p)}" for result in overall)
+        lead += f" All {len(groups)} groups at once: {said} (before correction)."
+    more = f" (the largest {MAX_ROWS} of {len(pairs)})" if len(pairs) > MAX_ROWS else ""
+    return [lead, f"Every pair, the largest difference first{more}:", "\n".join(f"- {text}" for text in sentences)]
+
+
+def _verdict(tests):
+    delta = _delta(tests[0].effects)
+    rank_test = _quoted_test(tests)
+    if delta.low > -NEGLIGIBLE and delta.high < NEGLIGIBLE:
+        return "negligible" if delta.low > 0 or delta.high < 0 else "alike"
+    if delta.low <= 0 <= delta.high or not rank_test.p_corrected < ALPHA:
+        return "unclear"
+    return "negligible" if abs(delta.value) < NEGLIGIBLE else "clear"
+
+
+def _quoted_test(tests):
+    return next((result for result in tests if result.test in RANK_TESTS), tests[0])
+
+
+def _sentence(tests, score, correction):
+    first, quoted_test = tests[0], _quoted_test(tests)
+    high, low, effect = _oriented(first)
+    delta = _delta(first.effects)
+    what = inert(score)
+    verdict = _verdict(tests)
+    opening = {
+        "clear": f"{high} scores higher than {low} in {what}",
+        "negligible": f"{high} scores higher than {low} in {what}, but the difference is negligible",
+        "alike": f"{high} and {low} score alike in {what}, any difference is negligible",
+        "unclear": f"No clear difference in {what} between {high} and {low}",
+    }[verdict]
+    paired = math.isnan(first.effects.auc.value)
+    if paired and math.isnan(first.effects.rank_biserial.value):
+        size = "every pair has two equal scores"
+    elif paired:
+        size = f"within pairs, the ranked differences favour {high} ({effect})"
+    else:
+        share = 50 * (1 + abs(delta.value))
+        size = f"a random score of {high} exceeds a random score of {low} {share:.0f} % of the time ({effect})"
+    if verdict == "unclear":
+        size += (
+            ", which leaves open which group is higher"
+            if delta.low <= 0 <= delta.high
+            else f"; the interval is on one side, but the corrected p is not below {ALPHA:g}"
+        )
+    elif verdict == "clear":
+        size += f"; a {magnitude(delta.value)} difference"
+    counts = f"{quoted_test.n_a:,} pairs" if paired else f"n = {quoted_test.n_a:,} and {quoted_test.n_b:,}"
+    p = f"{TITLES[quoted_test.test]} {_p(quoted_test.outcome.p)}"
+    if correction:
+        p += f" ({correction}: {_p(quoted_test.p_corrected)})"
+    return f"{opening}: {size}. {p}; {counts}."
+
+
+def _oriented(result):
+    """The group with the higher scores, the other, and the effect by ranks of the first over the second in words."""
+    delta, high, low = _delta(result.effects), result.a, result.b
+    if delta.value < 0:
+        delta, high, low = type(delta)(-delta.value, -delta.high, -delta.low), low, high
+    if math.isnan(result.effects.auc.value):
+        name, shown = "rank-biserial correlation", delta
+    else:
+        name, shown = "AUC", [(1 + number) / 2 for number in delta]
+    words = "{} {:.3f}, 95 % interval {:.3f} to {:.3f}".format(name, *shown)
+    return f"**{inert(high)}**", f"**{inert(low)}**", words
+
+
+def _correction_words(results, correction):
+    made = sum(not math.isnan(result.outcome.p) for result in results)
+    return None if correction == "none" or made < 2 else f"{CORRECTIONS[correction]}-corrected over {made} tests"
+
+
+def _warnings(groups, paired, tutorial):
+    found = []
+    if tutorial:
+        found.append(
+            "**As in the tutorial:** the signed-rank test is a test of paired rows, and these rows are not paired. Its "
+            "p depends on the order of the rows: shuffle one table and it changes. It is here to reproduce the "
+            "tutorial's number; for a conclusion run the comparison again without tutorial mode (Mann–Whitney U)."
+        )
+    missing = [(group.label, len(group.scores) - len(group.scored)) for group in groups]
+    missing = [f"{inert(label)}: {number:,}" for label, number in missing if number]
+    if missing:
+        found.append(
+            f"Rows without a score were left out{' with the other half of their pair' if paired else ''} "
+            f"({'; '.join(missing)}). Their status in the score table says why: if that differs between groups, "
+            "so may the groups."
+        )
+    if paired:
+        differing = _differing_ids(groups)
+        if differing:
+            found.append(
+                f"**Check the pairing:** rows were paired by their order, and {differing:,} of "
+                f"{len(groups[0].scores):,} rows do not have the same id in every group."
+            )
+    return found
+
+
+def _differing_ids(groups):
+    columns = [group.ids for group in groups]
+    return 0 if None in columns else sum(len(set(ids)) > 1 for ids in zip(*columns, strict=True))
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+
+def _table(header, rows, texts, total=None):
+    """A Markdown table whose first `texts` columns are text and whose others are numbers."""
+    lines = [header, ["---"] * texts + ["---:"] * (len(header) - texts), *rows]
+    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    if total and total > len(rows):
+        text += f"\n\nThe first {len(rows)} of {total}; the tests table has them all."
+    return text
+
+
+def _summary_table(groups, summaries):
+    names = list(summaries[0])
+    header = ["Group", *(name.replace("_", " ") for name in names)]
+    rows = [
+        [
+            inert(group.label),
+            *(f"{summary[name]:,}" if name.startswith("n") else _number(summary[name]) for name in names),
+        ]
+        for group, summary in zip(groups, summaries, strict=True)
+    ]
+    return _table(header, rows, 1)
+
+
+def _effect_table(pairs, paired):
+    if paired:
+        header = ["A", "B", "Rank-biserial correlation (95 %)", "Hedges' g of the differences (95 %)", "Size"]
+    else:
+        header = ["A", "B", "AUC (95 %)", "Cliff's delta (95 %)", "Hedges' g (95 %)", "Size"]
+    rows = []
+    for tests in pairs[:MAX_ROWS]:
+        effects = tests[0].effects
+        chosen = (
+            (effects.rank_biserial, effects.hedges_g_paired)
+            if paired
+            else (effects.auc, effects.cliffs_delta, effects.hedges_g)
+        )
+        size = magnitude(_delta(effects).value)
+        rows.append([inert(tests[0].a), inert(tests[0].b), *map(_estimate, chosen), size])
+    return _table(header, rows, 2, len(pairs))
+
+
+def _test_table(results):
+    header = ["Groups", "Test", "Statistic", "df", "p", "p corrected"]
+    rows = []
+    for result in results[:MAX_ROWS]:
+        outcome = result.outcome
+        between = "all groups" if result.a is None else f"{inert(result.a)} – {inert(result.b)}"
+        df = "" if math.isnan(outcome.df) else f"{outcome.df:.4g}"
+        df += "" if math.isnan(outcome.df_error) else f", {outcome.df_error:.4g}"
+        p, corrected = _p_value(outcome.p), _p_value(result.p_corrected)
+        rows.append([between, TITLES[result.test], _number(outcome.statistic), df, p, corrected])
+    return _table(header, rows, 2, len(results))
+
+
+def _number(value):
+    return "undefined" if math.isnan(value) else f"{value:.4g}"
+
+
+def _estimate(estimate):
+    if math.isnan(estimate.value):
+        return "undefined"
+    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+
+
+def _p_value(p):
+    if math.isnan(p):
+        return "undefined"
+    return f"{p:.2g}" if p > 1e-300 else "below 1e-300"
+
+
+def _p(p):
+    text = _p_value(p)
+    return f"p {text}" if text[0] in "ub" else f"p = {text}"
+
+
+def _how_to_read(paired):
+    lines = [
+        "**The effect size says how large a difference is, the p-value how surprising the data would be if there "
+        "were none.** With many rows a negligible difference has a tiny p; with few rows a large one need not.",
+    ]
+    if paired:
+        lines.append(
+            "The rank-biserial correlation is 0 when differences within pairs go both ways alike and 1 or -1 when "
+            "all go one way. Positive: A is higher than B."
+        )
+    else:
+        lines.append(
+            "AUC: how often a random score of A exceeds a random score of B, ties counted half; 0.5 is no "
+            "difference, 1 and 0 are complete separation. Cliff's delta is the same on a scale of -1 to 1, Hedges' g "
+            "the difference of the means in standard deviations."
+        )
+    lines += [
+        "Size, by the absolute Cliff's delta or rank-biserial correlation: below 0.147 negligible, below 0.33 small, "
+        "below 0.474 medium, else large (Romano and others, 2006). Intervals are 95 % each, not corrected for the "
+        "number of pairs.",
+        "A score says how differently a language model sees two sequences. It is not a probability that a mutation is "
+        "pathogenic, and groups can differ in it for reasons other than biology: sequence composition, repeats, or the "
+        "number of tokens a change touches.",
+    ]
+    return "\n".join(f"- {line}" for line in lines)

@@ -1,0 +1,454 @@
+"""Statistics of labelled score columns: summaries, tests, corrected p, effect sizes with 95 % intervals.
+
+Pure functions on arrays: knows nothing of files, plots or Galaxy. Everything costs O(n log n) in the number of
+scores; no function makes an n_a x n_b matrix.
+"""
+
+import itertools
+import math
+import warnings
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy import special, stats
+
+from dna_lm.errors import UserError, counted, quoted
+
+CONFIDENCE = 0.95
+Z = special.ndtri((1 + CONFIDENCE) / 2)
+
+# scipy counts every arrangement when one sample has at most 8 values; beyond this product that takes seconds to
+# minutes and the normal approximation agrees to three digits.
+EXACT_RANK_SUM_LIMIT = 20_000
+
+CORRECTIONS = {"holm": "Holm", "benjamini-hochberg": "Benjamini–Hochberg", "none": "none"}
+
+
+class Estimate(NamedTuple):
+    """An effect size with the limits of its 95 % interval; NaN where it is undefined."""
+
+    value: float
+    low: float
+    high: float
+
+
+UNDEFINED = Estimate(math.nan, math.nan, math.nan)
+
+
+class Outcome(NamedTuple):
+    """What one test gave. `df` and `df_error` are NaN for tests without degrees of freedom."""
+
+    statistic: float
+    p: float
+    df: float = math.nan
+    df_error: float = math.nan
+
+
+NO_OUTCOME = Outcome(math.nan, math.nan)
+
+
+@dataclass(frozen=True)
+class Group:
+    """One group: its label, its scores (1-D float64, NaN where a row was not scored), its record ids or None."""
+
+    label: str
+    scores: np.ndarray
+    ids: list | None = None
+
+    @property
+    def scored(self):
+        return self.scores[~np.isnan(self.scores)]
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Effect sizes of one pair of groups. Independent: AUC, Cliff's delta, Hedges' g; paired: the other two."""
+
+    auc: Estimate = UNDEFINED
+    cliffs_delta: Estimate = UNDEFINED
+    hedges_g: Estimate = UNDEFINED
+    rank_biserial: Estimate = UNDEFINED
+    hedges_g_paired: Estimate = UNDEFINED
+
+
+@dataclass(frozen=True)
+class Result:
+    """One test of the run. `a` and `b` are labels, or None where the test compares all groups at once.
+
+    `n_left_out` counts rows (pairs, for a paired test) left out because they have no score.
+    """
+
+    a: str | None
+    b: str | None
+    test: str
+    n_a: int
+    n_b: int
+    n_left_out: int
+    outcome: Outcome
+    p_corrected: float
+    effects: Effects
+
+
+def summarise(scores):
+    """Summary of one group's scores (1-D, NaN = not scored) as a dict; sd has n - 1, quartiles are linear."""
+    scored = scores[~np.isnan(scores)]
+    minimum, q1, median, q3, maximum = np.percentile(scored, [0, 25, 50, 75, 100])
+    return {
+        "n": len(scored),
+        "n_not_scored": len(scores) - len(scored),
+        "mean": scored.mean(),
+        "sd": scored.std(ddof=1),
+        "median": median,
+        "q1": q1,
+        "q3": q3,
+        "min": minimum,
+        "max": maximum,
+    }
+
+
+# --- tests -----------------------------------------------------------------------------------------------------------
+
+
+def _constant(*arrays):
+    # Sums round: the sd of equal numbers need not come out as zero, and t would be an arbitrary large number.
+    return all(np.ptp(array) == 0 for array in arrays)
+
+
+def mann_whitney(a, b):
+    """Mann–Whitney U (Wilcoxon rank-sum), two-sided; the statistic is U of `a`: the pairs with a > b, ties half."""
+    small, large = sorted((len(a), len(b)))
+    method = "asymptotic" if small * large > EXACT_RANK_SUM_LIMIT else "auto"
+    return Outcome(*stats.mannwhitneyu(a, b, alternative="two-sided", method=method))
+
+
+def welch_t(a, b):
+    """Welch's t: means of groups whose variances may differ."""
+    if _constant(a, b):
+        return NO_OUTCOME
+    result = stats.ttest_ind(a, b, equal_var=False)
+    return Outcome(result.statistic, result.pvalue, result.df)
+
+
+def student_t(a, b):
+    """Student's t: means of groups of equal variance."""
+    if _constant(a, b):
+        return NO_OUTCOME
+    result = stats.ttest_ind(a, b)
+    return Outcome(result.statistic, result.pvalue, result.df)
+
+
+def kolmogorov_smirnov(a, b):
+    """Two-sample Kolmogorov–Smirnov, two-sided: the largest gap between the two cumulative distributions."""
+    result = stats.ks_2samp(a, b)
+    return Outcome(result.statistic, result.pvalue)
+
+
+def signed_rank(a, b):
+    """Wilcoxon signed-rank of the differences a - b of paired rows; zero differences are left out."""
+    result = stats.wilcoxon(a, b)
+    return Outcome(result.statistic, result.pvalue)
+
+
+def paired_t(a, b):
+    """Paired t of the differences a - b."""
+    if _constant(a - b):
+        return NO_OUTCOME
+    result = stats.ttest_rel(a, b)
+    return Outcome(result.statistic, result.pvalue, result.df)
+
+
+def kruskal_wallis(*groups):
+    """Kruskal–Wallis H: rank test of all groups at once."""
+    return Outcome(*stats.kruskal(*groups), df=len(groups) - 1)
+
+
+def anova(*groups):
+    """One-way analysis of variance of all groups at once (equal variances)."""
+    if _constant(*groups):
+        return NO_OUTCOME
+    total = sum(len(group) for group in groups)
+    return Outcome(*stats.f_oneway(*groups), df=len(groups) - 1, df_error=total - len(groups))
+
+
+class Test(NamedTuple):
+    title: str
+    compute: callable
+    paired: bool
+
+
+TESTS = {
+    "mann-whitney": Test("Mann–Whitney U", mann_whitney, False),
+    "welch-t": Test("Welch's t", welch_t, False),
+    "student-t": Test("Student's t", student_t, False),
+    "kolmogorov-smirnov": Test("Kolmogorov–Smirnov", kolmogorov_smirnov, False),
+    "wilcoxon-signed-rank": Test("Wilcoxon signed-rank", signed_rank, True),
+    "paired-t": Test("Paired t", paired_t, True),
+}
+DEFAULT_TESTS = ("mann-whitney", "welch-t")
+DEFAULT_PAIRED_TESTS = ("wilcoxon-signed-rank", "paired-t")
+
+# Tests of all groups at once: added whenever there are more than two independent groups.
+OMNIBUS_TESTS = {
+    "kruskal-wallis": Test("Kruskal–Wallis", kruskal_wallis, False),
+    "anova": Test("One-way ANOVA", anova, False),
+}
+
+# The published tutorial's two tests. The second is a paired test of rows that are not paired.
+TUTORIAL_TESTS = {
+    "student-t-as-in-the-tutorial": Test("Student's t (as in the tutorial)", student_t, False),
+    "signed-rank-as-in-the-tutorial": Test(
+        "Wilcoxon signed-rank of unpaired rows (as in the tutorial)", signed_rank, True
+    ),
+}
+
+TITLES = {name: test.title for name, test in (TESTS | OMNIBUS_TESTS | TUTORIAL_TESTS).items()}
+
+
+def run_test(test, *groups):
+    """`test.compute` on arrays, as an `Outcome` that is all NaN where the scores have no spread to test."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        # scipy warns of ties, of constant input and of tiny samples; the outcome itself says what is undefined.
+        warnings.simplefilter("ignore")
+        outcome = test.compute(*groups)
+    if not (math.isfinite(outcome.statistic) and math.isfinite(outcome.p)):
+        return NO_OUTCOME
+    return Outcome(*(float(value) for value in outcome))
+
+
+def correct(p, method):
+    """p values corrected for the number of tests made: an array like `p` (1-D).
+
+    `holm`: Holm 1979 (family-wise error rate). `benjamini-hochberg`: 1995 (false discovery rate). `none`: unchanged.
+    NaN (a test that is undefined) stays NaN and does not count.
+    """
+    p = np.asarray(p, dtype=float)
+    corrected = p.copy()
+    made = ~np.isnan(p)
+    if not made.any():
+        return corrected
+    if method == "holm":
+        values = p[made]
+        order = np.argsort(values)
+        stepped = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
+        values[order] = np.minimum(stepped, 1)
+        corrected[made] = values
+    elif method == "benjamini-hochberg":
+        corrected[made] = stats.false_discovery_control(p[made], method="bh")
+    return corrected
+
+
+# --- effect sizes ----------------------------------------------------------------------------------------------------
+
+
+def auc(a, b):
+    """AUC = P(a > b) + P(a = b) / 2 = U / (n_a n_b), the probability of superiority, with its 95 % interval.
+
+    Interval: variance of DeLong, DeLong and Clarke-Pearson 1988 on the logit scale (Pepe 2003, section 5.2.4).
+    Where that variance is zero (groups that do not overlap, or are all ties): method 5 of Newcombe 2006
+    (Statistics in Medicine 25:559).
+    """
+    n_a, n_b = len(a), len(b)
+    ranks = stats.rankdata(np.concatenate((a, b)))
+    # Each score's share of the other group that it exceeds (ties half): the placements of DeLong et al.
+    exceeded_by_a = (ranks[:n_a] - stats.rankdata(a)) / n_b
+    below_a = 1 - (ranks[n_a:] - stats.rankdata(b)) / n_a
+    value = float(exceeded_by_a.mean())
+    variance = exceeded_by_a.var(ddof=1) / n_a + below_a.var(ddof=1) / n_b
+    if variance <= 0 or not 0 < value < 1:
+        return Estimate(value, *_newcombe(value, n_a, n_b))
+    return Estimate(value, *_on_logit_scale(value, math.sqrt(variance)))
+
+
+def _on_logit_scale(probability, standard_error):
+    centre = special.logit(probability)
+    half_width = Z * standard_error / (probability * (1 - probability))
+    return float(special.expit(centre - half_width)), float(special.expit(centre + half_width))
+
+
+def _newcombe(value, n_a, n_b):
+    extra = (n_a + n_b) / 2 - 1
+
+    def distance(theta):  # of theta from the estimate, in standard errors at theta, less Z
+        spread = 1 + extra * (1 - theta) / (2 - theta) + extra * theta / (1 + theta)
+        return abs(value - theta) - Z * math.sqrt(theta * (1 - theta) * spread / (n_a * n_b))
+
+    def limit(outside, inside):
+        for _ in range(60):  # bisection to the last bit
+            middle = (outside + inside) / 2
+            outside, inside = (middle, inside) if distance(middle) > 0 else (outside, middle)
+        return inside
+
+    # Next to 0 and 1 the standard error vanishes: the limit on that side is the end itself.
+    return (0.0 if value <= 0 else limit(0.0, min(value, 1 - 1e-12))), (
+        1.0 if value >= 1 else limit(1.0, max(value, 1e-12))
+    )
+
+
+def to_delta(estimate):
+    """Cliff's delta = 2 AUC - 1 = P(a > b) - P(a < b), or any probability rescaled to -1..1, limits alike."""
+    return Estimate(*(2 * number - 1 for number in estimate))
+
+
+def small_sample_factor(df):
+    """Hedges' exact J(df) = Gamma(df/2) / (sqrt(df/2) Gamma((df - 1)/2)) (Hedges 1981, equation 6e)."""
+    return math.exp(special.gammaln(df / 2) - special.gammaln((df - 1) / 2)) / math.sqrt(df / 2)
+
+
+def hedges_g(a, b):
+    """Hedges' g: (mean a - mean b) / pooled sd, freed of small-sample bias, with its 95 % interval.
+
+    Interval: the standardised differences whose noncentral t distribution has the observed t as its 2.5 % and
+    97.5 % quantile (Steiger and Fouladi 1997); exact for normal scores of equal variance. NaN without any spread.
+    """
+    if _constant(a, b):
+        return UNDEFINED
+    n_a, n_b = len(a), len(b)
+    df = n_a + n_b - 2
+    pooled = math.sqrt(((n_a - 1) * a.var(ddof=1) + (n_b - 1) * b.var(ddof=1)) / df)
+    return _standardised(a.mean() - b.mean(), pooled, df, math.sqrt(n_a * n_b / (n_a + n_b)))
+
+
+def hedges_g_paired(a, b):
+    """Hedges' g of paired rows (g_z): mean difference / sd of the differences, bias and interval as in `hedges_g`.
+
+    In units of the differences' spread, so not comparable with `hedges_g` (Lakens 2013, equation 6).
+    """
+    difference = a - b
+    if _constant(difference):
+        return UNDEFINED
+    return _standardised(difference.mean(), difference.std(ddof=1), len(a) - 1, math.sqrt(len(a)))
+
+
+def _standardised(difference, sd, df, scale):
+    d = difference / sd
+    t = abs(d) * scale
+    low, high = (float(special.nctdtrinc(df, q, t)) / scale for q in ((1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2))
+    if d < 0:
+        low, high = -high, -low
+    return Estimate(float(small_sample_factor(df) * d), low, high)
+
+
+def rank_biserial(a, b):
+    """Matched-pairs rank-biserial correlation (W+ - W-) / (W+ + W-) of a - b (Kerby 2014), with its 95 % interval.
+
+    Zero differences are left out, as in the signed-rank test. Interval: (r + 1) / 2 estimates
+    P(d_i + d_j > 0), whose variance is 4 var(h) / n with h_i the share of differences that do not outweigh d_i (the
+    projection of Hoeffding 1948, as in DeLong's for two samples), on the logit scale. Where all differences have
+    one sign: exact, from P(d_i + d_j > 0) >= P(d > 0)^2 and the binomial limit of P(d > 0). NaN when all are zero.
+    """
+    difference = a - b
+    difference = difference[difference != 0]
+    n = len(difference)
+    if n == 0:
+        return UNDEFINED
+    ranks = stats.rankdata(np.abs(difference))
+    positive = difference > 0
+    r = float((ranks[positive].sum() - ranks[~positive].sum()) / ranks.sum())
+    if positive.all() or not positive.any():
+        bound = 2 * ((1 - CONFIDENCE) / 2) ** (2 / n) - 1
+        return Estimate(r, bound, 1.0) if r > 0 else Estimate(r, -1.0, -bound)
+    ordered = np.sort(difference)
+    # Differences equal to -d_i tie with it: half.
+    below = (np.searchsorted(ordered, -difference, "left") + np.searchsorted(ordered, -difference, "right")) / 2
+    standard_error = 2 * (1 - below / n).std(ddof=1) / math.sqrt(n)
+    return Estimate(r, *to_delta(Estimate(0, *_on_logit_scale((r + 1) / 2, standard_error)))[1:])
+
+
+# --- the whole comparison --------------------------------------------------------------------------------------------
+
+
+def compare(groups, tests=None, paired=False, correction="holm", tutorial=False):
+    """Every test of every pair of groups, and with three or more independent groups the tests of all at once.
+
+    groups: `Group`s, two or more. tests: names in `TESTS`; None for the design's defaults. paired: row i of every
+    group belongs together. tutorial: the tutorial's two tests instead. Returns a list of `Result`, tests of all
+    groups first. Raises `UserError` for groups or tests that do not go together.
+    """
+    _check_groups(groups)
+    if tutorial:
+        _check_tutorial(groups, tests, paired)
+        chosen = TUTORIAL_TESTS
+    else:
+        chosen = {name: TESTS[name] for name in tests or (DEFAULT_PAIRED_TESTS if paired else DEFAULT_TESTS)}
+        _check_design(groups, chosen, paired)
+
+    rows = []
+    if len(groups) > 2 and not paired:
+        scored = [group.scored for group in groups]
+        left_out = sum(len(group.scores) for group in groups) - sum(map(len, scored))
+        for name, test in OMNIBUS_TESTS.items():
+            rows.append((None, None, name, 0, 0, left_out, run_test(test, *scored), Effects()))
+    for a, b in itertools.combinations(groups, 2):
+        effects = _paired_effects(*complete_pairs(a, b)) if paired else _effects(a.scored, b.scored)
+        for name, test in chosen.items():
+            x, y = complete_pairs(a, b) if test.paired else (a.scored, b.scored)
+            left_out = len(a.scores) - len(x) if test.paired else len(a.scores) + len(b.scores) - len(x) - len(y)
+            rows.append((a.label, b.label, name, len(x), len(y), left_out, run_test(test, x, y), effects))
+    corrected = correct([outcome.p for *_, outcome, _ in rows], correction)
+    return [Result(*row[:-1], float(p), row[-1]) for row, p in zip(rows, corrected, strict=True)]
+
+
+def complete_pairs(a, b):
+    """The scores of two groups of equal length at the rows where both have one."""
+    complete = ~(np.isnan(a.scores) | np.isnan(b.scores))
+    return a.scores[complete], b.scores[complete]
+
+
+def _effects(a, b):
+    superiority = auc(a, b)
+    return Effects(auc=superiority, cliffs_delta=to_delta(superiority), hedges_g=hedges_g(a, b))
+
+
+def _paired_effects(a, b):
+    return Effects(rank_biserial=rank_biserial(a, b), hedges_g_paired=hedges_g_paired(a, b))
+
+
+def _check_groups(groups):
+    if len(groups) < 2:
+        raise UserError(f"found {counted(len(groups), 'group')}, need at least two to compare")
+    for group in groups:
+        if len(group.scored) < 2:
+            raise UserError(
+                f"group {quoted(group.label)} has {counted(len(group.scored), 'scored row')} of {len(group.scores)}: "
+                "need at least two"
+            )
+
+
+def _check_design(groups, chosen, paired):
+    wrong = [name for name, test in chosen.items() if test.paired != paired]
+    if wrong and paired:
+        raise UserError(
+            f"{wrong[0]} takes independent groups and the rows were said to be paired: "
+            f"choose from {', '.join(DEFAULT_PAIRED_TESTS)}, or leave out --paired"
+        )
+    if wrong:
+        raise UserError(
+            f"{wrong[0]} needs rows that belong together in pairs: say --paired if row 1 of one group belongs to "
+            f"row 1 of the other and so on, or choose from {', '.join(n for n, t in TESTS.items() if not t.paired)}"
+        )
+    if paired:
+        _check_pairs(groups, "paired rows")
+
+
+def _check_tutorial(groups, tests, paired):
+    if tests or paired:
+        raise UserError("--tutorial makes the tutorial's own two tests: leave out --tests and --paired")
+    if len(groups) != 2:
+        raise UserError(f"--tutorial compares exactly two groups, found {len(groups)}")
+    _check_pairs(groups, "the tutorial's signed-rank test")
+
+
+def _check_pairs(groups, what):
+    first = groups[0]
+    for group in groups[1:]:
+        if len(group.scores) != len(first.scores):
+            raise UserError(
+                f"group {quoted(first.label)} has {counted(len(first.scores), 'row')} and group "
+                f"{quoted(group.label)} has {len(group.scores)}: {what} need equal counts"
+            )
+    for a, b in itertools.combinations(groups, 2):
+        if len(complete_pairs(a, b)[0]) < 2:
+            raise UserError(
+                f"groups {quoted(a.label)} and {quoted(b.label)} have fewer than two pairs with both scores"
+            )
