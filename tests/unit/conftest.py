@@ -1,5 +1,6 @@
 """Where the fixtures are, and a way to run a script as Galaxy does."""
 
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -24,3 +25,45 @@ def run_script(tmp_path):
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def random_mixtral(tmp_path_factory):
+    """A folder with a Mixtral of random weights, wide enough to route to every expert, and a BPE tokenizer."""
+    return save_random_mixtral(tmp_path_factory.mktemp("mixtral"))
+
+
+def save_random_mixtral(folder, seed=0, **config):
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+    from transformers import MixtralConfig, MixtralForCausalLM, PreTrainedTokenizerFast
+
+    specials = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"]
+    tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    letters = random.Random(seed)
+    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=specials, initial_alphabet=list("ACGT"))
+    tokenizer.train_from_iterator(("".join(letters.choices("ACGT", k=300)) for _ in range(50)), trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
+    )
+    names = dict(zip(("unk_token", "cls_token", "sep_token", "pad_token", "mask_token"), specials, strict=True))
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+    torch.manual_seed(seed)
+    settings = {
+        "vocab_size": 300,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "num_local_experts": 4,
+        "num_experts_per_tok": 2,
+        "max_position_embeddings": 256,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "pad_token_id": 3,
+        "initializer_range": 0.3,
+    }
+    MixtralForCausalLM(MixtralConfig(**settings | config)).save_pretrained(folder)
+    return folder

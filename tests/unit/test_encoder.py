@@ -1,0 +1,185 @@
+"""The contract: a score belongs to its pair. Checked against one sequence at a time, and against other batches."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from conftest import TEST_DATA, save_random_mixtral
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from naive import Naive
+
+from dna_lm import checkpoint, encoder, pipeline, scores
+from dna_lm.encoder import Embedding
+from dna_lm.sequences import Record
+
+# One forward pass in float32 rounds otherwise than another: relative to the size of the numbers pooled.
+ROUNDING = 1e-5
+
+
+@pytest.fixture(scope="module")
+def mixtral(random_mixtral):
+    return checkpoint.load(random_mixtral), Naive(random_mixtral)
+
+
+@pytest.fixture(scope="module")
+def esm():
+    folder = TEST_DATA / "models" / "tiny-esm"
+    return checkpoint.load(folder), Naive(folder, masked=True)
+
+
+@pytest.fixture(params=["mixtral", "esm"])
+def model(request):
+    return request.getfixturevalue(request.param)
+
+
+def pairs_of(n, seed, longest=250):
+    """Random pairs: substitutions, insertions, deletions, at the ends too, and pairs without a change."""
+    rng = random.Random(seed)
+    for number in range(n):
+        wild_type = "".join(rng.choices("ACGT", k=rng.randint(1, longest)))
+        start = rng.choice([0, len(wild_type) - 1, rng.randrange(len(wild_type))])
+        stop = min(len(wild_type), start + rng.choice([0, 1, 1, 1, 3]))
+        mutant = wild_type[:start] + "".join(rng.choices("ACGT", k=rng.choice([0, 1, 1, 1, 4]))) + wild_type[stop:]
+        yield Record(f"p{number}", wild_type, "ok"), Record(f"p{number}", mutant or "A", "ok")
+
+
+def rows_of(loaded, pairs, wanted=("l2", "llr"), **how):
+    return list(pipeline.score_pairs(loaded, pairs, pipeline.Settings(**how), wanted))
+
+
+@pytest.mark.parametrize("strand", ["forward", "reverse", "mean"])
+@pytest.mark.parametrize("pooling", encoder.POOLINGS)
+@pytest.mark.parametrize(("representation", "layer"), [("logits", -1), ("hidden", -1), ("hidden", 1), ("hidden", 0)])
+def test_l2_equals_one_sequence_at_a_time(model, representation, layer, pooling, strand):
+    loaded, naive = model
+    pairs = list(pairs_of(25, seed=1))
+    how = {"representation": representation, "layer": layer, "pooling": pooling}
+    rows = rows_of(loaded, pairs, ("l2",), embedding=Embedding(representation, layer, pooling), strand=strand)
+    expected = [naive.l2(a.sequence, b.sequence, strand=strand, **how) for a, b in pairs]
+    size = naive.embedding(pairs[0][0].sequence, **how).norm().item()
+    np.testing.assert_allclose([row["l2"] for row in rows], expected, rtol=ROUNDING, atol=ROUNDING * size)
+
+
+@pytest.mark.parametrize("strand", ["forward", "reverse", "mean"])
+def test_embeddings_equal_one_sequence_at_a_time(model, strand):
+    loaded, naive = model
+    records = [record for record, _ in pairs_of(20, seed=2)]
+    for embedding in (Embedding(), Embedding("hidden", 2, "mean")):
+        rows = pipeline.embed(loaded, records, pipeline.Settings(embedding, strand))
+        for record, row in zip(records, rows, strict=True):
+            expected = naive.embedding(
+                record.sequence, embedding.representation, embedding.layer, embedding.pooling, strand
+            ).numpy()
+            assert row["embedding"].shape == (embedding.width(loaded),)
+            np.testing.assert_allclose(row["embedding"], expected, rtol=ROUNDING, atol=ROUNDING * abs(expected).max())
+
+
+def test_causal_llr_equals_the_sum_of_token_log_probabilities(mixtral):
+    loaded, naive = mixtral
+    pairs = list(pairs_of(30, seed=3))
+    found = [row["llr"] for row in rows_of(loaded, pairs, ("llr",))]
+    expected = [naive.causal_llr(a.sequence, b.sequence) for a, b in pairs]
+    np.testing.assert_allclose(found, expected, rtol=ROUNDING, atol=2e-3)
+    assert np.std(expected) > 1
+
+
+def test_masked_llr_equals_masking_one_sequence_at_a_time(esm):
+    loaded, naive = esm
+    pairs = list(pairs_of(30, seed=4, longest=80))
+    found = [row["llr"] for row in rows_of(loaded, pairs, ("llr",), batch_tokens=100)]
+    expected = [naive.masked_llr(a.sequence, b.sequence) for a, b in pairs]
+    np.testing.assert_allclose(found, expected, rtol=ROUNDING, atol=1e-4)
+    assert np.std(expected) > 0.01
+
+
+def test_all_scores_in_one_run_equal_their_definitions(mixtral):
+    loaded, naive = mixtral
+    pairs = list(pairs_of(10, seed=5))
+    for row, (wild_type, mutant) in zip(rows_of(loaded, pairs, scores.SCORES), pairs, strict=True):
+        a, b = naive.embedding(wild_type.sequence), naive.embedding(mutant.sequence)
+        near = {"rel": 1e-4, "abs": 1e-3}
+        assert row["l1"] == pytest.approx((a - b).abs().sum().item(), **near)
+        assert row["inner_product"] == pytest.approx(torch.dot(a, b).item(), **near)
+        cosine = torch.nn.functional.cosine_similarity(a, b, dim=0).item()
+        assert row["cosine_distance"] == pytest.approx(1 - cosine, abs=1e-6)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 3000), st.data())
+def test_a_score_belongs_to_its_pair(model_and_pairs, seed, batch_tokens, data):
+    """The same pair gets the same score to the last bit, in any order, any split and any token budget."""
+    loaded, pairs, rows = model_and_pairs
+    order = data.draw(st.permutations(range(len(pairs))))
+    order = order[: data.draw(st.integers(1, len(order)))]
+    found = rows_of(loaded, [pairs[number] for number in order], scores.SCORES, batch_tokens=batch_tokens)
+    for number, row in zip(order, found, strict=True):
+        assert row == rows[number]
+
+
+@pytest.fixture(scope="module", params=["mixtral", "esm"])
+def model_and_pairs(request):
+    loaded, _ = request.getfixturevalue(request.param)
+    pairs = list(pairs_of(16, seed=6, longest=60 if request.param == "esm" else 250))
+    return loaded, pairs, rows_of(loaded, pairs, scores.SCORES)
+
+
+def test_long_logits_pooled_in_slices_equal_the_whole(random_mixtral, monkeypatch):
+    loaded, naive = checkpoint.load(random_mixtral), Naive(random_mixtral)
+    monkeypatch.setattr(encoder, "_POSITIONS_PER_BLOCK", 7)
+    monkeypatch.setattr(encoder, "_LOGITS_PER_BLOCK", 7 * 300 * 2)
+    pairs = list(pairs_of(12, seed=7))
+    for pooling in encoder.POOLINGS:
+        rows = rows_of(loaded, pairs, ("l2", "llr"), embedding=Embedding(pooling=pooling))
+        expected = [naive.l2(a.sequence, b.sequence, pooling=pooling) for a, b in pairs]
+        np.testing.assert_allclose([row["l2"] for row in rows], expected, rtol=1e-4, atol=1e-3)
+        ratios = [naive.causal_llr(a.sequence, b.sequence) for a, b in pairs]
+        np.testing.assert_allclose([row["llr"] for row in rows], ratios, rtol=1e-5, atol=2e-3)
+
+
+def test_identical_sequences_are_computed_once(mixtral, monkeypatch):
+    loaded, _ = mixtral
+    seen = []
+    trunk = loaded.trunk.forward
+    monkeypatch.setattr(loaded.trunk, "forward", lambda ids, **how: seen.append(len(ids)) or trunk(ids, **how))
+    tokens = loaded.tokenise(["ACGTTGACCATG" * 4] * 50)
+    embeddings, _ = encoder.encode(loaded, tokens, Embedding())
+    assert sum(seen) <= 2 and len(np.unique(embeddings, axis=0)) == 1 and len(embeddings) == 50
+
+
+def test_every_expert_and_every_choice_is_used(random_mixtral, tmp_path):
+    """Our products per expert equal transformers' own loop, also when some expert gets no token."""
+    from transformers import AutoModelForCausalLM
+
+    from dna_lm import experts
+
+    for folder in (random_mixtral, save_random_mixtral(tmp_path, num_experts_per_tok=1, num_local_experts=8)):
+        model = AutoModelForCausalLM.from_pretrained(folder).eval()
+        ids = torch.tensor(checkpoint.load(folder).tokenise(["ACGTTTGCA", "GGGTTTGCA"])[0])[None]
+        with torch.no_grad():
+            model.set_experts_implementation("eager")
+            expected = model(ids).logits
+            model.set_experts_implementation(experts.NAME)
+            torch.testing.assert_close(model(ids).logits, expected, rtol=1e-5, atol=1e-4)
+
+
+def test_lower_precision_stays_close(random_mixtral):
+    pairs = list(pairs_of(40, seed=8))
+    exact = [row["l2"] for row in rows_of(checkpoint.load(random_mixtral), pairs, ("l2",))]
+    for precision, tolerance in (("bfloat16", 0.2), ("float16", 0.03)):
+        rough = [row["l2"] for row in rows_of(checkpoint.load(random_mixtral, precision), pairs, ("l2",))]
+        assert rough != exact
+        assert np.median(np.abs(np.subtract(rough, exact))) < tolerance * np.median(exact)
+
+
+def test_too_long_rows_keep_their_place(mixtral):
+    loaded, _ = mixtral
+    good, long = Record("a", "ACGTTT", "ok"), Record("b", "ACGT" * 400, "ok")
+    rows = rows_of(loaded, [(good, good), (long, good), (Record("c", "ACN", "invalid_base"), good)])
+    assert [(row["id"], row["status"], row["l2"]) for row in rows] == [
+        ("a", "ok", 0.0),
+        ("b", "too_long", None),
+        ("c", "invalid_base", None),
+    ]
+    assert rows[1]["wt_tokens"] > loaded.max_tokens and rows[2]["wt_tokens"] is None

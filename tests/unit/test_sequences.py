@@ -1,0 +1,105 @@
+"""FASTA parsing, the policy on letters, and pairing."""
+
+import gzip
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dna_lm.errors import UserError
+from dna_lm.sequences import pairs_by_id, pairs_by_order, read_fasta
+
+
+@pytest.fixture
+def fasta(tmp_path):
+    def write(content, name="x.fasta"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+def test_letters_are_normalised_and_ambiguous_records_kept(fasta):
+    path = fasta(">a first\r\nacg\r\nUuT \t A\r\n\r\n>b\nACGNRT\n>c\nAC-GT\n>d\rACGT\r")
+    records = [(record.id, record.sequence, record.status) for record in read_fasta(path)]
+    assert records == [
+        ("a", "ACGTTTA", "ok"),
+        ("b", "ACGNRT", "invalid_base"),
+        ("c", "AC-GT", "invalid_base"),
+        ("d", "ACGT", "ok"),
+    ]
+
+
+def test_gzip_is_told_by_content_not_by_name(fasta):
+    path = fasta(gzip.compress(b">a\nACGT\n") + gzip.compress(b">b\nTTTT\n"), "x.fasta")
+    assert [record.sequence for record in read_fasta(path)] == ["ACGT", "TTTT"]
+    assert [record.id for record in read_fasta(fasta(">a\nA\n", "plain.fasta.gz"))] == ["a"]
+
+
+def test_a_header_without_a_name_gets_its_number(fasta):
+    assert [record.id for record in read_fasta(fasta(">\nA\n> \nC\n>x\nG\n"))] == ["record_1", "record_2", "x"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "holds no record"),
+        ("\n \n", "holds no record"),
+        ("ACGT\n>a\nACGT\n", "line 1: 'ACGT' stands where a FASTA header"),
+        (">a\nACGT\n\n>b\n\n>c\nA\n", r"record 2 \('b'\), line 4: the sequence is empty"),
+        (">a\nACGT\n>p\nACGT\nMKL\n", r"record 2 \('p'\), line 3, base 7: 'L' is not a nucleotide code"),
+        (">a\nMKVLAAGIVGLLLAQWE\n", "line 1, base 4: 'L' is not a nucleotide code"),
+        (b"\x00\x01\xfe\xff>binary", "not a text file|FASTA header"),
+        (gzip.compress(b">a\nACGTACGTACGT\n" * 500)[:60], "damaged or cut short"),
+        (gzip.compress(b">a\nACGT\n")[:-6] + b"abcdef", "damaged or cut short"),
+    ],
+)
+def test_a_file_that_is_not_dna_is_refused_with_its_place(fasta, content, message):
+    with pytest.raises(UserError, match=message):
+        list(read_fasta(fasta(content)))
+
+
+def test_missing_file_is_a_user_error(tmp_path):
+    with pytest.raises(UserError, match="cannot read .*No such file"):
+        list(read_fasta(tmp_path / "none.fasta"))
+
+
+def test_pairs_by_order_refuse_unequal_counts_both_ways(fasta):
+    three, two = fasta(">a\nA\n>b\nC\n>c\nG\n", "3.fa"), fasta(">x\nA\n>y\nC\n", "2.fa")
+    with pytest.raises(UserError, match="mutant FASTA has 2 records, wild-type FASTA has 3"):
+        list(pairs_by_order(three, two))
+    with pytest.raises(UserError, match="mutant FASTA has 3 records, wild-type FASTA has 2"):
+        list(pairs_by_order(two, three))
+
+
+def test_pairs_by_id_follow_the_wild_type_file(fasta):
+    wild_types, mutants = fasta(">b\nC\n>a\nA\n>c\nN\n", "w.fa"), fasta(">c x\nGG\n>a\nAA\n>b\nCC\n", "m.fa")
+    pairs = [(w.id, w.sequence, w.status, m.sequence) for w, m in pairs_by_id(wild_types, mutants)]
+    assert pairs == [("b", "C", "ok", "CC"), ("a", "A", "ok", "AA"), ("c", "N", "invalid_base", "GG")]
+
+
+@pytest.mark.parametrize(
+    ("wild_types", "mutants", "message"),
+    [
+        (">a\nA\n>b\nC\n", ">a\nA\n>a\nC\n", "mutant FASTA, record 2: the identifier 'a' stands twice"),
+        (">a\nA\n>a\nC\n", ">a\nA\n>b\nC\n", "wild-type FASTA, record 2: the identifier 'a' stands twice"),
+        (">a\nA\n>b\nC\n", ">a\nA\n>z\nC\n", "record 2: 'b' is not an identifier of the mutant FASTA"),
+        (">a\nA\n>b\nC\n", ">a\nA\n", "mutant FASTA has 1 record, wild-type FASTA has 2"),
+    ],
+)
+def test_pairs_by_id_refuse_what_cannot_be_paired(fasta, wild_types, mutants, message):
+    with pytest.raises(UserError, match=message):
+        list(pairs_by_id(fasta(wild_types, "w.fa"), fasta(mutants, "m.fa")))
+
+
+@given(st.lists(st.tuples(st.from_regex(r"[!-=?-~]{1,20}", fullmatch=True), st.text("ACGTacgtuU", min_size=1))))
+def test_what_is_written_is_read(tmp_path_factory, records):
+    path = tmp_path_factory.mktemp("fasta") / "x.fasta"
+    path.write_text("".join(f">{name}\n{sequence}\n" for name, sequence in records))
+    if not records:
+        with pytest.raises(UserError):
+            list(read_fasta(path))
+        return
+    expected = [(name, sequence.upper().replace("U", "T")) for name, sequence in records]
+    assert [(record.id, record.sequence) for record in read_fasta(path)] == expected
