@@ -18,9 +18,8 @@ new_venv() { rm -rf ".venv/$1"; "$python" -m venv ".venv/$1"; }
 
 # pip everywhere but for the two big trees of pure-Python packages, where uv takes seconds instead of minutes.
 need_uv() {
-    [ -x .venv/uv/bin/uv ] && return
-    new_venv uv
-    .venv/uv/bin/python -m pip install --quiet -r tests/galaxy/requirements-uv.txt
+    [ -x .venv/uv/bin/python ] || new_venv uv
+    .venv/uv/bin/python -m pip install --quiet uv==0.13.9
 }
 uv_venv() {
     .venv/uv/bin/uv venv --quiet --clear --no-config --python "$python" ".venv/$1"

@@ -1,0 +1,43 @@
+# Every environment is built below .venv/ when a target needs it, and again when its requirements change.
+PORT ?= 8080
+TOOLS = .venv/tools/.built
+GALAXY = .venv/galaxy/.built
+PLANEMO = .venv/planemo/.built
+
+.PHONY: help demo test unit test-tools test-tool serve lint clean distclean
+.NOTPARALLEL:
+
+help:  ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-11s %s\n", $$1, $$2}'
+
+demo: $(TOOLS)  ## score the demo mutations with the demo model, compare the groups; results in demo-output/
+	@.venv/tools/bin/python demo/run_demo.py
+
+test: unit lint test-tools  ## every test: unit tests, lint, every wrapper in a real Galaxy
+
+unit: $(TOOLS)  ## the unit tests; ARGS="tests/unit/test_x.py -k name" runs some
+	@.venv/tools/bin/python -m pytest $(ARGS)
+
+test-tools: $(TOOLS) $(GALAXY) $(PLANEMO)  ## every wrapper's <tests> in a Galaxy started for them
+	@.venv/galaxy/bin/python tests/galaxy/run_tool_tests.py
+
+test-tool: $(TOOLS) $(GALAXY) $(PLANEMO)  ## one wrapper's <tests> in the Galaxy of `make serve`: TOOL=dna_lm_score_pairs
+	@.venv/galaxy/bin/python tests/galaxy/run_tool_tests.py --running $(TOOL)
+
+serve: $(TOOLS) $(GALAXY)  ## a Galaxy with the suite and the demo models at PORT=8080, until Ctrl-C
+	@.venv/galaxy/bin/python tests/galaxy/galaxy_server.py --port $(PORT)
+
+lint: $(TOOLS) $(PLANEMO)  ## ruff, planemo lint, planemo shed_lint: no warning is let through
+	@tests/galaxy/lint.sh
+
+clean:  ## remove outputs and the test Galaxies with their histories
+	rm -rf .galaxy demo-output .pytest_cache .ruff_cache .hypothesis
+
+distclean: clean  ## remove the environments too
+	rm -rf .venv
+
+$(TOOLS): requirements.txt tests/requirements.txt
+$(GALAXY): tests/galaxy/requirements-galaxy.txt
+$(PLANEMO): tests/galaxy/requirements-planemo.txt
+$(TOOLS) $(GALAXY) $(PLANEMO): .venv/%/.built: tests/galaxy/make_venv.sh
+	@tests/galaxy/make_venv.sh $*

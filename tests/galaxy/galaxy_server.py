@@ -1,0 +1,290 @@
+"""A Galaxy that serves this checkout's tools: `make serve` runs this file, the tool tests import it.
+
+Runs on .venv/galaxy's Python, whose Galaxy it starts. Everything Galaxy writes stays in one work directory.
+README.md beside this file says why it is set up as it is.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from xml.etree import ElementTree
+
+from galaxy.tool_util.parser import get_tool_source
+
+ROOT = Path(__file__).resolve().parents[2]
+GALAXY_BIN = Path(sys.prefix) / "bin"
+TOOLS_VENV = ROOT / ".venv" / "tools"
+SERVE_DIR = ROOT / ".galaxy" / "serve"
+ADMIN = "admin@example.org"
+START_SECONDS = 600
+STOP_SECONDS = 10
+
+
+class GalaxyError(Exception):
+    """Galaxy did not start, or did not load a tool."""
+
+
+def wrappers():
+    """The suite's tools, id -> XML file (macros.xml describes none)."""
+    roots = {path: ElementTree.parse(path).getroot() for path in sorted((ROOT / "tools").glob("*.xml"))}
+    return {root.get("id"): path for path, root in roots.items() if root.tag == "tool"}
+
+
+def api(server, path):
+    """The answer of Galaxy's API to a GET of `path`, as its administrator; `server` has `url` and `key`."""
+    request = urllib.request.Request(server["url"] + path, headers={"x-api-key": server["key"]})
+    with urllib.request.urlopen(request, timeout=60) as response:
+        return json.load(response)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def write_json(path, content):
+    # Galaxy reads its configuration as YAML, and JSON is YAML.
+    path.write_text(json.dumps(content, indent=1))
+    return str(path)
+
+
+def write_xml(path, root):
+    ElementTree.ElementTree(root).write(path)
+    return str(path)
+
+
+def write_tool_panel(path):
+    toolbox = ElementTree.Element("toolbox")
+    upload = ElementTree.SubElement(toolbox, "section", id="get_data", name="Get Data")
+    ElementTree.SubElement(upload, "tool", file="data_source/upload.xml")
+    suite = ElementTree.SubElement(toolbox, "section", id="dna_lm", name="DNA language models")
+    for wrapper in wrappers().values():
+        ElementTree.SubElement(suite, "tool", file=str(wrapper))
+    return write_xml(path, toolbox)
+
+
+def write_dependencies(folder):
+    """Let Galaxy resolve each <requirement> of the tools to .venv/tools.
+
+    Galaxy itself runs in a virtual environment and activates that inside every job, after whatever environment the
+    job configuration sets; only what a dependency resolver sources comes later still.
+    """
+    activate = f'PATH="{TOOLS_VENV}/bin:$PATH"; VIRTUAL_ENV="{TOOLS_VENV}"; export PATH VIRTUAL_ENV; unset PYTHONPATH\n'
+    for wrapper in wrappers().values():
+        for requirement in get_tool_source(str(wrapper)).parse_requirements()[0]:
+            package = folder / requirement.name / requirement.version
+            package.mkdir(parents=True, exist_ok=True)
+            (package / "env.sh").write_text(activate)
+    return str(folder)
+
+
+def write_configuration(work, key):
+    """Write Galaxy's configuration files below `work`; returns the path of the main one."""
+    config, data, client = work / "config", work / "data", work / "client"
+    broker = data / "broker"
+    # Tasks and caches of an earlier run; the database and the datasets stay.
+    for stale in (config, broker):
+        shutil.rmtree(stale, ignore_errors=True)
+    for folder in (config, broker, data / "broker_control", work / "shed_tools"):
+        folder.mkdir(parents=True, exist_ok=True)
+    secret = data / "id_secret"
+    if not secret.exists():
+        secret.write_text(secrets.token_hex(16))
+    install = [GALAXY_BIN / "galaxy-web-client-install", "--mode", "absolute", "--force-overwrite", client]
+    subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
+    shutil.copy(Path(__file__).with_name("welcome.html"), client)
+
+    shed_tools = ElementTree.Element("toolbox", tool_path=str(work / "shed_tools"))
+    tool_configs = [write_tool_panel(config / "tool_conf.xml"), write_xml(config / "shed_tool_conf.xml", shed_tools)]
+    demo_files = {"type": "posix", "id": "dna_lm", "label": "dna_lm demo files", "doc": "test-data of the dna_lm suite"}
+    galaxy = {
+        "data_dir": str(data),
+        "config_dir": str(config),
+        "managed_config_dir": str(config),
+        "static_dir": str(client),
+        "brand": "dna_lm",
+        "tool_config_file": ",".join(tool_configs),
+        "tool_data_table_config_path": str(ROOT / "tools" / "tool_data_table_conf.xml.test"),
+        "shed_tool_data_table_config": write_xml(config / "shed_data_tables.xml", ElementTree.Element("tables")),
+        "file_sources_config_file": write_json(
+            config / "file_sources.yml", [{**demo_files, "root": str(ROOT / "test-data"), "writable": False}]
+        ),
+        "admin_users": ADMIN,
+        "bootstrap_admin_api_key": key,
+        "id_secret": secret.read_text(),
+        "database_auto_migrate": True,
+        "allow_path_paste": False,
+        "watch_tools": "false",
+        # Nothing is looked up in the network, nothing installed.
+        "conda_auto_init": False,
+        "conda_auto_install": False,
+        "enable_mulled_containers": False,
+        "container_resolvers_config_file": write_json(config / "container_resolvers.yml", []),
+        "dependency_resolvers_config_file": write_json(config / "resolvers.yml", [{"type": "galaxy_packages"}]),
+        "tool_dependency_dir": write_dependencies(config / "dependencies"),
+        "job_config_file": write_json(
+            config / "job_conf.yml",
+            {
+                "runners": {"local": {"load": "galaxy.jobs.runners.local:LocalJobRunner", "workers": 2}},
+                "execution": {"default": "local", "environments": {"local": {"runner": "local"}}},
+            },
+        ),
+        "job_working_directory": str(data / "jobs"),
+        "cleanup_job": "onsuccess",
+        # A Celery worker has Galaxy's metadata code loaded; a job of its own takes a minute to import it.
+        "enable_celery_tasks": True,
+        "metadata_strategy": "directory_celery",
+        "amqp_internal_connection": f"sqlalchemy+sqlite:///{data}/control.sqlite",
+        "celery_conf": {
+            "broker_url": "filesystem://",
+            "broker_transport_options": {
+                "data_folder_in": str(broker),
+                "data_folder_out": str(broker),
+                "control_folder": str(data / "broker_control"),
+                "polling_interval": 0.1,
+            },
+            "task_routes": {
+                "galaxy.fetch_data": "galaxy.external",
+                "galaxy.set_job_metadata": "galaxy.external",
+            },
+        },
+    }
+    return write_json(config / "galaxy.yml", {"galaxy": galaxy})
+
+
+def start(name, arguments, work, config):
+    """Start a program of .venv/galaxy in a session of its own, its output in `work`/`name`.log."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("GALAXY_", "PYTHON", "VIRTUAL_ENV"))}
+    environment |= {"PATH": f"{GALAXY_BIN}:{os.environ['PATH']}", "GALAXY_CONFIG_FILE": config}
+    with open(work / f"{name}.log", "w") as log:
+        return subprocess.Popen(
+            [GALAXY_BIN / arguments[0], *arguments[1:]],
+            cwd=work,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def session_members(session):
+    """Process ids of a session: jobs have process groups of their own, but stay in their Galaxy's session."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(stat.read_text().rpartition(")")[2].split()[3]) == session:
+                yield int(stat.parent.name)
+
+
+def stop(processes):
+    """End the processes and everything they started, whatever state they are in."""
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + STOP_SECONDS
+    for process in processes:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(max(0, deadline - time.monotonic()))
+        for pid in session_members(process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait()
+
+
+def wait_until_up(server, processes, work):
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        with contextlib.suppress(OSError):
+            api(server, "/api/version")
+            break
+        for name, process in processes.items():
+            if process.poll() is not None or time.monotonic() > deadline:
+                tail = (work / f"{name}.log").read_text(errors="replace").splitlines()[-40:]
+                raise GalaxyError("\n".join([*tail, f"{name} did not start; its log: {work / name}.log"]))
+        time.sleep(0.5)
+    loaded = {tool["id"] for tool in api(server, "/api/tools?in_panel=false")}
+    missing = set(wrappers()) - loaded
+    if missing:
+        raise GalaxyError(f"Galaxy did not load {', '.join(sorted(missing))}; its log: {work}/galaxy.log")
+
+
+@contextlib.contextmanager
+def running_galaxy(work, port=None):
+    """A Galaxy on 127.0.0.1, up and with the suite's tools loaded: yields its `url` and administrator `key`.
+
+    While it runs, `work`/server.json has the same two, for other programs of the same user. At the end, however it
+    comes, no process is left.
+    """
+    if " " in str(work):
+        raise GalaxyError(f"Galaxy runs no jobs below a folder with a space in its name: move the checkout ({ROOT})")
+    work.mkdir(parents=True, exist_ok=True)
+    # The administrator's key lies here.
+    work.chmod(0o700)
+    with open(work / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise GalaxyError(f"a Galaxy runs in {work} already") from None
+        server = {"url": f"http://127.0.0.1:{port or free_port()}", "key": secrets.token_hex(16)}
+        config = write_configuration(work, server["key"])
+        # A broken off start must stop what it started, so a request to end is an exception from here on.
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler)
+        processes = {}
+        try:
+            web = ["galaxy-web", "-c", config, "-b", server["url"].removeprefix("http://"), "-n", str(work / "client")]
+            processes["galaxy"] = start("galaxy", web, work, config)
+            celery = ["celery", "--app", "galaxy.celery", "worker", "--pool", "threads", "--concurrency", "2"]
+            queues = ["--queues", "celery,galaxy.internal,galaxy.external"]
+            processes["celery"] = start("celery", [*celery, *queues], work, config)
+            wait_until_up(server, processes, work)
+            write_json(work / "server.json", server)
+            yield server
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+            (work / "server.json").unlink(missing_ok=True)
+            stop(processes.values())
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.default_int_handler)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Serve the suite in a Galaxy on this machine until Ctrl-C.")
+    parser.add_argument("--port", type=int, default=8080)
+    port = parser.parse_args().port
+    try:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+    except OSError as error:
+        sys.exit(f"error: port {port}: {error.strerror}; try another: make serve PORT=8081")
+    print("starting Galaxy, which takes a minute ...", flush=True)
+    try:
+        with running_galaxy(SERVE_DIR, port) as server:
+            print(f"Galaxy is up: {server['url']}  (Ctrl-C stops it)")
+            print("  user   none is needed; to keep a history, register any (Login or Register); no mail is sent")
+            print(f"  admin  register as {ADMIN}")
+            print("  files  Upload > Choose from repository > dna_lm demo files, or upload from test-data/:")
+            print("         cftr_wild_type.fasta and cftr_mutant.fasta, snv_*.fasta, indel_*.fasta.gz, sequences.fasta")
+            print("  tools  the section DNA language models; the demo models are in their model chooser", flush=True)
+            signal.pause()
+    except GalaxyError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("\nGalaxy is stopped")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Run the wrappers' <tests> in a real Galaxy and end with a line `N passed, N failed`.
+
+planemo alone can be green too early: it drops a test whose definition Galaxy could not use, and it cannot know whether
+the tools ran on their own Python or on Galaxy's. So every test that Galaxy lists must have succeeded here, and the
+tools' jobs must name the interpreter of .venv/tools.
+"""
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from galaxy_server import ROOT, SERVE_DIR, TOOLS_VENV, GalaxyError, api, running_galaxy, wrappers
+
+PLANEMO = ROOT / ".venv" / "planemo" / "bin" / "planemo"
+TEST_DIR = ROOT / ".galaxy" / "test"
+# The first line that the model tools log: dna_lm 0.1.0, Python 3.11.7 at /path/to/python, torch ...
+INTERPRETER = re.compile(r"Python [\d.]+ at (.+?),")
+
+
+def run_planemo(server, tools, report):
+    """Run the tests of `tools` (id -> wrapper) on the `server`; returns planemo's results, test id -> result."""
+    report.mkdir(parents=True, exist_ok=True)
+    results = report / "tool_tests.json"
+    results.unlink(missing_ok=True)
+    command = [PLANEMO, "test", "--engine", "external_galaxy", "--galaxy_url", server["url"]]
+    command += ["--galaxy_admin_key", server["key"], "--no_paste_test_data_paths"]
+    command += ["--test_output", report / "tool_tests.html", "--test_output_json", results, *tools.values()]
+    subprocess.run(command, cwd=report)
+    if not results.exists():
+        raise GalaxyError("planemo ended without results")
+    return {test["id"]: test["data"] for test in json.loads(results.read_text())["tests"]}
+
+
+def check(server, tools, report):
+    """Test the `tools` and say what is wrong; returns the numbers of tests that passed and failed."""
+    results = run_planemo(server, tools, report)
+    listed = [f"{tool}-{i}" for tool in tools for i, _ in enumerate(api(server, f"/api/tools/{tool}/test_data"))]
+    failed = 0
+    for test in listed:
+        result = results.get(test, {"status": "never ran"})
+        if result["status"] != "success":
+            failed += 1
+            problems = [result.get("execution_problem"), *(result.get("output_problems") or [])]
+            print(f"{test}: {result['status']}", *filter(None, problems), sep="\n    ")
+            if result.get("job"):
+                print("    stderr:", result["job"]["stderr"].strip().replace("\n", "\n    "))
+    jobs = [result["job"]["stderr"] for result in results.values() if result.get("job")]
+    interpreters = {match[1] for stderr in jobs for match in INTERPRETER.finditer(stderr)}
+    if {Path(path).parent for path in interpreters} == {TOOLS_VENV / "bin"}:
+        return len(listed) + 1 - failed, failed
+    print(f"interpreter: the tools ran on {sorted(interpreters) or 'an unknown Python'}, not on that of {TOOLS_VENV}")
+    return len(listed) - failed, failed + 1
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("tools", nargs="*", metavar="TOOL", help="a tool's id (default: every tool of the suite)")
+    parser.add_argument("--running", action="store_true", help="use the Galaxy of `make serve` instead of a fresh one")
+    arguments = parser.parse_args()
+    known = wrappers()
+    unknown = set(arguments.tools) - set(known)
+    if unknown or not known:
+        parser.error(f"no tool {', '.join(unknown)}: there are {', '.join(known)}")
+    tools = {tool: known[tool] for tool in arguments.tools or known}
+    try:
+        if arguments.running:
+            state = SERVE_DIR / "server.json"
+            if not state.exists():
+                raise GalaxyError("no Galaxy is up: start one with `make serve` in another terminal")
+            server = json.loads(state.read_text())
+            for tool in tools:
+                api(server, f"/api/tools/{tool}/reload")
+            passed, failed = check(server, tools, SERVE_DIR / "reports")
+        else:
+            shutil.rmtree(TEST_DIR, ignore_errors=True)
+            with running_galaxy(TEST_DIR) as server:
+                passed, failed = check(server, tools, ROOT / ".galaxy" / "reports")
+    except GalaxyError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(failed > 0)
+
+
+if __name__ == "__main__":
+    main()
