@@ -5,13 +5,7 @@ cd "$(dirname "$0")/../.."
 
 .venv/tools/bin/ruff check .
 .venv/tools/bin/ruff format --check .
-
-# planemo prints every check that went well: show what it says only where something did not.
-planemo() {
-    local output
-    output=$(.venv/planemo/bin/planemo "$@" 2>&1) || { printf '%s\n' "$output" >&2; return 1; }
-    echo "planemo $1: no warnings"
-}
-planemo lint --fail_level warn tools
+.venv/planemo/bin/planemo lint --report_level warn --fail_level warn tools
 # version_bumped would ask the public Tool Shed which versions it has.
-planemo shed_lint --fail_level warn --tools --ensure_metadata --skip version_bumped .
+.venv/planemo/bin/planemo shed_lint --report_level warn --fail_level warn \
+    --tools --ensure_metadata --skip version_bumped .
