@@ -1,4 +1,4 @@
-"""Write the sequence files of test-data/: the tutorial's CFTR trio, real dbSNP variants, and files that must be refused.
+"""Write the sequence files of test-data/: the tutorial's CFTR trio, real dbSNP variants, files to be refused.
 
 Every variant lies in the stretch of chromosome 22 that the demonstration model never saw, window and all. Running the
 script again gives the same bytes.
@@ -60,9 +60,19 @@ class Variant:
 
 
 def read_variants(path):
-    """The variants of a .snp file, in its order."""
-    rows = (line.split("\t") for line in Path(path).read_text().splitlines())
-    return [Variant(name, kind, int(position), change) for name, kind, _, position, change in rows]
+    """The variants of a .snp file, in its order.
+
+    A site with several alleles has a line for each, all under one rs number: the second is called rs..._2 here, and so
+    on, so that records can be paired by identifier.
+    """
+    alleles = Counter()
+    variants = []
+    for line in Path(path).read_text().splitlines():
+        name, kind, _, position, change = line.split("\t")
+        alleles[name] += 1
+        unique = name if alleles[name] == 1 else f"{name}_{alleles[name]}"
+        variants.append(Variant(unique, kind, int(position), change))
+    return variants
 
 
 def why_unusable(variant, reference):

@@ -129,7 +129,7 @@ def markov_bits_per_base(strands, sequences, order):
 
 
 def train(model, tokenizer, strands, validation, steps):
-    """AdamW with a linear warm-up and a cosine decay to zero; logs the loss of training and of the validation stretch."""
+    """AdamW with linear warm-up and cosine decay to zero. Logs the losses; returns the seconds it took."""
     generator = random.Random(SEED)
     matrices = [weight for weight in model.parameters() if weight.ndim > 1]
     vectors = [weight for weight in model.parameters() if weight.ndim == 1]
@@ -169,13 +169,7 @@ def save(model, tokenizer, folder):
     model.half().save_pretrained(folder)
     (folder / "generation_config.json").unlink(missing_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
-    names = dict(
-        zip(
-            ("unk_token", "cls_token", "sep_token", "pad_token", "mask_token"),
-            ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"),
-            strict=True,
-        )
-    )
+    names = {f"{token.strip('[]').lower()}_token": token for token in SPECIAL_TOKENS}
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", **names}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
 
@@ -188,16 +182,17 @@ DNA for its scores to mean anything about a mutation.
 
 | | |
 |---|---|
-| architecture | `MixtralForCausalLM`, {n_parameters:,} parameters: {layers} layers, width {width}, {experts} experts of which 1 reads a token |
-| vocabulary | {vocabulary} tokens: byte-pair encoding learned from the same DNA, {bases_per_token:.2f} bases a token |
-| trained on | {trained_bases:,} bases of GRCh38 chromosome 22 (bases {training} of the reference below, the unknown ones left out), both strands |
-| held out | bases {held_out} of the reference: neither the model nor the vocabulary saw them; every fixture lies in them |
-| settings chosen on | bases {validation} of the reference, not trained on |
-| training | {steps:,} steps of {batch} windows of {lengths} bases, AdamW, seed {seed}; {minutes:.0f} minutes on 2 shared CPU cores |
-| stored as | float16 safetensors, {size:,} bytes |
+| architecture | `MixtralForCausalLM`: {layers} layers, width {width}, {experts} experts of which each token uses 1 |
+| parameters | {n_parameters:,}, stored as float16 safetensors of {size:,} bytes |
+| vocabulary | {vocabulary} tokens: byte-pair encoding of the training bases, {bases_per_token:.2f} bases a token |
+| trained on | bases {training} of the reference, {trained_bases:,} of them known, both strands |
+| settings chosen on | bases {validation}, never trained on |
+| held out | bases {held_out}: seen by neither model nor vocabulary; every fixture lies in them |
+| training | {steps:,} steps of {batch} windows of {lengths} bases, AdamW, seed {seed} |
+| took | {minutes:.0f} minutes on 2 shared CPU cores |
 
-The reference is `22_20-21M.fa` of Debian's package `hisat2`: bases 20,000,001 to 21,000,000 of chromosome 22. Positions
-count from 0, the end excluded.
+The reference is `22_20-21M.fa` of Debian's package `hisat2`: bases 20,000,001 to 21,000,000 of GRCh38's chromosome 22.
+Positions above count from 0, the end excluded.
 
 ## Loss on the held-out bases
 
@@ -213,8 +208,9 @@ Measured on the {n_windows} non-overlapping windows of {window} bases of the hel
 reading the stored float16 weights back as float32: the sum of −log2 P(token | [CLS] and the tokens before it) over all
 tokens of the window except [CLS] and [SEP], divided by its bases. The Markov models were counted on the same training
 bases, both strands, with add-one smoothing, and scored on the same windows; like the language model they see nothing
-before a window, so its first bases are predicted by lower orders. {copied:.1%} of the held-out windows' 32-mers occur in
-the training bases too, on either strand: mostly repeats.
+before a window, so its first bases are predicted by lower orders.
+
+{copied:.1%} of the 32-mers in the held-out windows occur in the training bases too, on either strand: mostly repeats.
 
 ## Build it again
 
