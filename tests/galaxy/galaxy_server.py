@@ -126,6 +126,8 @@ def write_configuration(work, key):
         "id_secret": secret.read_text(),
         "database_auto_migrate": True,
         "allow_path_paste": False,
+        # Shows a job's command line to its user: <assert_command> in a wrapper's tests reads it.
+        "expose_dataset_path": True,
         "watch_tools": "false",
         # Nothing is looked up in the network, nothing installed.
         "conda_auto_init": False,
