@@ -54,7 +54,7 @@ def rows_of(loaded, pairs, wanted=("l2", "llr"), **how):
 @pytest.mark.parametrize(("representation", "layer"), [("logits", -1), ("hidden", -1), ("hidden", 1), ("hidden", 0)])
 def test_l2_equals_one_sequence_at_a_time(model, representation, layer, pooling, strand):
     loaded, naive = model
-    pairs = list(pairs_of(25, seed=1))
+    pairs = list(pairs_of(12, seed=1))
     how = {"representation": representation, "layer": layer, "pooling": pooling}
     rows = rows_of(loaded, pairs, ("l2",), embedding=Embedding(representation, layer, pooling), strand=strand)
     expected = [naive.l2(a.sequence, b.sequence, strand=strand, **how) for a, b in pairs]
@@ -65,7 +65,7 @@ def test_l2_equals_one_sequence_at_a_time(model, representation, layer, pooling,
 @pytest.mark.parametrize("strand", ["forward", "reverse", "mean"])
 def test_embeddings_equal_one_sequence_at_a_time(model, strand):
     loaded, naive = model
-    records = [record for record, _ in pairs_of(20, seed=2)]
+    records = [record for record, _ in pairs_of(10, seed=2)]
     for embedding in (Embedding(), Embedding("hidden", 2, "mean")):
         rows = pipeline.embed(loaded, records, pipeline.Settings(embedding, strand))
         for record, row in zip(records, rows, strict=True):
@@ -87,7 +87,7 @@ def test_causal_llr_equals_the_sum_of_token_log_probabilities(mixtral):
 
 def test_masked_llr_equals_masking_one_sequence_at_a_time(esm):
     loaded, naive = esm
-    pairs = list(pairs_of(30, seed=4, longest=80))
+    pairs = list(pairs_of(15, seed=4, longest=80))
     found = [row["llr"] for row in rows_of(loaded, pairs, ("llr",), batch_tokens=100)]
     expected = [naive.masked_llr(a.sequence, b.sequence) for a, b in pairs]
     np.testing.assert_allclose(found, expected, rtol=ROUNDING, atol=1e-4)
@@ -106,9 +106,9 @@ def test_all_scores_in_one_run_equal_their_definitions(mixtral):
         assert row["cosine_distance"] == pytest.approx(1 - cosine, abs=1e-6)
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.integers(0, 10**6), st.integers(1, 3000), st.data())
-def test_a_score_belongs_to_its_pair(model_and_pairs, seed, batch_tokens, data):
+@settings(max_examples=8, deadline=None)
+@given(st.integers(1, 3000), st.data())
+def test_a_score_belongs_to_its_pair(model_and_pairs, batch_tokens, data):
     """The same pair gets the same score to the last bit, in any order, any split and any token budget."""
     loaded, pairs, rows = model_and_pairs
     order = data.draw(st.permutations(range(len(pairs))))
@@ -121,7 +121,7 @@ def test_a_score_belongs_to_its_pair(model_and_pairs, seed, batch_tokens, data):
 @pytest.fixture(scope="module", params=["mixtral", "esm"])
 def model_and_pairs(request):
     loaded, _ = request.getfixturevalue(request.param)
-    pairs = list(pairs_of(16, seed=6, longest=60 if request.param == "esm" else 250))
+    pairs = list(pairs_of(16, seed=6, longest=60))
     return loaded, pairs, rows_of(loaded, pairs, scores.SCORES)
 
 

@@ -7,13 +7,10 @@ Knows nothing of sequences or scores. Nothing is fetched, no code of a checkpoin
 import json
 import logging
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-# Set before the Hugging Face libraries are imported: they read these once.
-os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 import torch
 import transformers
@@ -84,33 +81,36 @@ def find_folder(path, model_id=None, revision=None):
     if (folder / "hub").is_dir():
         folder = folder / "hub"
     if not (folder / "snapshots").is_dir():
-        folder = _cached_model(folder, path, model_id)
+        folder = _cached_model(folder, path, model_id, revision)
     snapshots = {snapshot.name: snapshot for snapshot in (folder / "snapshots").glob("*") if snapshot.is_dir()}
-    for reference in filter(None, (revision, "main")):
-        # A reference is a name from a table: it must not lead out of the cache.
-        name = folder / "refs" / reference
-        if ".." not in Path(reference).parts and name.is_file():
-            reference = name.read_text().strip()
-        if reference in snapshots:
-            return snapshots[reference]
-    if len(snapshots) == 1:
-        return next(iter(snapshots.values()))
+    references = {file.name: file.read_text().strip() for file in (folder / "refs").glob("*") if file.is_file()}
+    wanted = references.get(revision, revision)
+    if wanted not in snapshots and not _is_commit(wanted):
+        # A version that is no revision, such as "1", is only a name in the administrator's table.
+        wanted = references.get("main", next(iter(snapshots)) if len(snapshots) == 1 else None)
+    if wanted in snapshots:
+        return snapshots[wanted]
     raise UserError(
-        f"model {quoted(path)}: the Hugging Face cache holds {len(snapshots)} snapshots and none is revision "
-        f"{quoted(revision or 'main')}: name one of them, or give the snapshot's folder"
+        f"model {quoted(path)}: the Hugging Face cache has no revision {quoted(revision or 'main')}; "
+        f"it has {', '.join(sorted(snapshots)) or 'none'}"
     )
 
 
-def _cached_model(folder, path, model_id):
+def _is_commit(revision):
+    return revision is not None and re.fullmatch("[0-9a-f]{40}", revision) is not None
+
+
+def _cached_model(folder, path, model_id, revision):
     models = {model.name: model for model in folder.glob("models--*") if (model / "snapshots").is_dir()}
-    wanted = f"models--{model_id.replace('/', '--')}" if model_id else None
-    if wanted in models:
-        return models[wanted]
-    if len(models) == 1 and not model_id:
+    if not models:
+        raise UserError(f"model {quoted(path)}: the folder has no config.json, so it is not a model")
+    if model_id is None and len(models) == 1:
         return next(iter(models.values()))
-    if models:
-        raise UserError(f"model {quoted(path)}: this Hugging Face cache has no model {quoted(model_id or '(unnamed)')}")
-    raise UserError(f"model {quoted(path)}: the folder has no config.json, so it is not a model")
+    # A table that lists several versions of one model tells them apart by a suffix to the model's id.
+    for name in (model_id or "", (model_id or "").removesuffix(f"_{revision}")):
+        if model := models.get(f"models--{name.replace('/', '--')}"):
+            return model
+    raise UserError(f"model {quoted(path)}: this Hugging Face cache has no model {quoted(model_id or '(unnamed)')}")
 
 
 def load(folder, precision="float32"):

@@ -145,7 +145,8 @@ def _read_logits(checkpoint, ids, hidden, pooling, log_likelihood):
 
 def log_probabilities(block, targets):
     """Natural log-softmax at the targets: block (..., vocabulary), targets (...) -> (...)."""
-    return block.gather(-1, targets[..., None])[..., 0] - block.logsumexp(-1)
+    # log_softmax works row by row; logsumexp's element-wise exp rounds the end of the whole buffer otherwise.
+    return block.log_softmax(-1).gather(-1, targets[..., None])[..., 0]
 
 
 def _combine(running, block, pooling):
