@@ -5,14 +5,14 @@ import random
 import numpy as np
 import pytest
 import torch
-from conftest import TEST_DATA, save_random_mixtral
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive import Naive
 
+from conftest import TEST_DATA, save_random_mixtral
 from dna_lm import checkpoint, encoder, pipeline, scores
 from dna_lm.encoder import Embedding
 from dna_lm.sequences import Record
+from naive import Naive
 
 # One forward pass in float32 rounds otherwise than another: relative to the size of the numbers pooled.
 ROUNDING = 1e-5

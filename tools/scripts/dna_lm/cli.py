@@ -20,7 +20,7 @@ def run(main):
 
     A `UserError` and an out-of-memory end in one line on stderr. Anything else is a bug and shows its traceback.
     """
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s", force=True)
     try:
         main(sys.argv[1:])
     except UserError as error:
