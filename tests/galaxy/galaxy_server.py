@@ -6,6 +6,7 @@ README.md beside this file says why it is set up as it is.
 
 import argparse
 import contextlib
+import ctypes
 import fcntl
 import json
 import os
@@ -166,6 +167,11 @@ def write_configuration(work, key):
     return write_json(config / "galaxy.yml", {"galaxy": galaxy})
 
 
+def end_with_parent():
+    """Ask Linux for a SIGTERM when the process that started this one is gone, even if it was killed."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
 def start(name, arguments, work, config):
     """Start a program of .venv/galaxy in a session of its own, its output in `work`/`name`.log."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("GALAXY_", "PYTHON", "VIRTUAL_ENV"))}
@@ -179,6 +185,7 @@ def start(name, arguments, work, config):
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=end_with_parent,
         )
 
 
@@ -242,7 +249,8 @@ def running_galaxy(work, port=None):
         config = write_configuration(work, server["key"])
         # A broken off start must stop what it started, so a request to end is an exception from here on.
         for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.default_int_handler)
+            if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+                signal.signal(number, signal.default_int_handler)
         processes = {}
         try:
             web = ["galaxy-web", "-c", config, "-b", server["url"].removeprefix("http://"), "-n", str(work / "client")]
@@ -258,8 +266,6 @@ def running_galaxy(work, port=None):
                 signal.signal(number, signal.SIG_IGN)
             (work / "server.json").unlink(missing_ok=True)
             stop(processes.values())
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.default_int_handler)
 
 
 def main():
