@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from Bio import SeqIO
+
 from conftest import TEST_DATA
 
 CENTRE = 100
