@@ -1,0 +1,286 @@
+"""compare_groups.py run as people and Galaxy run it: outputs, options, hostile labels, and what a user gets wrong."""
+
+import csv
+import html
+import json
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import compare_groups
+from dna_lm import group_report, plots, score_tables
+from dna_lm.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "tools" / "scripts" / "compare_groups.py"
+DATA = ROOT / "test-data"
+HOSTILE = [
+    "</text><script>alert(1)</script>",
+    'x\'; touch pwned; "$HOME" `id` | **b** [a](javascript:1) ${galaxy history_link()}',
+    "two\nlines\tand ```galaxy\nhistory_link()\n``` $\\frac{",
+    "_=\x1b[31m\u202e &amp; ünï",
+]
+
+
+def prepare(tmp_path, *arguments):
+    outputs = {name: tmp_path / f"out.{name}" for name in ("tests", "summary", "plot", "report")}
+    arguments += ("--output", outputs["tests"], "--summary", outputs["summary"])
+    arguments += ("--plot", outputs["plot"], "--report", outputs["report"])
+    return list(map(str, arguments)), outputs
+
+
+def run_script(arguments):
+    """The script as a process of its own, as Galaxy runs it. It starts slowly: most tests call its `main`."""
+    return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, timeout=60)
+
+
+def succeed(tmp_path, *arguments):
+    arguments, outputs = prepare(tmp_path, *arguments)
+    compare_groups.main(arguments)
+    return outputs
+
+
+def fails(tmp_path, message, *arguments):
+    arguments, outputs = prepare(tmp_path, *arguments)
+    with pytest.raises(UserError) as raised:
+        compare_groups.main(arguments)
+    assert message in f"{raised.value}\n"
+    assert str(raised.value).isprintable()  # one line
+    assert_no_outputs(tmp_path, outputs)
+
+
+def assert_no_outputs(tmp_path, outputs):
+    assert not any(path.exists() for path in outputs.values())
+    assert not list(tmp_path.glob(".partial-*"))
+
+
+def rows(path):
+    with open(path, encoding="utf-8", newline="") as handle:
+        return list(csv.DictReader(handle, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def l2(name):
+    cells = [row["l2"] for row in rows(DATA / f"groups_{name}.tsv")]
+    return np.array([float(cell) for cell in cells if cell])
+
+
+def labelled(*names):
+    return [argument for name in names for argument in ("--group", f"{name}={DATA / f'groups_{name}.tsv'}")]
+
+
+def write(path, text):
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def groups_file(tmp_path, labels, names=("exon", "intron", "utr", "model_a")):
+    listed = [
+        {"label": label, "table": str(DATA / f"groups_{name}.tsv")} for label, name in zip(labels, names, strict=False)
+    ]
+    return write(tmp_path / "groups.json", json.dumps(listed))
+
+
+def test_two_tables(tmp_path):
+    arguments, outputs = prepare(tmp_path, *labelled("exon", "intron"))
+    done = run_script(arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    rank_sum, welch = rows(outputs["tests"])
+    exon, intron = l2("exon"), l2("intron")
+    assert float(rank_sum["p"]) == stats.mannwhitneyu(exon, intron).pvalue
+    assert float(welch["p"]) == stats.ttest_ind(exon, intron, equal_var=False).pvalue
+    assert float(rank_sum["auc"]) == pytest.approx(np.mean(exon[:, None] > intron), rel=1e-12)
+    first, second = rows(outputs["summary"])
+    assert (first["group"], first["n"], first["n_not_scored"]) == ("exon", "58", "2")
+    assert float(second["median"]) == np.median(intron)
+    assert float(second["sd"]) == pytest.approx(np.std(intron, ddof=1))
+    assert outputs["plot"].read_bytes().startswith(b"\x89PNG")
+    report = outputs["report"].read_text()
+    # Effect size before p, in the first paragraph.
+    assert re.match(
+        r"# .*\n\n\*\*exon\*\* scores higher than \*\*intron\*\* .* 77 % .*AUC 0\.765.* p = 7\.7e-07", report
+    )
+    assert "![Scores of the groups](<out.plot>)" in report
+
+
+def test_one_table_gives_the_numbers_of_its_parts(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    parts = succeed(tmp_path / "a", *labelled("exon", "intron", "utr"))
+    table = ["--table", DATA / "groups_one_table.tsv"]
+    for column in (["--group-column", "region"], ["--group-column-number", 14]):
+        whole = succeed(tmp_path / "b", *table, *column)
+        expected = {frozenset((r["group_a"], r["group_b"])): r for r in rows(parts["tests"]) if r["test"] == "welch-t"}
+        found = [row for row in rows(whole["tests"]) if row["test"] == "welch-t"]
+        assert len(found) == 3
+        for row in found:
+            other = expected[frozenset((row["group_a"], row["group_b"]))]
+            assert float(row["p"]) == pytest.approx(float(other["p"]), rel=1e-9)
+            assert float(row["p_corrected"]) == pytest.approx(float(other["p_corrected"]), rel=1e-9)
+
+
+def test_paired_leaves_out_pairs_with_one_score_and_checks_ids(tmp_path):
+    models = labelled("model_a", "model_b")
+    outputs = succeed(tmp_path, *models, "--paired")
+    assert [row["n_a"] for row in rows(outputs["tests"])] == ["38", "38"]
+    assert "Check the pairing" not in outputs["report"].read_text()
+    outputs = succeed(tmp_path, *labelled("exon", "intron"), "--paired")
+    assert "60 of 60 rows do not have the same id" in outputs["report"].read_text()
+
+
+def test_tutorial_mode_says_what_is_wrong_with_it(tmp_path):
+    outputs = succeed(tmp_path, *labelled("exon", "intron"), "--tutorial")
+    assert "p depends on the order of the rows" in outputs["report"].read_text()
+    assert [row["n_a"] for row in rows(outputs["tests"])] == ["58", "57"]
+
+
+@pytest.mark.parametrize("kind", plots.KINDS)
+@pytest.mark.parametrize("log_scale", [[], ["--log-scale"]])
+def test_plots_are_of_the_kind_asked_for_and_the_same_every_time(tmp_path, kind, log_scale):
+    arguments = [*labelled("exon", "intron", "utr"), "--plot-kind", kind, "--plot-format", "svg", *log_scale]
+    first = succeed(tmp_path, *arguments)["plot"].read_bytes()
+    assert succeed(tmp_path, *arguments)["plot"].read_bytes() == first
+    texts = ["".join(node.itertext()) for node in ET.fromstring(first).iter("{http://www.w3.org/2000/svg}text")]
+    assert "L2 distance (wild-type to mutant)" in texts
+    assert sum("n = 58" in text for text in texts) == 1
+    assert ("Share of scores at or below" in texts) == (kind == "ecdf")
+
+
+def test_pdf_is_not_shown_as_an_image(tmp_path):
+    outputs = succeed(tmp_path, *labelled("exon", "intron"), "--plot-format", "pdf", "--report-for", "galaxy")
+    assert outputs["plot"].read_bytes().startswith(b"%PDF-")
+    assert "history_dataset_as_image" not in outputs["report"].read_text()
+    assert "cannot be shown inside a report" in outputs["report"].read_text()
+
+
+@pytest.mark.parametrize("kind", plots.KINDS)
+def test_hostile_labels_are_inert(tmp_path, kind):
+    names = groups_file(tmp_path, HOSTILE)
+    options = [
+        "--title",
+        HOSTILE[0] + HOSTILE[2],
+        "--plot-kind",
+        kind,
+        "--plot-format",
+        "svg",
+        "--report-for",
+        "galaxy",
+    ]
+    outputs = succeed(tmp_path, "--groups", names, *options)
+    assert len(outputs["summary"].read_text().split("\n")) == 4 + 2
+    assert [row["group"] for row in rows(outputs["summary"])] == [
+        "</text><script>alert(1)</script>",
+        HOSTILE[1],
+        "two lines and ```galaxy history_link() ``` $\\frac{",
+        "_= [31m &amp; ünï",
+    ]
+    assert {element.tag.split("}")[1] for element in ET.fromstring(outputs["plot"].read_bytes()).iter()}.isdisjoint(
+        {"script", "foreignObject", "a"}
+    )
+    report = outputs["report"].read_text()
+    assert re.findall(r"^```.*", report, re.MULTILINE) == ["```galaxy", "```"] * 2
+    for active in ("<script", "${", "[a]", "**b**", "`id`", "\x1b", "\u202e"):
+        assert active not in report
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_inert_text_reads_as_before():
+    text = "".join(map(chr, range(32, 127)))
+    assert html.unescape(group_report.inert(text)) == text
+
+
+def test_a_table_may_have_crlf_a_byte_order_mark_comment_header_and_na(tmp_path):
+    table = write(
+        tmp_path / "t.tsv", b"\xef\xbb\xbf#id\tl2\tg\r\na\t1\tx\r\nb\tNA\tx\r\nc\t2.5\tx\r\n\r\nd\tnan\ty\r\n"
+    )
+    x, y = score_tables.read_grouped_table(table, "l2", "g", with_ids=True)
+    assert (x.label, x.ids, y.label) == ("x", ["a", "b", "c"], "y")
+    np.testing.assert_array_equal(x.scores, [1, np.nan, 2.5])
+    np.testing.assert_array_equal(y.scores, [np.nan])
+
+
+HEADER = "id\tl2\n"
+GOOD = HEADER + "a\t1\nb\t2\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "table of group 'bad' is empty"),
+        (HEADER, "table of group 'bad' has a header and no rows"),
+        (HEADER + "a\t1\nb\tx\n", "table of group 'bad', line 3: 'x' in column 'l2' is not a finite number"),
+        (HEADER + "a\t1\nb\tinf\n", "line 3: 'inf' in column 'l2' is not a finite number"),
+        (HEADER + "a\t1\nb\t1_0\n", "line 3: '1_0' in column 'l2'"),
+        (HEADER + "a\t1\nb\n", "line 3: 1 field where the header has 2"),
+        (HEADER + "a\t1\nb\t1\t2\n", "line 3: 3 fields where the header has 2"),
+        (HEADER + "a\t1\nb\t\n", "group 'bad' has 1 scored row of 2: need at least two"),
+        ("id\tl1\tname\na\t1\tx\n", "table of group 'bad' has no column 'l2' (score); its numeric columns: 'l1'\n"),
+        ("l2\tl2\n1\t2\n", "2 columns called 'l2'"),
+        (b"\x1f\x8b\x08\x00\xff\xfe", "table of group 'bad' is not text"),
+        (b"PK\x00\x00\n\x00", "table of group 'bad' is binary"),
+    ],
+)
+def test_a_bad_table_ends_in_one_line(tmp_path, text, message):
+    good, bad = write(tmp_path / "good.tsv", GOOD), write(tmp_path / "bad.tsv", text)
+    fails(tmp_path, message, "--group", f"good={good}", "--group", f"bad={bad}")
+
+
+def test_as_a_process_an_error_is_one_line_and_exit_code_1(tmp_path):
+    arguments, outputs = prepare(tmp_path, *labelled("exon", "one_scored"))
+    done = run_script(arguments)
+    assert done.returncode == 1
+    assert done.stderr == "error: group 'one_scored' has 1 scored row of 3: need at least two\n"
+    assert_no_outputs(tmp_path, outputs)
+
+
+ONE_TABLE = ["--table", DATA / "groups_one_table.tsv"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (labelled("exon"), "found 1 group, need at least two"),
+        (labelled("exon", "exon"), "two groups are called 'exon'"),
+        (labelled("exon", "utr") + ["--paired"], "paired rows need equal counts"),
+        (labelled("exon", "intron") + ["--column", "llr", "--log-scale"], "a log axis needs scores above 0"),
+        (["--group", "exon"], "--group takes LABEL=TABLE, found 'exon'"),
+        (["--group", "exon=/nowhere"], "cannot read table of group 'exon': No such file"),
+        (ONE_TABLE, "--table needs --group-column"),
+        ([*ONE_TABLE, "--group-column", "id"], "more than 40 groups in column 'id'"),
+        ([*ONE_TABLE, "--group-column", "Region"], "no column 'Region' (group); its columns: 'id', 'status'"),
+        ([*ONE_TABLE, "--group-column-number", "15"], "no column 15 (group): it has 14 columns"),
+        ([*ONE_TABLE, "--group-column", "region", *labelled("exon")], "give the groups either as"),
+        (["--groups", DATA / "groups_exon.tsv"], "is not a JSON list"),
+    ],
+)
+def test_arguments_that_do_not_fit_end_in_one_line(tmp_path, arguments, message):
+    fails(tmp_path, message, *arguments)
+
+
+def test_a_path_may_hold_an_equals_sign(tmp_path):
+    paths = [write(tmp_path / f"n={i}.tsv", GOOD) for i in (1, 2)]
+    outputs = succeed(tmp_path, "--group", f"one={paths[0]}", "--group", f"two={paths[1]}")
+    assert [row["group"] for row in rows(outputs["summary"])] == ["one", "two"]
+
+
+def wordy(tmp_path, a, b):
+    """The report's first sentence for two lists of scores."""
+    for name, scores in (("a", a), ("b", b)):
+        write(tmp_path / f"{name}.tsv", "l2\n" + "".join(f"{score}\n" for score in scores))
+    outputs = succeed(tmp_path, "--group", f"a={tmp_path / 'a.tsv'}", "--group", f"b={tmp_path / 'b.tsv'}")
+    return outputs["report"].read_text().split("\n\n")[1]
+
+
+def test_the_first_sentence_fits_the_finding(tmp_path):
+    quantiles = stats.norm.ppf((np.arange(4000) + 0.5) / 4000) + 10
+    negligible = wordy(tmp_path, quantiles + 0.1, quantiles)
+    assert negligible.startswith("**a** scores higher than **b** in L2 distance (wild-type to mutant), but the differ")
+    assert "negligible" in negligible
+    assert wordy(tmp_path, quantiles, quantiles).startswith("**a** and **b** score alike")
+    assert wordy(tmp_path, [1, 2, 3], [2, 3, 4]).startswith("No clear difference")
+    assert wordy(tmp_path, quantiles[:500], quantiles[:500] + 1).startswith("**b** scores higher than **a**")
