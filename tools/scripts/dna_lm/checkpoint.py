@@ -206,9 +206,13 @@ def _architecture(settings):
 
 def _load_tokenizer(folder):
     try:
-        return transformers.PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+        tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # the Rust tokenizers library raises bare Exception for a file it cannot read
         raise UserError(f"model: tokenizer.json cannot be used: {_first_line(error)}") from error
+    # A BPE model keeps the last 10,000 words it has seen. Here a word is a whole sequence, and few come twice.
+    if hasattr(tokenizer.backend_tokenizer.model, "_resize_cache"):
+        tokenizer.backend_tokenizer.model._resize_cache(0)
+    return tokenizer
 
 
 def _load_model(folder, model_class, dtype, device):
