@@ -151,11 +151,16 @@ def test_plots_are_of_the_kind_asked_for_and_the_same_every_time(tmp_path, kind,
     assert ("Share of scores at or below" in texts) == (kind == "ecdf")
 
 
-def test_pdf_is_not_shown_as_an_image(tmp_path):
-    outputs = succeed(tmp_path, *labelled("exon", "intron"), "--plot-format", "pdf", "--report-for", "galaxy")
-    assert outputs["plot"].read_bytes().startswith(b"%PDF-")
-    assert "history_dataset_as_image" not in outputs["report"].read_text()
-    assert "cannot be shown inside a report" in outputs["report"].read_text()
+@pytest.mark.parametrize(
+    ("file_format", "start", "shown"), [("png", b"\x89PNG", True), ("svg", b"<?xml", False), ("pdf", b"%PDF-", False)]
+)
+def test_galaxy_is_asked_for_an_image_only_where_it_shows_one(tmp_path, file_format, start, shown):
+    options = ["--plot-format", file_format, "--report-for", "galaxy"]
+    outputs = succeed(tmp_path, *labelled("exon", "intron"), *options)
+    assert outputs["plot"].read_bytes().startswith(start)
+    report = outputs["report"].read_text()
+    assert ("history_dataset_as_image" in report) == shown
+    assert ("cannot be shown inside a report" in report) != shown
 
 
 @pytest.mark.parametrize("kind", plots.KINDS)
@@ -183,7 +188,7 @@ def test_hostile_labels_are_inert(tmp_path, kind):
         {"script", "foreignObject", "a"}
     )
     report = outputs["report"].read_text()
-    assert re.findall(r"^```.*", report, re.MULTILINE) == ["```galaxy", "```"] * 2
+    assert re.findall(r"^```.*", report, re.MULTILINE) == ["```galaxy", "```"]  # the tests table's own
     for active in ("<script", "${", "[a]", "**b**", "`id`", "\x1b", "\u202e"):
         assert active not in report
     assert not (tmp_path / "pwned").exists()

@@ -65,8 +65,9 @@ def plot_block(name, file_format, note=None, galaxy=False):
     """Markdown that shows the plot: file `name` beside the report, or in Galaxy the output `plot`. None without."""
     if not name:
         return None
-    if file_format == "pdf":
-        text = "The plot is a PDF, which cannot be shown inside a report: open the plot itself."
+    if file_format == "pdf" or (galaxy and file_format == "svg"):  # Galaxy's reports take no SVG for an image
+        text = f"The plot is {'a PDF' if file_format == 'pdf' else 'an SVG'}, which cannot be shown inside a report: "
+        text += "open the plot itself."
     elif galaxy:
         text = '```galaxy\nhistory_dataset_as_image(output="plot")\n```'
     else:
@@ -215,6 +216,8 @@ def _differing_ids(groups):
 def _table(header, rows, texts, total=None):
     """A Markdown table whose first `texts` columns are text and whose others are numbers."""
     lines = [header, ["---"] * texts + ["---:"] * (len(header) - texts), *rows]
+    # Galaxy sets cells side by side without any padding: the space in front keeps two numbers apart.
+    lines = [[line[0], *(f"&ensp;{cell}" if "---" not in cell else cell for cell in line[1:])] for line in lines]
     text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     if total and total > len(rows):
         text += f"\n\nThe first {len(rows)} of {total}; the tests table has them all."
