@@ -14,6 +14,7 @@ done
 "$python" -c 'import ensurepip, venv' 2>/dev/null ||
     { echo "error: $python has no venv module: apt-get install python3.11-venv" >&2; exit 1; }
 
+export PIP_DISABLE_PIP_VERSION_CHECK=1
 new_venv() { rm -rf ".venv/$1"; "$python" -m venv ".venv/$1"; }
 
 # pip everywhere but for the two big trees of pure-Python packages, where uv takes seconds instead of minutes.
@@ -23,10 +24,11 @@ need_uv() {
 }
 uv_venv() {
     .venv/uv/bin/uv venv --quiet --clear --no-config --python "$python" ".venv/$1"
-    .venv/uv/bin/uv pip install --quiet --no-config --python ".venv/$1" -r "tests/galaxy/requirements-$1.txt" "${@:2}"
+    # The system's certificates, as pip has them: a company's proxy may sign with one of its own.
+    .venv/uv/bin/uv pip install --quiet --no-config --system-certs --python ".venv/$1" -r "tests/galaxy/requirements-$1.txt" "${@:2}"
 }
 
-echo "building .venv/$name with $("$python" --version)"
+echo "building .venv/$name with $("$python" --version), which can take some minutes"
 case $name in
 tools)
     new_venv tools
