@@ -1,8 +1,9 @@
 """Run the wrappers' <tests> in a real Galaxy and end with a line `N passed, N failed`.
 
-planemo alone can be green too early: it drops a test whose definition Galaxy could not use, and it cannot know whether
-the tools ran on their own Python or on Galaxy's. So every test that Galaxy lists must have succeeded here, and the
-tools' jobs must name the interpreter of .venv/tools.
+planemo alone can be green too early: it drops a test whose definition Galaxy could not use; it takes a request that
+Galaxy refused for the failure a test expects, whatever the test says the tool should print; and it cannot know whether
+the tools ran on their own Python or on Galaxy's. So every test that Galaxy lists must have succeeded here, a test of
+what a job prints must have had a job, and the jobs must name the interpreter of .venv/tools.
 """
 
 import argparse
@@ -19,6 +20,8 @@ PLANEMO = ROOT / ".venv" / "planemo" / "bin" / "planemo"
 TEST_DIR = ROOT / ".galaxy" / "test"
 # The first line that the model tools log: dna_lm 0.1.0, Python 3.11.7 at /path/to/python, torch ...
 INTERPRETER = re.compile(r"Python [\d.]+ at (.+?),")
+# planemo's own limit is a day: a job whose input Galaxy cannot read waits as long.
+TEST_SECONDS = 300
 
 
 def run_planemo(server, tools, report):
@@ -28,6 +31,7 @@ def run_planemo(server, tools, report):
     results.unlink(missing_ok=True)
     command = [PLANEMO, "test", "--engine", "external_galaxy", "--galaxy_url", server["url"]]
     command += ["--galaxy_admin_key", server["key"], "--no_paste_test_data_paths"]
+    command += ["--test_timeout", str(TEST_SECONDS)]
     command += ["--test_output", report / "tool_tests.html", "--test_output_json", results, *tools.values()]
     subprocess.run(command, cwd=report)
     if not results.exists():
@@ -35,19 +39,31 @@ def run_planemo(server, tools, report):
     return {test["id"]: test["data"] for test in json.loads(results.read_text())["tests"]}
 
 
+def find_problems(test, result):
+    """What is wrong with a test, given Galaxy's description of it and planemo's result: a list of texts."""
+    if result is None:
+        return ["it never ran: Galaxy could not use its definition"]
+    job = result.get("job")
+    if result["status"] == "success":
+        asserted = [test[key] for key in ("stdout", "stderr", "command_line", "expect_exit_code")]
+        if job or not any(asserted):
+            return []
+        return ["it asserts what a job prints, but Galaxy refused to start one:", str(result.get("execution_problem"))]
+    problems = [result["status"], result.get("execution_problem"), *(result.get("output_problems") or [])]
+    return [*filter(None, problems), "stderr: " + (job["stderr"] if job else "no job")]
+
+
 def check(server, tools, report):
     """Test the `tools` and say what is wrong; returns the numbers of tests that passed and failed."""
     results = run_planemo(server, tools, report)
-    listed = [f"{tool}-{i}" for tool in tools for i, _ in enumerate(api(server, f"/api/tools/{tool}/test_data"))]
+    listed = [test for tool in tools for test in api(server, f"/api/tools/{tool}/test_data")]
     failed = 0
     for test in listed:
-        result = results.get(test, {"status": "never ran"})
-        if result["status"] != "success":
+        name = f"{test['tool_id']}-{test['test_index']}"
+        problems = find_problems(test, results.get(name))
+        if problems:
             failed += 1
-            problems = [result.get("execution_problem"), *(result.get("output_problems") or [])]
-            print(f"{test}: {result['status']}", *filter(None, problems), sep="\n    ")
-            if result.get("job"):
-                print("    stderr:", result["job"]["stderr"].strip().replace("\n", "\n    "))
+            print(f"FAILED {name} (planemo's Test #{test['test_index'] + 1})", *problems, sep="\n    ")
     jobs = [result["job"]["stderr"] for result in results.values() if result.get("job")]
     interpreters = {match[1] for stderr in jobs for match in INTERPRETER.finditer(stderr)}
     if {Path(path).parent for path in interpreters} == {TOOLS_VENV / "bin"}:
