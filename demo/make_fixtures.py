@@ -25,7 +25,8 @@ CFTR_MUTANTS = {
     "ATT_to_ATA": "ATAAAAGAAAATATCATCTTTGGTGTTTCCTAT",
     "TCT_deletion": "ATTAAAGAAAATATCATTGGTGTTTCCTAT",
 }
-HOSTILE_IDS = ("<script>alert(1)</script>", """$(touch${IFS}pwned);"'""", '=HYPERLINK("x")')
+# Galaxy refuses to take a file with a <script> tag at its start, so the HTML is another.
+HOSTILE_IDS = ("<img/src=x/onerror=alert(1)>", """$(touch${IFS}pwned);"'""", '=HYPERLINK("x")')
 
 
 @dataclass(frozen=True)

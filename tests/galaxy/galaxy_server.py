@@ -151,7 +151,7 @@ def write_configuration(work, key):
         "metadata_strategy": "directory_celery",
         "amqp_internal_connection": f"sqlalchemy+sqlite:///{data}/control.sqlite",
         "celery_conf": {
-            "broker_url": "filesystem://",
+            "broker_url": "atomicbroker.transport://",
             "broker_transport_options": {
                 "data_folder_in": str(broker),
                 "data_folder_out": str(broker),
@@ -176,6 +176,7 @@ def start(name, arguments, work, config):
     """Start a program of .venv/galaxy in a session of its own, its output in `work`/`name`.log."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("GALAXY_", "PYTHON", "VIRTUAL_ENV"))}
     environment |= {"PATH": f"{GALAXY_BIN}:{os.environ['PATH']}", "GALAXY_CONFIG_FILE": config}
+    environment["PYTHONPATH"] = str(Path(__file__).parent)  # for atomicbroker
     with open(work / f"{name}.log", "w") as log:
         return subprocess.Popen(
             [GALAXY_BIN / arguments[0], *arguments[1:]],
