@@ -127,6 +127,8 @@ def write_configuration(work, key):
         "id_secret": secret.read_text(),
         "database_auto_migrate": True,
         "allow_path_paste": False,
+        # Damaged and hostile files must reach the tools: past the upload they come as other tools' outputs.
+        "check_content": False,
         # Shows a job's command line to its user: <assert_command> in a wrapper's tests reads it.
         "expose_dataset_path": True,
         "watch_tools": "false",
