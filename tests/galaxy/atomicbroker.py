@@ -1,8 +1,8 @@
 """Kombu's message broker in a folder, with messages that appear whole.
 
 Kombu opens a message's file in the folder that the workers read and writes to it afterwards: a worker that is quick
-finds an empty file, takes that for a broken message and ends, and no job is finished any more. Here a message is written
-under another name and renamed.
+finds an empty file, takes that for a broken message and ends, and no job is finished any more. Here a message is
+written under another name and renamed.
 """
 
 import os
