@@ -6,10 +6,14 @@ Knows nothing of sequences, models or statistics.
 import contextlib
 import logging
 import os
+import platform
 import sys
 import tempfile
 
+from dna_lm import __version__
 from dna_lm.errors import UserError
+
+log = logging.getLogger(__name__)
 
 # What a process killed for memory exits with (128 + SIGKILL): a Galaxy destination can resubmit on it.
 OUT_OF_MEMORY_EXIT_CODE = 137
@@ -23,6 +27,8 @@ def run(main):
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s", force=True)
     try:
         main(sys.argv[1:])
+        # Last, so that an error is the one line that a user sees.
+        log.info("dna_lm %s, Python %s at %s", __version__, platform.python_version(), sys.executable)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

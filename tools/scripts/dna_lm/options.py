@@ -3,13 +3,11 @@
 import argparse
 import logging
 import os
-import platform
-import sys
 
 import torch
 import transformers
 
-from dna_lm import __version__, checkpoint, encoder, pipeline
+from dna_lm import checkpoint, encoder, pipeline
 
 log = logging.getLogger(__name__)
 
@@ -79,13 +77,6 @@ def load_checkpoint(arguments):
         torch.set_num_threads(int(slots))
     folder = checkpoint.find_folder(arguments.model, arguments.model_id, arguments.revision)
     loaded = checkpoint.load(folder, arguments.precision)
-    log.info(
-        "dna_lm %s, Python %s at %s, torch %s, transformers %s",
-        __version__,
-        platform.python_version(),
-        sys.executable,
-        torch.__version__,
-        transformers.__version__,
-    )
-    log.info("model on %s, %s, %d threads", loaded.device, arguments.precision, torch.get_num_threads())
+    versions = f"torch {torch.__version__}, transformers {transformers.__version__}"
+    log.info("%s, %s on %s, %d threads", versions, arguments.precision, loaded.device, torch.get_num_threads())
     return loaded
