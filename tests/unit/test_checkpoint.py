@@ -185,3 +185,51 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path):
     for path in (tmp_path, tmp_path / "nothing"):
         with pytest.raises(UserError, match="no config.json|no such folder"):
             checkpoint.find_folder(path)
+
+
+def test_a_tokenizer_that_cuts_or_pads_is_told_not_to(folder):
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["truncation"] = {"max_length": 5, "stride": 0, "strategy": "LongestFirst", "direction": "Right"}
+    tokenizer["padding"] = {
+        "strategy": {"Fixed": 64},
+        "direction": "Right",
+        "pad_to_multiple_of": None,
+        "pad_id": 3,
+        "pad_type_id": 0,
+        "pad_token": "[PAD]",
+    }
+    before = checkpoint.load(folder).tokenise(["ACGTTGCA" * 9, "AC"])
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    assert checkpoint.load(folder).tokenise(["ACGTTGCA" * 9, "AC"]) == before
+
+
+def test_layers_of_the_weights_are_not_left_out(folder):
+    edit_json(folder / "config.json", num_hidden_layers=1)
+    with pytest.raises(UserError, match="more layers than config.json says"):
+        checkpoint.load(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"architectures": 7},
+        {"model_type": ["mixtral"]},
+        {"hidden_size": "wide"},
+        {"hidden_act": "nope"},
+        {"num_experts_per_tok": 99},
+        {"quantization_config": {"quant_method": "gptq", "bits": 4}},
+        {"num_hidden_layers": -1},
+    ],
+)
+def test_a_config_that_breaks_the_libraries_is_one_line(folder, changes):
+    edit_json(folder / "config.json", **changes)
+    with pytest.raises(UserError, match="^model: ") as caught:
+        checkpoint.load(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_gpu_that_is_not_there_is_said(folder, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("DNA_LM_DEVICE", "cuda")
+    with pytest.raises(UserError, match="there is no GPU"):
+        checkpoint.load(folder)

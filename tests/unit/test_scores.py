@@ -57,5 +57,16 @@ def test_distances_equal_scipys(seed):
     np.testing.assert_allclose(scores.inner_product(a, b), [np.dot(x, y) for x, y in zip(a, b, strict=True)])
 
 
+def test_small_cosine_distances_keep_their_digits():
+    a = np.random.default_rng(3).normal(size=(1, 256))
+    assert scores.cosine_distance(a, a) == 0
+    turned = a + 1e-9 * np.roll(a, 1)
+    # |a x b|^2 / 2 for a small angle, in the parts that do not cancel.
+    change = turned - a
+    across = change - a * (change @ a.T) / (a @ a.T)
+    expected = (across**2).sum() / (a**2).sum() / 2
+    np.testing.assert_allclose(scores.cosine_distance(a, turned), expected, rtol=1e-5)
+
+
 def test_the_cosine_of_nothing_is_undefined():
     assert np.isnan(scores.cosine_distance(np.zeros((1, 3)), np.ones((1, 3)))).all()

@@ -215,11 +215,18 @@ def test_duplicate_identifiers_are_refused_when_pairing_by_id(run_script, tmp_pa
     assert_refused(done, "stands twice", tmp_path)
 
 
+def test_nothing_readable_is_one_line_in_both_formats(run_script, tmp_path):
+    (tmp_path / "all.fasta").write_text(">a\nACGN\n>b\n" + "ACGT" * 2000 + "\n")
+    for name in ("table", "h5ad"):
+        done = run_script("embed.py", "--model", DEMO, "--output", "out.tsv", "--input", "all.fasta", "--format", name)
+        assert_refused(done, "2 of 2 records: .*too_long 1 .more than the 512 tokens", tmp_path)
+
+
 def test_unscored_rows_fail_the_job_only_when_all_or_asked(run_script, tmp_path):
     (tmp_path / "all.fasta").write_text(">a\nACGN\n>b\nNNN\n")
     (tmp_path / "some.fasta").write_text(">a\nACGN\n>b\nACGT\n")
     command = ["embed.py", "--model", DEMO, "--output", "out.tsv", "--input"]
-    assert_refused(run_script(*command, "all.fasta"), "could not read 2 of 2 records .invalid_base 2.", tmp_path)
+    assert_refused(run_script(*command, "all.fasta"), "could not read 2 of 2 records: invalid_base 2", tmp_path)
     assert_refused(run_script(*command, "some.fasta", "--fail-on-unscored"), "could not read 1 of 2 records", tmp_path)
     assert run_script(*command, "some.fasta").returncode == 0
 

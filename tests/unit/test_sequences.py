@@ -1,6 +1,7 @@
 """FASTA parsing, the policy on letters, and pairing."""
 
 import gzip
+import os
 
 import pytest
 from hypothesis import given
@@ -50,7 +51,9 @@ def test_a_header_without_a_name_gets_its_number(fasta):
         (">a\nACGT\n\n>b\n\n>c\nA\n", r"record 2 \('b'\), line 4: the sequence is empty"),
         (">a\nACGT\n>p\nACGT\nMKL\n", r"record 2 \('p'\), line 3, base 7: 'L' is not a nucleotide code"),
         (">a\nMKVLAAGIVGLLLAQWE\n", "line 1, base 4: 'L' is not a nucleotide code"),
-        (b"\x00\x01\xfe\xff>binary", "not a text file|FASTA header"),
+        (b"\x00\x01\xfe\xff>binary", "not a plain text file in UTF-8"),
+        (">a\x1b[31m\nACGT\n", "line 1: the identifier holds a control character"),
+        (">a\nACGT\n".encode("utf-16"), "not a plain text file in UTF-8"),
         (gzip.compress(b">a\nACGTACGTACGT\n" * 500)[:60], "damaged or cut short"),
         (gzip.compress(b">a\nACGT\n")[:-6] + b"abcdef", "damaged or cut short"),
     ],
@@ -58,6 +61,18 @@ def test_a_header_without_a_name_gets_its_number(fasta):
 def test_a_file_that_is_not_dna_is_refused_with_its_place(fasta, content, message):
     with pytest.raises(UserError, match=message):
         list(read_fasta(fasta(content)))
+
+
+def test_a_byte_order_mark_and_old_line_ends_are_read(fasta):
+    path = fasta(b"\xef\xbb\xbf>a\rAC\rGT\r>b\rA\r")
+    assert [(record.id, record.sequence) for record in read_fasta(path)] == [("a", "ACGT"), ("b", "A")]
+
+
+def test_a_folder_or_a_pipe_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(UserError, match="is no file"):
+            list(read_fasta(path))
 
 
 def test_missing_file_is_a_user_error(tmp_path):

@@ -25,7 +25,7 @@ def main(argv):
     checkpoint = options.load_checkpoint(arguments)
     settings.check(checkpoint)
     pad_to = pipeline.longest(checkpoint, records()) if settings.tutorial else 0
-    tally = pipeline.Tally()
+    tally = pipeline.Tally(checkpoint)
     rows = tally.watch(pipeline.embed(checkpoint, records(), settings, pad_to))
     width = settings.embedding.width(checkpoint)
     with cli.atomic_outputs(arguments.output) as [output]:

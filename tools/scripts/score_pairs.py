@@ -31,7 +31,7 @@ def main(argv):
     checkpoint = options.load_checkpoint(arguments)
     settings.check(checkpoint, arguments.scores)
     pad_to = pipeline.longest_pair(checkpoint, pairs()) if settings.tutorial else (0, 0)
-    tally = pipeline.Tally()
+    tally = pipeline.Tally(checkpoint)
     with cli.atomic_outputs(arguments.output) as [output]:
         rows = pipeline.score_pairs(checkpoint, pairs(), settings, arguments.scores, pad_to)
         tables.write_table(output, tally.watch(rows))

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ from safetensors import SafetensorError
 from transformers.models.auto import modeling_auto
 
 from dna_lm import experts
-from dna_lm.errors import UserError, quoted
+from dna_lm.errors import UserError, is_out_of_memory, quoted
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -76,7 +77,7 @@ def find_folder(path, model_id=None, revision=None):
     folder = Path(path)
     if not folder.is_dir():
         raise UserError(f"model {quoted(path)}: there is no such folder")
-    if (folder / "config.json").exists():
+    if os.path.lexists(folder / "config.json"):
         return folder
     if (folder / "hub").is_dir():
         folder = folder / "hub"
@@ -119,10 +120,19 @@ def load(folder, precision="float32"):
     Raises `UserError` for a folder that is incomplete, unsafe, of an unknown architecture, or whose tokenizer cannot
     write DNA. A missing head is no error until something needs it.
     """
-    folder = Path(folder)
+    try:
+        return _load(Path(folder), precision)
+    except Exception as error:
+        # A folder that somebody else made can break the libraries that read it in any way they did not foresee.
+        if isinstance(error, UserError) or is_out_of_memory(error):
+            raise
+        raise UserError(f"model: it cannot be loaded: {type(error).__name__}: {_first_line(error)}") from error
+
+
+def _load(folder, precision):
     settings = _read_config(folder)
     _check_weight_files(folder)
-    device = torch.device(os.environ.get("DNA_LM_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = _device()
     model_class, is_causal = _architecture(settings)
     tokenizer = _load_tokenizer(folder)
     model, missing = _load_model(folder, model_class, PRECISIONS[precision], device)
@@ -146,6 +156,14 @@ def load(folder, precision="float32"):
     return checkpoint
 
 
+def _device():
+    gpu = torch.cuda.is_available()
+    name = os.environ.get("DNA_LM_DEVICE") or ("cuda" if gpu else "cpu")
+    if name.startswith("cuda") and not gpu:
+        raise UserError(f"DNA_LM_DEVICE is {quoted(name)}, but there is no GPU that torch can use")
+    return torch.device(name)
+
+
 def _read_json(path):
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -166,6 +184,8 @@ def _read_config(folder):
                 f"model: {name} names code of its own (auto_map), which is never run here: "
                 "choose a model of an architecture that transformers implements"
             )
+    if "quantization_config" in settings:
+        raise UserError("model: its weights are quantised: choose the checkpoint in float32, bfloat16 or float16")
     return settings
 
 
@@ -209,6 +229,9 @@ def _load_tokenizer(folder):
         tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # the Rust tokenizers library raises bare Exception for a file it cannot read
         raise UserError(f"model: tokenizer.json cannot be used: {_first_line(error)}") from error
+    # A tokenizer.json may say that sequences are cut or padded; here every token counts, and no other.
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
     # A BPE model keeps the last 10,000 words it has seen. Here a word is a whole sequence, and few come twice.
     if hasattr(tokenizer.backend_tokenizer.model, "_resize_cache"):
         tokenizer.backend_tokenizer.model._resize_cache(0)
@@ -229,16 +252,23 @@ def _load_model(folder, model_class, dtype, device):
             trust_remote_code=False,
             use_safetensors=True,
             output_loading_info=True,
+            # Reported by name below instead of with a reference to a table on stderr.
+            ignore_mismatched_sizes=True,
         )
-    except torch.OutOfMemoryError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"model: the checkpoint cannot be loaded: {_first_line(error)}") from error
-    if mismatched := [key[0] for key in report["mismatched_keys"]]:
+    except SafetensorError as error:
+        raise UserError(f"model: the safetensors file is damaged: {_first_line(error)}") from error
+    if mismatched := sorted(key[0] for key in report["mismatched_keys"]):
         raise UserError(f"model: weights of another shape than config.json says: {_some(mismatched)}")
+    if deeper := sorted(filter(partial(_is_deeper, config.num_hidden_layers), report["unexpected_keys"])):
+        raise UserError(f"model: the weights have more layers than config.json says: {_some(deeper)}")
     if device.type == "cpu" and config.model_type == "mixtral":
         model.set_experts_implementation(experts.NAME)
     return model.eval().to(device), report["missing_keys"]
+
+
+def _is_deeper(n_layers, name):
+    """Whether a weight belongs to a layer that the model, as configured, does not have."""
+    return any(int(part) >= n_layers for part in name.split(".")[:-1] if part.isdecimal())
 
 
 def _split_head(model, missing):

@@ -7,11 +7,12 @@ import contextlib
 import logging
 import os
 import platform
+import signal
 import sys
 import tempfile
 
 from dna_lm import __version__
-from dna_lm.errors import UserError
+from dna_lm.errors import UserError, is_out_of_memory, quoted
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +26,8 @@ def run(main):
     A `UserError` and an out-of-memory end in one line on stderr. Anything else is a bug and shows its traceback.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s", force=True)
+    # A job that is stopped leaves as an error would: temporary files are removed.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     try:
         main(sys.argv[1:])
         # Last, so that an error is the one line that a user sees.
@@ -33,50 +36,49 @@ def run(main):
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         print("error: the machine ran out of memory: give the job more, or lower --batch-tokens", file=sys.stderr)
         sys.exit(OUT_OF_MEMORY_EXIT_CODE)
 
 
-def _is_out_of_memory(error):
-    # torch raises a subclass of RuntimeError on CUDA and a plain RuntimeError from its CPU allocator.
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or "can't allocate memory" in str(error)
-    )
-
-
 @contextlib.contextmanager
 def atomic_outputs(*paths):
-    """Temporary paths, one for each of `paths`, moved into place together when the block ends well.
+    """Temporary paths, one for each of `paths`, moved into place when the block has ended well.
 
     When the block raises, the temporary files are removed and no output appears. A `None` stays `None`, so that
-    optional outputs need no special case. A temporary file has the suffix of its path: matplotlib goes by it.
+    optional outputs need no special case. A temporary file has the suffix of its path: matplotlib goes by it. What is
+    no regular file, such as a pipe or /dev/null, is written to directly. Raises `UserError` for an output that cannot
+    be written, or is named twice.
     """
+    targets = [None if path is None else os.path.realpath(path) for path in paths]
+    named = [target for target in targets if target is not None]
+    for target in named:
+        if os.path.isdir(target):
+            raise UserError(f"cannot write {quoted(target)}: it is a folder")
+        if named.count(target) > 1:
+            raise UserError(f"two outputs have the same name, {quoted(target)}: give each its own")
     temporary = []
     try:
-        for path in paths:
-            if path is None:
-                temporary.append(None)
+        for target in targets:
+            if target is None or (os.path.exists(target) and not os.path.isfile(target)):
+                temporary.append(target)
                 continue
-            folder, name = os.path.split(os.path.abspath(path))
-            try:
-                handle, name = tempfile.mkstemp(dir=folder, prefix=".partial-", suffix=os.path.splitext(name)[1])
-            except OSError as error:
-                raise UserError(f"cannot write {path}: {error.strerror}") from error
+            folder, name = os.path.split(target)
+            handle, name = tempfile.mkstemp(dir=folder, prefix=".partial-", suffix=os.path.splitext(name)[1])
             os.close(handle)
             temporary.append(name)
-        yield temporary
+        yield list(temporary)
         mask = os.umask(0)
         os.umask(mask)
-        for name, path in zip(temporary, paths, strict=True):
-            if name is not None:
+        for name, target in zip(temporary, targets, strict=True):
+            if name != target:
                 # mkstemp makes files only their owner can read; an output has the permissions of any new file.
                 os.chmod(name, 0o666 & ~mask)
-                os.replace(name, path)
+                os.replace(name, target)
+    except OSError as error:
+        raise UserError(f"cannot write {quoted(error.filename or 'the output')}: {error.strerror or error}") from error
     finally:
-        for name in temporary:
-            if name is not None and os.path.exists(name):
+        for name, target in zip(temporary, targets, strict=False):
+            if name != target and os.path.exists(name):
                 os.remove(name)

@@ -8,6 +8,16 @@ class UserError(Exception):
     """
 
 
+def is_out_of_memory(error):
+    """Whether an exception says that memory ran out: Python's, torch's on a GPU, or torch's on the CPU."""
+    # torch raises a subclass of RuntimeError on CUDA and a plain RuntimeError from its CPU allocator.
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )
+
+
 def quoted(text, limit=60):
     """Text from a file as it may stand in a one-line message: printable ASCII, in quotes, cut at `limit`."""
     text = str(text)

@@ -99,7 +99,7 @@ def _findings(groups, results, pairs, score, correction):
     sentences = [_sentence(tests, score, correction) for tests in pairs[:MAX_ROWS]]
     if len(groups) == 2:
         return sentences
-    clear = sum(_verdict(tests) in ("clear", "negligible") for tests in pairs)
+    clear = sum(_verdict(tests) in ("clear", "negligible", "size open") for tests in pairs)
     lead = (
         f"Of {len(pairs)} pairs of groups, **{clear}** {'differs' if clear == 1 else 'differ'} clearly in "
         f"{inert(score)}."
@@ -119,8 +119,10 @@ def _verdict(tests):
     rank_test = _quoted_test(tests)
     if delta.low > -NEGLIGIBLE and delta.high < NEGLIGIBLE:
         return "negligible" if delta.low > 0 or delta.high < 0 else "alike"
-    if delta.low <= 0 <= delta.high or not rank_test.p_corrected < ALPHA:
+    if not rank_test.p_corrected < ALPHA:
         return "unclear"
+    if delta.low <= 0 <= delta.high:
+        return "size open"
     return "negligible" if abs(delta.value) < NEGLIGIBLE else "clear"
 
 
@@ -138,16 +140,18 @@ def _sentence(tests, score, correction):
         "clear": f"{high} scores higher than {low} in {what}",
         "negligible": f"{high} scores higher than {low} in {what}, but the difference is negligible",
         "alike": f"{high} and {low} score alike in {what}, any difference is negligible",
+        "size open": f"{high} scores higher than {low} in {what}, but too few rows say by how much",
         "unclear": f"No clear difference in {what} between {high} and {low}",
     }[verdict]
     paired = math.isnan(first.effects.auc.value)
     if paired and math.isnan(first.effects.rank_biserial.value):
-        size = "every pair has two equal scores"
-    elif paired:
+        return f"{opening}: every pair has two equal scores; {quoted_test.n_a:,} pairs."
+    if paired:
         size = f"within pairs, the ranked differences favour {high} ({effect})"
     else:
         share = 50 * (1 + abs(delta.value))
-        size = f"a random score of {high} exceeds a random score of {low} {share:.0f} % of the time ({effect})"
+        ties = ", ties counted half" if share == 50 else ""
+        size = f"a random score of {high} exceeds a random score of {low} {share:.0f} % of the time{ties} ({effect})"
     if verdict == "unclear":
         size += (
             ", which leaves open which group is higher"

@@ -18,9 +18,10 @@ from dna_lm.errors import UserError, counted, quoted
 CONFIDENCE = 0.95
 Z = special.ndtri((1 + CONFIDENCE) / 2)
 
-# scipy counts every arrangement when one sample has at most 8 values; beyond this product that takes seconds to
-# minutes and the normal approximation agrees to three digits.
-EXACT_RANK_SUM_LIMIT = 20_000
+# scipy counts every arrangement when one sample has at most 8 values and there are no ties. Up to this product of the
+# sizes that takes well under a second; beyond, soon minutes, and the normal approximation is used. With so few values
+# in one group it is rough: too large a p for complete separation.
+EXACT_RANK_SUM_LIMIT = 100_000
 
 CORRECTIONS = {"holm": "Holm", "benjamini-hochberg": "Benjamini–Hochberg", "none": "none"}
 

@@ -73,7 +73,8 @@ def settings_from(arguments):
 
 def load_checkpoint(arguments):
     """Load the chosen model, using as many threads as Galaxy gave the job, and log what computes with what."""
-    if slots := os.environ.get("GALAXY_SLOTS"):
+    slots = os.environ.get("GALAXY_SLOTS", "")
+    if slots.isdecimal() and int(slots):
         torch.set_num_threads(int(slots))
     folder = checkpoint.find_folder(arguments.model, arguments.model_id, arguments.revision)
     loaded = checkpoint.load(folder, arguments.precision)

@@ -20,14 +20,14 @@ from Bio.Seq import reverse_complement
 from dna_lm import encoder, likelihood, scores
 from dna_lm.encoder import Embedding
 from dna_lm.errors import UserError, counted
-from dna_lm.sequences import OK
+from dna_lm.sequences import INVALID_BASE, OK
 
 TOO_LONG = "too_long"
 # Whether each strand that is read is the reverse complement.
 STRANDS = {"forward": (False,), "reverse": (True,), "mean": (False, True)}
 
-# Enough records to fill batches of each length. The embeddings of a chunk are held together: of 512 pairs with 4,096
-# logits each 17 MB.
+# Enough records to fill batches of each length. The embeddings of a chunk are held together, and in float64 for the
+# distances: of 512 pairs with 4,096 logits each some 50 MB.
 _CHUNK_RECORDS = 512
 _CHUNK_BASES = 2**21
 _ROWS_PER_MESSAGE = 10_000
@@ -109,7 +109,10 @@ def score_pairs(checkpoint, pairs, settings, wanted_scores, pad_to=(0, 0)):
                 "status": status,
                 "wt_length": len(wild_type.sequence),
                 "mut_length": len(mutant.sequence),
-                "n_differences": scores.count_differences(wild_type.sequence, mutant.sequence),
+                # The edit distance of two long sequences takes long: not for a row that has no score.
+                "n_differences": (
+                    scores.count_differences(wild_type.sequence, mutant.sequence) if status == OK else None
+                ),
                 **_token_counts(strands[0].get(number)),
                 **dict(zip(wanted_scores, found.get(number, not_scored), strict=True)),
             }
@@ -211,8 +214,12 @@ def _longest(checkpoint, items, n_records):
 class Tally:
     """Counts of the rows' statuses, and what is said of them at the end."""
 
-    def __init__(self):
+    def __init__(self, checkpoint):
         self.counts = Counter()
+        self.meanings = {
+            INVALID_BASE: "letters other than A, C, G, T",
+            TOO_LONG: f"more than the {checkpoint.max_tokens} tokens that the model reads",
+        }
 
     def watch(self, rows):
         """Pass rows on, counting their statuses and saying now and then how many are done."""
@@ -226,7 +233,10 @@ class Tally:
         """Log the count of each status. Raise `UserError` when nothing could be read, or not all of what must be."""
         total = self.counts.total()
         unread = total - self.counts[OK]
-        listed = ", ".join(f"{status} {count}" for status, count in self.counts.most_common())
+        listed = ", ".join(
+            f"{status} {count}" + (f" ({self.meanings[status]})" if status in self.meanings else "")
+            for status, count in self.counts.most_common()
+        )
         log.info("%s: %s", counted(total, "record"), listed)
         if unread == total or (unread and fail_on_unscored):
-            raise UserError(f"the model could not read {unread} of {counted(total, 'record')} ({listed})")
+            raise UserError(f"the model could not read {unread} of {counted(total, 'record')}: {listed}")

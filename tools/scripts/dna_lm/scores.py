@@ -21,9 +21,10 @@ def inner_product(wild_type, mutant):
 
 def cosine_distance(wild_type, mutant):
     """1 - cosine similarity, in [0, 2]: two arrays (n, width) -> (n,). Undefined (NaN) when a vector is zero."""
-    lengths = np.linalg.norm(wild_type, axis=1) * np.linalg.norm(mutant, axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.maximum(0, 1 - inner_product(wild_type, mutant) / lengths)
+    with np.errstate(invalid="ignore"):
+        directions = [vectors / np.linalg.norm(vectors, axis=1, keepdims=True) for vectors in (wild_type, mutant)]
+    # |u - v|^2 / 2 equals 1 - u.v for unit vectors, without losing the digits of a small distance.
+    return l2(*directions) ** 2 / 2
 
 
 DISTANCES = {"l2": l2, "l1": l1, "cosine_distance": cosine_distance, "inner_product": inner_product}

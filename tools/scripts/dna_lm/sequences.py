@@ -9,11 +9,13 @@ A record with any other IUPAC nucleotide code (N, R, Y, ...) or an alignment gap
 
 import gzip
 import logging
+import os
 import re
 import sqlite3
 import string
 import zlib
 from collections import deque
+from contextlib import closing
 from dataclasses import dataclass
 
 from Bio.SeqIO.FastaIO import SimpleFastaParser
@@ -32,6 +34,7 @@ _NORMALISE = {
     **dict.fromkeys(map(ord, string.whitespace)),
 }
 _NOT_ACGT = re.compile(r"[^ACGT]")
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _NOT_A_NUCLEOTIDE_CODE = re.compile(r"[^ACGTRYSWKMBDHVN.-]")
 
 
@@ -64,7 +67,9 @@ def read_fasta(path, role="FASTA"):
             f"{role}: the gzip file is damaged or cut short after record {number}: upload it again"
         ) from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{role}: not a text file (found after record {number}): give a FASTA file") from error
+        raise UserError(
+            f"{role}: not a plain text file in UTF-8 (seen after record {number}): save it as one"
+        ) from error
     except OSError as error:
         raise UserError(f"{role}: cannot read {quoted(path)}: {error.strerror}") from error
     if not number:
@@ -72,9 +77,12 @@ def read_fasta(path, role="FASTA"):
 
 
 def _open_text(path):
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise UserError(f"{quoted(path)} is no file (a folder or a pipe): files are read twice, so give a regular one")
     with open(path, "rb") as handle:
         is_gzip = handle.read(2) == _GZIP_MAGIC
-    return (gzip.open if is_gzip else open)(path, "rt", encoding="utf-8")
+    # utf-8-sig: some editors put a byte order mark in front.
+    return (gzip.open if is_gzip else open)(path, "rt", encoding="utf-8-sig")
 
 
 def _lines(handle, header_lines, role):
@@ -92,14 +100,16 @@ def _lines(handle, header_lines, role):
 
 
 def _record(name, sequence, where):
+    if _CONTROL_CHARACTER.search(name):
+        raise UserError(f"{where}: the identifier holds a control character: is this a plain text file in UTF-8?")
     if not sequence:
         raise UserError(f"{where}: the sequence is empty: complete the record or remove it")
     if not _NOT_ACGT.search(sequence):
         return Record(name, sequence, OK)
     if bad := _NOT_A_NUCLEOTIDE_CODE.search(sequence):
+        guess = " (is this a protein?)" if bad[0] in string.ascii_uppercase else ""
         raise UserError(
-            f"{where}, base {bad.start() + 1}: {quoted(bad[0])} is not a nucleotide code: "
-            "give DNA sequences (is this a protein?)"
+            f"{where}, base {bad.start() + 1}: {quoted(bad[0])} is not a nucleotide code: give DNA sequences{guess}"
         )
     return Record(name, sequence, INVALID_BASE)
 
@@ -135,7 +145,7 @@ def pairs_by_id(wild_type_path, mutant_path):
     stands twice in a file, or in one file only, and for different numbers of records.
     """
     # An empty name makes SQLite keep a private file in the temporary folder and remove it when it is closed.
-    with sqlite3.connect("") as database:
+    with closing(sqlite3.connect("")) as database:
         n_mutants = _store(database, "mutant", mutant_path)
         n_wild_types = _store(database, "wild_type", wild_type_path)
         if n_wild_types != n_mutants:

@@ -59,7 +59,7 @@ def write_h5ad(path, rows, width, settings):
                 block = []
         _append(file["X"], block)
         index = pd.Index([str(number) for number in range(len(kept))])
-        write_elem(file, "obs", pd.DataFrame(kept, index=index).drop(columns="status"))
+        write_elem(file, "obs", pd.DataFrame(kept, index=index, columns=["id", "length", "tokens"]))
         write_elem(file, "var", pd.DataFrame(index=[f"dim_{number}" for number in range(1, width + 1)]))
         not_embedded = {name: np.array([row[name] for row in left_out], dtype=object) for name in ("id", "status")}
         write_elem(file, "uns", {"dna_lm": settings, "not_embedded": not_embedded})

@@ -1,0 +1,66 @@
+"""How a script ends, and how its outputs appear."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+from dna_lm import cli
+from dna_lm.errors import UserError
+
+
+def test_outputs_appear_together_or_not_at_all(tmp_path):
+    a, b = tmp_path / "a.tsv", tmp_path / "b.png"
+    with pytest.raises(ValueError), cli.atomic_outputs(a, None, b) as (first, nothing, second):
+        assert nothing is None and second.endswith(".png")
+        Path(first).write_text("x")
+        raise ValueError
+    assert not list(tmp_path.iterdir())
+    with cli.atomic_outputs(a, b) as outputs:
+        for output in outputs:
+            Path(output).write_text("x")
+        assert not a.exists()
+    assert sorted(tmp_path.iterdir()) == [a, b] and a.read_text() == "x"
+
+
+def test_outputs_that_cannot_be_are_refused_before_the_work(tmp_path):
+    a, folder = tmp_path / "a.tsv", tmp_path / "folder"
+    folder.mkdir()
+    for outputs, message in (
+        ((a, a), "two outputs have the same name"),
+        ((a, folder), "it is a folder"),
+        ((tmp_path / "none" / "a.tsv",), "cannot write .*No such file"),
+    ):
+        with pytest.raises(UserError, match=message), cli.atomic_outputs(*outputs):
+            pytest.fail("the work was begun")
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_full_disk_is_one_line():
+    with pytest.raises(UserError, match="cannot write"), cli.atomic_outputs("/dev/full") as [output]:
+        Path(output).write_text("x" * 10**6)
+
+
+def test_links_are_followed(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    with cli.atomic_outputs(tmp_path / "link") as [output]:
+        Path(output).write_text("x")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "target").read_text() == "x"
+
+
+def test_a_stopped_job_leaves_nothing(tmp_path):
+    program = (
+        "import os, signal, sys; sys.path.insert(0, sys.argv[1]); from dna_lm import cli\n"
+        "def main(argv):\n"
+        "    with cli.atomic_outputs('out.tsv'):\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        signal.pause()\n"
+        "cli.run(main)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, ROOT / "tools" / "scripts"], cwd=tmp_path, timeout=30)
+    assert done.returncode == 128 + signal.SIGTERM
+    assert os.listdir(tmp_path) == []
