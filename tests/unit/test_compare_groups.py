@@ -273,11 +273,11 @@ def test_a_path_may_hold_an_equals_sign(tmp_path):
     assert [row["group"] for row in rows(outputs["summary"])] == ["one", "two"]
 
 
-def wordy(tmp_path, a, b):
+def wordy(tmp_path, a, b, *options):
     """The report's first sentence for two lists of scores."""
     for name, scores in (("a", a), ("b", b)):
         write(tmp_path / f"{name}.tsv", "l2\n" + "".join(f"{score}\n" for score in scores))
-    outputs = succeed(tmp_path, "--group", f"a={tmp_path / 'a.tsv'}", "--group", f"b={tmp_path / 'b.tsv'}")
+    outputs = succeed(tmp_path, "--group", f"a={tmp_path / 'a.tsv'}", "--group", f"b={tmp_path / 'b.tsv'}", *options)
     return outputs["report"].read_text().split("\n\n")[1]
 
 
@@ -289,3 +289,12 @@ def test_the_first_sentence_fits_the_finding(tmp_path):
     assert wordy(tmp_path, quantiles, quantiles).startswith("**a** and **b** score alike")
     assert wordy(tmp_path, [1, 2, 3], [2, 3, 4]).startswith("No clear difference")
     assert wordy(tmp_path, quantiles[:500], quantiles[:500] + 1).startswith("**b** scores higher than **a**")
+
+
+def test_the_first_sentence_does_not_contradict_its_test(tmp_path):
+    one_sided = wordy(tmp_path, [2.0] * 9, [3.0] * 9, "--paired")
+    assert one_sided.startswith("**b** scores higher than **a**") and "too few rows say by how much" in one_sided
+    equal = wordy(tmp_path, [2.0, 3.0, 4.0], [2.0, 3.0, 4.0], "--paired")
+    assert "every pair has two equal scores; 3 pairs." in equal
+    assert "leaves open" not in equal
+    assert "ties counted half" in wordy(tmp_path, [1.0] * 5, [1.0] * 5)
