@@ -298,3 +298,9 @@ def test_the_first_sentence_does_not_contradict_its_test(tmp_path):
     assert "every pair has two equal scores; 3 pairs." in equal
     assert "leaves open" not in equal
     assert "ties counted half" in wordy(tmp_path, [1.0] * 5, [1.0] * 5)
+
+
+@pytest.mark.parametrize("table", [7, {}, None])
+def test_a_group_list_names_files(tmp_path, table):
+    listed = write(tmp_path / "groups.json", json.dumps([{"label": "a", "table": table}]))
+    fails(tmp_path, "a table is not the path of a file", "--groups", listed)

@@ -54,7 +54,11 @@ def read_group_list(path):
     """(label, path) pairs from a JSON file `[{"label": …, "table": …}, …]`: labels may hold any character."""
     try:
         with open(path, encoding="utf-8") as handle:
-            return [(entry["label"], entry["table"]) for entry in json.load(handle)]
+            listed = [(entry["label"], entry["table"]) for entry in json.load(handle)]
+        # A number would be taken for an open file.
+        if not all(isinstance(table, str) for _, table in listed):
+            raise ValueError("a table is not the path of a file")
+        return listed
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f'{quoted(path)} is not a JSON list of {{"label": …, "table": …}}: {error}') from error
 
