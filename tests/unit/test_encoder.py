@@ -85,6 +85,17 @@ def test_causal_llr_equals_the_sum_of_token_log_probabilities(mixtral):
     assert np.std(expected) > 1
 
 
+def test_a_layer_and_the_ratio_come_in_one_run(mixtral):
+    loaded, naive = mixtral
+    pairs = list(pairs_of(8, seed=9))
+    rows = rows_of(loaded, pairs, embedding=Embedding("hidden", 1, "mean"))
+    ratios = rows_of(loaded, pairs, ("llr",))
+    for row, ratio, (wild_type, mutant) in zip(rows, ratios, pairs, strict=True):
+        assert row["llr"] == ratio["llr"]
+        expected = naive.l2(wild_type.sequence, mutant.sequence, representation="hidden", layer=1, pooling="mean")
+        assert row["l2"] == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
 def test_masked_llr_equals_masking_one_sequence_at_a_time(esm):
     loaded, naive = esm
     pairs = list(pairs_of(15, seed=4, longest=80))

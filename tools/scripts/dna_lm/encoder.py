@@ -45,6 +45,8 @@ class Embedding:
         """Raise `UserError` when the checkpoint cannot give this embedding."""
         if self.representation == "logits":
             checkpoint.require_head("the representation 'logits'")
+            if self.layer != -1:
+                raise UserError(f"--layer {self.layer} is for --representation hidden: logits come from the last layer")
         elif not -checkpoint.n_layers - 1 <= self.layer <= checkpoint.n_layers:
             raise UserError(
                 f"--layer {self.layer}: the model has layers 0 (embeddings) to {checkpoint.n_layers}, "
@@ -93,26 +95,20 @@ def batches(sequences, batch_tokens, length=len):
 
 def _encode_batch(checkpoint, ids, embedding, log_likelihood):
     """ids (sequences, tokens) -> pooled (sequences, width) or None, log-likelihoods (sequences,) or None."""
-    wants_logits = embedding is not None and embedding.representation == "logits"
-    hidden = hidden_states(checkpoint, ids, -1 if embedding is None else embedding.layer)
-    if embedding is not None and not wants_logits:
-        pooled = _pool(hidden, embedding.pooling)
-        if not log_likelihood:
-            return pooled, None
-        if embedding.layer not in (-1, checkpoint.n_layers):
-            hidden = hidden_states(checkpoint, ids)
-        return pooled, _read_logits(checkpoint, ids, hidden, None, True)[1]
-    if wants_logits and embedding.pooling == "last" and not log_likelihood:
-        return logits(checkpoint, hidden[:, -1]), None
-    return _read_logits(checkpoint, ids, hidden, embedding.pooling if wants_logits else None, log_likelihood)
+    of_layer, last = hidden_states(checkpoint, ids, -1 if embedding is None else embedding.layer)
+    if embedding is None or embedding.representation == "logits":
+        return _read_logits(checkpoint, ids, last, embedding and embedding.pooling, log_likelihood)
+    pooled = _pool(of_layer, embedding.pooling)
+    return pooled, _read_logits(checkpoint, ids, last, None, True)[1] if log_likelihood else None
 
 
 def hidden_states(checkpoint, ids, layer=-1):
-    """Hidden states of one layer: ids (sequences, tokens) -> (sequences, tokens, width)."""
+    """Hidden states of a layer and of the last one: ids (sequences, tokens) -> two (sequences, tokens, width)."""
     copies = -(-MIN_ROWS // ids.numel())
-    last_layer = layer in (-1, checkpoint.n_layers)
-    output = checkpoint.trunk(ids.repeat(copies, 1), use_cache=False, output_hidden_states=not last_layer)
-    return (output.last_hidden_state if last_layer else output.hidden_states[layer])[: len(ids)]
+    is_last = layer in (-1, checkpoint.n_layers)
+    output = checkpoint.trunk(ids.repeat(copies, 1), use_cache=False, output_hidden_states=not is_last)
+    last = output.last_hidden_state[: len(ids)]
+    return (last if is_last else output.hidden_states[layer][: len(ids)]), last
 
 
 def logits(checkpoint, hidden):
@@ -123,6 +119,8 @@ def logits(checkpoint, hidden):
 
 def _read_logits(checkpoint, ids, hidden, pooling, log_likelihood):
     """Pool the logits over tokens and sum the targets' log-probabilities, without ever keeping the logits whole."""
+    if pooling == "last" and not log_likelihood:
+        return logits(checkpoint, hidden[:, -1]), None
     n_sequences, n_tokens = ids.shape
     special = torch.isin(ids, torch.tensor(sorted(checkpoint.special_token_ids), device=ids.device))
     step = max(1, _LOGITS_PER_BLOCK // (min(n_tokens, _POSITIONS_PER_BLOCK) * checkpoint.vocabulary_size))

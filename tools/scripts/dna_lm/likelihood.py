@@ -81,7 +81,7 @@ def _grouped(queries, batch_tokens):
 @torch.inference_mode()
 def _add(checkpoint, batch, ratios):
     ids = torch.tensor([query.ids for query in batch], device=checkpoint.device)
-    hidden = encoder.hidden_states(checkpoint, ids)
+    _, hidden = encoder.hidden_states(checkpoint, ids)
     rows = torch.tensor([row for row, query in enumerate(batch) for _ in query.positions], device=ids.device)
     positions = torch.tensor([place for query in batch for place in query.positions], device=ids.device)
     targets = torch.tensor([target for query in batch for target in query.targets], device=ids.device)
