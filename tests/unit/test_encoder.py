@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import TEST_DATA, save_random_mixtral
-from dna_lm import checkpoint, encoder, pipeline, scores
-from dna_lm.encoder import Embedding
+from dna_lm import checkpoint, encoder, pipeline, pooling, scores
+from dna_lm.encoder import Budget, Embedding
 from dna_lm.sequences import Record
 from naive import Naive
 
@@ -45,18 +45,18 @@ def pairs_of(n, seed, longest=250):
         yield Record(f"p{number}", wild_type, "ok"), Record(f"p{number}", mutant or "A", "ok")
 
 
-def rows_of(loaded, pairs, wanted=("l2", "llr"), **how):
-    return list(pipeline.score_pairs(loaded, pairs, pipeline.Settings(**how), wanted))
+def rows_of(loaded, pairs, wanted=("l2", "llr"), batch_tokens=2048, **how):
+    return list(pipeline.score_pairs(loaded, pairs, pipeline.Settings(budget=Budget(batch_tokens), **how), wanted))
 
 
 @pytest.mark.parametrize("strand", ["forward", "reverse", "mean"])
-@pytest.mark.parametrize("pooling", encoder.POOLINGS)
+@pytest.mark.parametrize("how_pooled", pooling.POOLINGS)
 @pytest.mark.parametrize(("representation", "layer"), [("logits", -1), ("hidden", -1), ("hidden", 1), ("hidden", 0)])
-def test_l2_equals_one_sequence_at_a_time(model, representation, layer, pooling, strand):
+def test_l2_equals_one_sequence_at_a_time(model, representation, layer, how_pooled, strand):
     loaded, naive = model
     pairs = list(pairs_of(12, seed=1))
-    how = {"representation": representation, "layer": layer, "pooling": pooling}
-    rows = rows_of(loaded, pairs, ("l2",), embedding=Embedding(representation, layer, pooling), strand=strand)
+    how = {"representation": representation, "layer": layer, "pooling": how_pooled}
+    rows = rows_of(loaded, pairs, ("l2",), embedding=Embedding(representation, layer, how_pooled), strand=strand)
     expected = [naive.l2(a.sequence, b.sequence, strand=strand, **how) for a, b in pairs]
     size = naive.embedding(pairs[0][0].sequence, **how).norm().item()
     np.testing.assert_allclose([row["l2"] for row in rows], expected, rtol=ROUNDING, atol=ROUNDING * size)
@@ -138,12 +138,11 @@ def model_and_pairs(request):
 
 def test_long_logits_pooled_in_slices_equal_the_whole(random_mixtral, monkeypatch):
     loaded, naive = checkpoint.load(random_mixtral), Naive(random_mixtral)
-    monkeypatch.setattr(encoder, "_POSITIONS_PER_BLOCK", 7)
-    monkeypatch.setattr(encoder, "_LOGITS_PER_BLOCK", 7 * 300 * 2)
+    monkeypatch.setattr(pooling, "_SLICE_TOKENS", 7)
     pairs = list(pairs_of(12, seed=7))
-    for pooling in encoder.POOLINGS:
-        rows = rows_of(loaded, pairs, ("l2", "llr"), embedding=Embedding(pooling=pooling))
-        expected = [naive.l2(a.sequence, b.sequence, pooling=pooling) for a, b in pairs]
+    for how in pooling.POOLINGS:
+        rows = rows_of(loaded, pairs, ("l2", "llr"), embedding=Embedding(pooling=how))
+        expected = [naive.l2(a.sequence, b.sequence, pooling=how) for a, b in pairs]
         np.testing.assert_allclose([row["l2"] for row in rows], expected, rtol=1e-4, atol=1e-3)
         ratios = [naive.causal_llr(a.sequence, b.sequence) for a, b in pairs]
         np.testing.assert_allclose([row["llr"] for row in rows], ratios, rtol=1e-5, atol=2e-3)
@@ -155,7 +154,7 @@ def test_identical_sequences_are_computed_once(mixtral, monkeypatch):
     trunk = loaded.trunk.forward
     monkeypatch.setattr(loaded.trunk, "forward", lambda ids, **how: seen.append(len(ids)) or trunk(ids, **how))
     tokens = loaded.tokenise(["ACGTTGACCATG" * 4] * 50)
-    embeddings, _ = encoder.encode(loaded, tokens, Embedding())
+    embeddings, _ = encoder.encode(loaded, tokens, Embedding(), False, Budget())
     assert sum(seen) <= 2 and len(np.unique(embeddings, axis=0)) == 1 and len(embeddings) == 50
 
 
@@ -163,7 +162,7 @@ def test_every_expert_and_every_choice_is_used(random_mixtral, tmp_path):
     """Our products per expert equal transformers' own loop, also when some expert gets no token."""
     from transformers import AutoModelForCausalLM
 
-    from dna_lm import experts
+    from dna_lm import products
 
     for folder in (random_mixtral, save_random_mixtral(tmp_path, num_experts_per_tok=1, num_local_experts=8)):
         model = AutoModelForCausalLM.from_pretrained(folder).eval()
@@ -171,7 +170,7 @@ def test_every_expert_and_every_choice_is_used(random_mixtral, tmp_path):
         with torch.no_grad():
             model.set_experts_implementation("eager")
             expected = model(ids).logits
-            model.set_experts_implementation(experts.NAME)
+            model.set_experts_implementation(products.NAME)
             torch.testing.assert_close(model(ids).logits, expected, rtol=1e-5, atol=1e-4)
 
 

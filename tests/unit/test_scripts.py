@@ -78,7 +78,9 @@ def test_tutorial_mode_equals_the_tutorials_code(score, run_script, tmp_path):
         rows, _ = score(wild_types, mutants, "--tutorial", "--batch-tokens", 700)
         sequences = [[sequence.replace("\n", "") for _, sequence in read_fasta(path)] for path in (wild_types, mutants)]
         expected = naive.tutorial_effect(*sequences).tolist()
-        assert [float(row["l2"]) for row in rows] == pytest.approx(expected, rel=1e-5)
+        # Where a distance is small beside the embeddings, the rounding of the embeddings is what is seen.
+        size = naive.tutorial_embedding(sequences[0][:1]).norm().item()
+        assert [float(row["l2"]) for row in rows] == pytest.approx(expected, rel=1e-5, abs=1e-6 * size)
     corrected, _ = score(*INDELS)
     padded, _ = score(*INDELS, "--tutorial")
     assert any(abs(float(a["l2"]) - float(b["l2"])) > 0.01 for a, b in zip(corrected, padded, strict=True))

@@ -21,11 +21,11 @@ def main(argv):
         return sequences.read_fasta(arguments.input)
 
     sequences.check(records())
-    settings = options.settings_from(arguments)
     checkpoint = options.load_checkpoint(arguments)
+    settings = options.settings_from(arguments, checkpoint)
     settings.check(checkpoint)
     pad_to = pipeline.longest(checkpoint, records()) if settings.tutorial else 0
-    tally = pipeline.Tally(checkpoint)
+    tally = pipeline.Tally(checkpoint, settings.budget)
     rows = tally.watch(pipeline.embed(checkpoint, records(), settings, pad_to))
     width = settings.embedding.width(checkpoint)
     with cli.atomic_outputs(arguments.output) as [output]:

@@ -27,11 +27,11 @@ def main(argv):
         return sequences.PAIRINGS[arguments.pair_by](arguments.wild_type, arguments.mutant)
 
     sequences.check(pairs())
-    settings = options.settings_from(arguments)
     checkpoint = options.load_checkpoint(arguments)
+    settings = options.settings_from(arguments, checkpoint)
     settings.check(checkpoint, arguments.scores)
     pad_to = pipeline.longest_pair(checkpoint, pairs()) if settings.tutorial else (0, 0)
-    tally = pipeline.Tally(checkpoint)
+    tally = pipeline.Tally(checkpoint, settings.budget)
     with cli.atomic_outputs(arguments.output) as [output]:
         rows = pipeline.score_pairs(checkpoint, pairs(), settings, arguments.scores, pad_to)
         tables.write_table(output, tally.watch(rows))

@@ -9,7 +9,7 @@ import logging
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,8 +18,9 @@ import transformers
 from safetensors import SafetensorError
 from transformers.models.auto import modeling_auto
 
-from dna_lm import experts
+from dna_lm import attention, encoder, products
 from dna_lm.errors import UserError, is_out_of_memory, quoted
+from dna_lm.prefix_tree import PrefixTree
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -35,7 +36,8 @@ class Checkpoint:
 
     `trunk` maps token ids to hidden states; `head` maps hidden states to logits over the vocabulary, or is `None` when
     the checkpoint has no weights for it (`missing_head` then names them). `max_tokens` counts special tokens.
-    `is_causal`: the model reads from left to right; otherwise it fills masks.
+    `is_causal`: the model reads from left to right; otherwise it fills masks. Sequences of up to `max_shared_tokens`
+    tokens can go through the trunk as a `PrefixTree`; 0 when the model cannot read one.
     """
 
     tokenizer: transformers.PreTrainedTokenizerFast
@@ -44,6 +46,7 @@ class Checkpoint:
     missing_head: tuple[str, ...]
     is_causal: bool
     max_tokens: int
+    max_shared_tokens: int
     pad_token_id: int
     n_layers: int
     vocabulary_size: int
@@ -58,6 +61,10 @@ class Checkpoint:
     def tokenise(self, sequences):
         """Token ids, special tokens included, for each sequence: a list of lists, never padded or cut."""
         return [encoding.ids for encoding in self.tokenizer.backend_tokenizer.encode_batch_fast(list(sequences))]
+
+    def logits(self, states):
+        """The head's output in float32: hidden states (..., width) -> (..., vocabulary)."""
+        return self.head(states).float()
 
     def require_head(self, purpose):
         """Refuse a `purpose` that needs logits when the checkpoint lacks the weights that make them."""
@@ -144,6 +151,7 @@ def _load(folder, precision):
         missing_head=missing_head,
         is_causal=is_causal,
         max_tokens=_max_tokens(model.config, tokenizer),
+        max_shared_tokens=_max_shared_tokens(model) if is_causal else 0,
         pad_token_id=_pad_token_id(model.config, tokenizer),
         n_layers=model.config.num_hidden_layers,
         vocabulary_size=model.config.vocab_size,
@@ -153,6 +161,8 @@ def _load(folder, precision):
     )
     _check_tokenizer(checkpoint)
     _check_forward(checkpoint, model)
+    if checkpoint.max_shared_tokens and not _reads_trees(checkpoint):
+        checkpoint = replace(checkpoint, max_shared_tokens=0)
     return checkpoint
 
 
@@ -261,8 +271,8 @@ def _load_model(folder, model_class, dtype, device):
         raise UserError(f"model: weights of another shape than config.json says: {_some(mismatched)}")
     if deeper := sorted(filter(partial(_is_deeper, config.num_hidden_layers), report["unexpected_keys"])):
         raise UserError(f"model: the weights have more layers than config.json says: {_some(deeper)}")
-    if device.type == "cpu" and config.model_type == "mixtral":
-        model.set_experts_implementation(experts.NAME)
+    if device.type == "cpu":
+        products.use_onednn(model)
     return model.eval().to(device), report["missing_keys"]
 
 
@@ -323,6 +333,37 @@ def _check_forward(checkpoint, model):
         raise UserError("model: its output is not finite: the weights hold NaN or infinite values")
     if checkpoint.head is not None and not torch.equal(checkpoint.head(hidden), model(ids).logits):
         raise UserError(f"model: the head of the architecture {quoted(model.config.model_type)} is not supported")
+
+
+def _max_shared_tokens(model):
+    """The longest sequence that the model's attention reads from a `PrefixTree` as it would alone, by its settings."""
+    config = model.config
+    if not (model._supports_attention_backend and model._can_set_attn_implementation()):
+        return 0
+    # Rotary embeddings that are stretched by the longest sequence of a batch would depend on the batch.
+    if re.search("dynamic|longrope", json.dumps(getattr(config, "rope_parameters", None))):
+        return 0
+    model.set_attn_implementation(attention.NAME)
+    return getattr(config, "sliding_window", None) or _NO_LIMIT
+
+
+@torch.inference_mode()
+def _reads_trees(checkpoint):
+    """Whether two sequences that share a prefix come out of the trunk as they do alone: the proof of the pudding."""
+    sequences = sorted(map(tuple, checkpoint.tokenise([_PROBE, _PROBE[:20] + _PROBE[:10]])))
+    tree = PrefixTree(sequences)
+    try:
+        packed = encoder.packed_states(checkpoint, tree)[0]
+    except Exception as error:  # an architecture that has no place for a tree fails in a way of its own
+        if is_out_of_memory(error):
+            raise
+        return False
+    tolerance = 1e-3 if checkpoint.precision == torch.float32 else 0.1
+    for sequence, leaf in zip(sequences, tree.leaves, strict=True):
+        alone = encoder.sequence_states(checkpoint, torch.tensor([sequence], device=checkpoint.device))[0][0]
+        if (packed[tree.paths[leaf]] - alone).abs().max() > tolerance * alone.abs().max():
+            return False
+    return True
 
 
 def _first_line(error):

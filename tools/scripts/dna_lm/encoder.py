@@ -4,33 +4,38 @@ The only place that runs a model. Knows nothing of files, pairs or distances.
 
 What stands here once and holds in every tool:
 
-- **Batches** hold sequences of exactly one length, so nothing is ever padded (except in tutorial mode, where padding is
-  the point), and every product has at least `experts.MIN_ROWS` rows. What is computed for a sequence therefore does not
-  depend on the sequences beside it, nor on the token budget.
+- **Nothing twice**: a distinct sequence is computed once, and with a causal model so is a prefix that several sequences
+  begin with, its running maximum or sum included (see `prefix_tree`).
+- **Nothing padded** (except in tutorial mode, where padding is the point): the tokens of a causal model are packed, and
+  other models read batches of sequences of exactly one length.
+- **Nothing depends on the batch**: on the CPU, what is computed for a token is the same to the last bit whatever is
+  beside it (see `products` and `prefix_tree`), and sums run from the first token to the last.
 - **Layers** are numbered as transformers numbers hidden states: 0 is the output of the embedding layer, k the output of
   block k, and the last (-1) is the output of the last block after the model's final normalisation.
-- **Pooling** goes over all tokens of the sequence, special tokens such as [CLS] and [SEP] included, as in the tutorial:
-  `max` and `mean` per coordinate, `last` takes the last token's vector. Pooling is done in float32.
-- **Log-likelihood** of a causal model: the sum of log P(token | tokens before it), natural logarithm, over all tokens
-  that are not special. Special tokens are read but not predicted. A first token with nothing before it is not scored.
 """
 
+import logging
+import math
+import os
+import resource
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from dna_lm.errors import UserError
-from dna_lm.experts import MIN_ROWS, at_least_min_rows
+from dna_lm import pooling
+from dna_lm.attention import TreeAttention
+from dna_lm.errors import UserError, is_out_of_memory
+from dna_lm.prefix_tree import PrefixTree, shared_length
+from dna_lm.products import MIN_ROWS
 
 REPRESENTATIONS = ("logits", "hidden")
-POOLINGS = ("max", "mean", "last")
-DEFAULT_BATCH_TOKENS = 4096
 
-# Logits are made and pooled block by block: at most this many numbers at a time (64 MiB in float32). The positions of a
-# block are fixed, so that sums run in the same order whatever the batch.
-_LOGITS_PER_BLOCK = 2**24
-_POSITIONS_PER_BLOCK = 256
+# On a CPU the tensors of so many tokens stay in its caches; more gains nothing. A GPU needs more to be busy.
+_CPU_TOKENS = 2048
+_GPU_TOKENS = 65536
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,107 +63,143 @@ class Embedding:
         return checkpoint.vocabulary_size if self.representation == "logits" else checkpoint.hidden_size
 
 
+@dataclass
+class Budget:
+    """How many tokens go through the model at once, and how many were `given` and `computed` so far."""
+
+    tokens: int = _CPU_TOKENS
+    given: int = 0
+    computed: int = 0
+
+    @classmethod
+    def fitting(cls, checkpoint):
+        """The budget that suits the device, or less when half of the free memory would not hold it.
+
+        On the CPU what the job may use is `GALAXY_MEMORY_MB`; unset, memory is taken to be enough.
+        """
+        if checkpoint.device.type == "cuda":
+            tokens, free = _GPU_TOKENS, torch.cuda.mem_get_info(checkpoint.device)[0]
+        else:
+            allowed = os.environ.get("GALAXY_MEMORY_MB", "")
+            used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 2**10
+            tokens, free = _CPU_TOKENS, int(allowed) * 2**20 - used if allowed.isdecimal() else math.inf
+        return cls(max(1, int(min(tokens, free / 2 / _bytes_per_token(checkpoint)))))
+
+
+def _bytes_per_token(checkpoint):
+    """A generous estimate of what a forward pass holds for each of its tokens, in float32."""
+    config = checkpoint.trunk.config
+    inner = getattr(config, "intermediate_size", None) or 4 * checkpoint.hidden_size
+    # In a layer: the residual, queries, keys and values as they are and as they are gathered, the feed-forward layer.
+    # Then the pools of logits, of which there is one, in float64 at most, for each segment.
+    return 4 * (24 * checkpoint.hidden_size + 6 * inner) + 8 * checkpoint.vocabulary_size
+
+
 @torch.inference_mode()
-def encode(checkpoint, token_lists, embedding=None, log_likelihood=False, batch_tokens=DEFAULT_BATCH_TOKENS):
-    """Embed and score tokenised sequences, each distinct one once.
+def encode(checkpoint, token_lists, embedding, log_likelihood, budget):
+    """Embed and score tokenised sequences.
 
     token_lists: n lists of token ids, special tokens included. Returns the pooled embeddings, float32 (n, width), or
-    `None` without an `embedding`; and the log-likelihoods in nats, float64 (n,), or `None` unless asked for.
+    `None` when `embedding` is; and the log-likelihoods in nats, float64 (n,), or `None` unless asked for.
     """
-    numbers = {}
-    order = [numbers.setdefault(tuple(ids), len(numbers)) for ids in token_lists]
-    embeddings, log_likelihoods = [None] * len(numbers), np.zeros(len(numbers))
-    for batch in batches(numbers, batch_tokens):
-        ids = torch.tensor(batch, device=checkpoint.device)
-        places = [numbers[sequence] for sequence in batch]
-        pooled, summed = _encode_batch(checkpoint, ids, embedding, log_likelihood)
-        for place, row in zip(places, pooled.cpu().numpy() if embedding else (), strict=False):
-            embeddings[place] = row
-        if log_likelihood:
-            log_likelihoods[places] = summed.cpu().numpy()
+    sequences = [tuple(ids) for ids in token_lists]
+    budget.given += sum(map(len, sequences))
+    found = {}
+
+    def work(batch, shared):
+        results = _encode_tree(checkpoint, PrefixTree(batch, shared), embedding, log_likelihood)
+        found.update(zip(batch, results, strict=True))
+
+    sharing = [ids for ids in set(sequences) if len(ids) <= checkpoint.max_shared_tokens]
+    in_batches(sorted(sharing), _tokens_not_shared, budget, lambda batch: work(batch, shared=True))
+    apart = set(sequences).difference(sharing)
+    in_batches(sorted(apart, key=len), tokens_of_one_length, budget, lambda batch: work(batch, shared=False))
     return (
-        np.stack([embeddings[number] for number in order]) if embedding else None,
-        log_likelihoods[order] if log_likelihood else None,
+        np.stack([found[ids][0] for ids in sequences]) if embedding else None,
+        np.array([found[ids][1] for ids in sequences]) if log_likelihood else None,
     )
 
 
-def batches(sequences, batch_tokens, length=len):
-    """Split sequences into lists of one length and at most `batch_tokens` tokens (always at least one sequence)."""
-    by_length = {}
-    for sequence in sequences:
-        by_length.setdefault(length(sequence), []).append(sequence)
-    for n_tokens, members in sorted(by_length.items()):
-        size = max(1, batch_tokens // n_tokens)
-        for start in range(0, len(members), size):
-            yield members[start : start + size]
+def in_batches(items, tokens_to_add, budget, work):
+    """Call `work` on lists of consecutive items that are within the budget together, or of a single item.
+
+    `tokens_to_add(item, previous)`: tokens by which an item enlarges the batch that ends with the `previous` item, or
+    is `None` for the first. When memory runs out, the batch is done again in halves, and so are all batches after it.
+    """
+    done = 0
+    while done < len(items):
+        stop, n_tokens = done + 1, tokens_to_add(items[done], None)
+        while stop < len(items) and (more := tokens_to_add(items[stop], items[stop - 1])) <= budget.tokens - n_tokens:
+            stop, n_tokens = stop + 1, n_tokens + more
+        try:
+            work(items[done:stop])
+        except (MemoryError, RuntimeError) as error:
+            if stop == done + 1 or not is_out_of_memory(error):
+                raise
+        else:
+            budget.computed += n_tokens
+            done = stop
+            continue
+        # Here and not above: until the exception is forgotten it holds on to the tensors of the batch.
+        torch.cuda.empty_cache()
+        budget.tokens = n_tokens // 2
+        log.info("memory ran out with %d tokens at once: going on with %d", n_tokens, budget.tokens)
 
 
-def _encode_batch(checkpoint, ids, embedding, log_likelihood):
-    """ids (sequences, tokens) -> pooled (sequences, width) or None, log-likelihoods (sequences,) or None."""
-    of_layer, last = hidden_states(checkpoint, ids, -1 if embedding is None else embedding.layer)
+def _tokens_not_shared(ids, previous):
+    return len(ids) - (0 if previous is None else shared_length(previous, ids))
+
+
+def tokens_of_one_length(ids, previous):
+    """All tokens of a sequence, or infinitely many when it has another length than the one before it."""
+    return len(ids) if previous is None or len(previous) == len(ids) else math.inf
+
+
+def _encode_tree(checkpoint, tree, embedding, log_likelihood):
+    """Pairs of pooled numbers (or `None`) and log-likelihood (or `None`), one for each sequence of the tree."""
+    layer = -1 if embedding is None else embedding.layer
+    of_layer, last = (packed_states if tree.shared else _states_apart)(checkpoint, tree, layer)
+    how = embedding and embedding.pooling
     if embedding is None or embedding.representation == "logits":
-        return _read_logits(checkpoint, ids, last, embedding and embedding.pooling, log_likelihood)
-    pooled = _pool(of_layer, embedding.pooling)
-    return pooled, _read_logits(checkpoint, ids, last, None, True)[1] if log_likelihood else None
+        pooled, summed = pooling.read(tree, last, checkpoint.logits, how, log_likelihood, checkpoint.special_token_ids)
+    else:
+        pooled, _ = pooling.read(tree, of_layer, torch.Tensor.float, how)
+        _, summed = pooling.read(tree, last, checkpoint.logits, None, log_likelihood, checkpoint.special_token_ids)
+    nothing = [None] * len(tree.leaves)
+    return zip(nothing if pooled is None else pooled.cpu().numpy(), nothing if summed is None else summed, strict=True)
 
 
-def hidden_states(checkpoint, ids, layer=-1):
+def packed_states(checkpoint, tree, layer=-1):
+    """Hidden states of a layer and of the last one: two (tokens, width), packed."""
+    filling = max(0, MIN_ROWS - len(tree.ids))
+    ids, positions = (
+        torch.from_numpy(np.pad(numbers, (0, filling))).to(checkpoint.device) for numbers in (tree.ids, tree.positions)
+    )
+    states = _hidden_states(
+        checkpoint,
+        ids[None],
+        layer,
+        position_ids=positions[None],
+        # What has four dimensions already is not made into a mask by transformers. Nothing is read from it.
+        attention_mask=torch.empty(1, 1, 0, 0, device=checkpoint.device),
+        tree=TreeAttention(tree, len(ids), checkpoint.device, checkpoint.precision),
+    )
+    return [packed[0, : len(tree.ids)] for packed in states]
+
+
+def _states_apart(checkpoint, tree, layer):
+    """The same, of sequences of one length that share nothing."""
+    ids = torch.from_numpy(tree.ids).to(checkpoint.device).view(len(tree.leaves), -1)
+    return [states.flatten(0, 1) for states in sequence_states(checkpoint, ids, layer)]
+
+
+def sequence_states(checkpoint, ids, layer=-1):
     """Hidden states of a layer and of the last one: ids (sequences, tokens) -> two (sequences, tokens, width)."""
     copies = -(-MIN_ROWS // ids.numel())
+    return [states[: len(ids)] for states in _hidden_states(checkpoint, ids.repeat(copies, 1), layer)]
+
+
+def _hidden_states(checkpoint, ids, layer, **options):
     is_last = layer in (-1, checkpoint.n_layers)
-    output = checkpoint.trunk(ids.repeat(copies, 1), use_cache=False, output_hidden_states=not is_last)
-    last = output.last_hidden_state[: len(ids)]
-    return (last if is_last else output.hidden_states[layer][: len(ids)]), last
-
-
-def logits(checkpoint, hidden):
-    """The head's output in float32: hidden (..., width) -> (..., vocabulary)."""
-    rows = hidden.reshape(-1, hidden.shape[-1])
-    return checkpoint.head(at_least_min_rows(rows))[: len(rows)].float().unflatten(0, hidden.shape[:-1])
-
-
-def _read_logits(checkpoint, ids, hidden, pooling, log_likelihood):
-    """Pool the logits over tokens and sum the targets' log-probabilities, without ever keeping the logits whole."""
-    if pooling == "last" and not log_likelihood:
-        return logits(checkpoint, hidden[:, -1]), None
-    n_sequences, n_tokens = ids.shape
-    special = torch.isin(ids, torch.tensor(sorted(checkpoint.special_token_ids), device=ids.device))
-    step = max(1, _LOGITS_PER_BLOCK // (min(n_tokens, _POSITIONS_PER_BLOCK) * checkpoint.vocabulary_size))
-    pooled, summed = [], torch.zeros(n_sequences, dtype=torch.float64, device=ids.device)
-    for first in range(0, n_sequences, step):
-        rows = slice(first, first + step)
-        running = None
-        for start in range(0, n_tokens, _POSITIONS_PER_BLOCK):
-            stop = min(start + _POSITIONS_PER_BLOCK, n_tokens)
-            block = logits(checkpoint, hidden[rows, start:stop])
-            if pooling is not None:
-                running = _combine(running, block, pooling)
-            if log_likelihood:
-                targets = ids[rows, start + 1 : stop + 1]
-                predicted = log_probabilities(block[:, : targets.shape[1]], targets)
-                summed[rows] += predicted.masked_fill(special[rows, start + 1 : stop + 1], 0).double().sum(dim=1)
-        pooled.append(running / n_tokens if pooling == "mean" else running)
-    return (torch.cat(pooled) if pooling is not None else None), (summed if log_likelihood else None)
-
-
-def log_probabilities(block, targets):
-    """Natural log-softmax at the targets: block (..., vocabulary), targets (...) -> (...)."""
-    # log_softmax works row by row; logsumexp's element-wise exp rounds the end of the whole buffer otherwise.
-    return block.log_softmax(-1).gather(-1, targets[..., None])[..., 0]
-
-
-def _combine(running, block, pooling):
-    """The running maximum, sum or last vector over positions: block (sequences, positions, width)."""
-    if pooling == "last":
-        return block[:, -1]
-    if pooling == "max":
-        block = block.amax(dim=1)
-        return block if running is None else torch.maximum(running, block)
-    block = block.sum(dim=1)
-    return block if running is None else running + block
-
-
-def _pool(hidden, pooling):
-    """hidden (sequences, tokens, width) -> float32 (sequences, width)."""
-    pooled = _combine(None, hidden.float(), pooling)
-    return pooled / hidden.shape[1] if pooling == "mean" else pooled
+    output = checkpoint.trunk(ids, use_cache=False, output_hidden_states=not is_last, **options)
+    return output.last_hidden_state if is_last else output.hidden_states[layer], output.last_hidden_state

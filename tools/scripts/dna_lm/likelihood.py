@@ -18,17 +18,17 @@ from dna_lm import encoder
 
 
 @dataclass(frozen=True)
-class _Query:
-    """Masked token ids, and the log-probabilities to add (or subtract) to the ratio of a pair."""
+class _Term:
+    """A log-probability in the ratio of a pair: of the `target` token at a masked position, added or subtracted."""
 
     pair: int
-    ids: tuple[int, ...]
-    positions: tuple[int, ...]
-    targets: tuple[int, ...]
-    signs: tuple[int, ...]
+    position: int
+    target: int
+    sign: int
 
 
-def masked_log_likelihood_ratios(checkpoint, token_pairs, same_length, batch_tokens):
+@torch.inference_mode()
+def masked_log_likelihood_ratios(checkpoint, token_pairs, same_length, budget):
     """Ratios of a masked model.
 
     token_pairs: n (wild-type ids, mutant ids); same_length: n booleans, whether wild type and mutant have equally many
@@ -36,26 +36,34 @@ def masked_log_likelihood_ratios(checkpoint, token_pairs, same_length, batch_tok
     """
     ratios = np.zeros(len(token_pairs))
     queries = _queries(checkpoint, token_pairs, same_length)
-    for group in _grouped(queries, batch_tokens):
-        for batch in encoder.batches(group, batch_tokens, length=lambda query: len(query.ids)):
-            _add(checkpoint, batch, ratios)
+    for group in _grouped(queries, budget):
+        items = sorted(group.items(), key=lambda item: len(item[0]))
+        encoder.in_batches(items, _tokens_to_add, budget, lambda batch: _add(checkpoint, batch, ratios))
     return ratios
 
 
+def _tokens_to_add(item, previous):
+    return encoder.tokens_of_one_length(item[0], previous and previous[0])
+
+
 def _queries(checkpoint, token_pairs, same_length):
+    """Yield masked token ids and the terms that are read from them."""
     mask, special = checkpoint.tokenizer.mask_token_id, checkpoint.special_token_ids
-    for number, ((wild_type, mutant), substitution) in enumerate(zip(token_pairs, same_length, strict=True)):
+    for pair, ((wild_type, mutant), substitution) in enumerate(zip(token_pairs, same_length, strict=True)):
         if substitution and len(wild_type) == len(mutant):
             changed = [place for place, (a, b) in enumerate(zip(wild_type, mutant, strict=True)) if a != b]
-            if changed:
-                targets = [mutant[place] for place in changed] + [wild_type[place] for place in changed]
-                signs = [1] * len(changed) + [-1] * len(changed)
-                yield _Query(number, _masked(mutant, changed, mask), (*changed, *changed), tuple(targets), tuple(signs))
+            terms = [
+                _Term(pair, place, ids[place], sign)
+                for ids, sign in ((mutant, 1), (wild_type, -1))
+                for place in changed
+            ]
+            if terms:
+                yield _masked(mutant, changed, mask), terms
             continue
         for ids, sign in ((mutant, 1), (wild_type, -1)):
             for place, token in enumerate(ids):
                 if token not in special:
-                    yield _Query(number, _masked(ids, (place,), mask), (place,), (token,), (sign,))
+                    yield _masked(ids, (place,), mask), [_Term(pair, place, token, sign)]
 
 
 def _masked(ids, places, mask):
@@ -65,27 +73,25 @@ def _masked(ids, places, mask):
     return tuple(ids)
 
 
-def _grouped(queries, batch_tokens):
-    """Lists of queries large enough for full batches of each length, small enough to bound memory."""
-    group, n_tokens = [], 0
-    for query in queries:
-        group.append(query)
-        n_tokens += len(query.ids)
-        if n_tokens >= 16 * batch_tokens:
+def _grouped(queries, budget):
+    """Dicts from masked ids to all their terms: enough to fill batches of each length, not more than memory holds."""
+    group, n_tokens = {}, 0
+    for ids, terms in queries:
+        budget.given += len(ids)
+        if ids not in group:
+            n_tokens += len(ids)
+        group.setdefault(ids, []).extend(terms)
+        if n_tokens >= 16 * budget.tokens:
             yield group
-            group, n_tokens = [], 0
+            group, n_tokens = {}, 0
     if group:
         yield group
 
 
-@torch.inference_mode()
 def _add(checkpoint, batch, ratios):
-    ids = torch.tensor([query.ids for query in batch], device=checkpoint.device)
-    _, hidden = encoder.hidden_states(checkpoint, ids)
-    rows = torch.tensor([row for row, query in enumerate(batch) for _ in query.positions], device=ids.device)
-    positions = torch.tensor([place for query in batch for place in query.positions], device=ids.device)
-    targets = torch.tensor([target for query in batch for target in query.targets], device=ids.device)
-    logs = encoder.log_probabilities(encoder.logits(checkpoint, hidden[rows, positions]), targets)
-    signs = np.array([sign for query in batch for sign in query.signs])
-    pairs = np.array([query.pair for query in batch for _ in query.positions])
-    np.add.at(ratios, pairs, signs * logs.double().cpu().numpy())
+    """Add the terms of a batch, (masked ids, terms) of one length, to the ratios."""
+    states, _ = encoder.sequence_states(checkpoint, torch.tensor([ids for ids, _ in batch], device=checkpoint.device))
+    places = [(row, term) for row, (_, terms) in enumerate(batch) for term in terms]
+    logits = checkpoint.logits(states[[row for row, _ in places], [term.position for _, term in places]])
+    logs = logits.log_softmax(dim=-1)[range(len(places)), [term.target for _, term in places]].double().cpu().numpy()
+    np.add.at(ratios, [term.pair for _, term in places], np.array([term.sign for _, term in places]) * logs)

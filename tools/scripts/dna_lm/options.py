@@ -7,7 +7,7 @@ import os
 import torch
 import transformers
 
-from dna_lm import checkpoint, encoder, pipeline
+from dna_lm import checkpoint, encoder, pipeline, pooling
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def add_model_options(parser):
     group.add_argument(
         "--layer", type=int, default=-1, help="hidden states of which layer: 0 embeddings, k block k, -1 last (default)"
     )
-    group.add_argument("--pooling", choices=encoder.POOLINGS, default="max", help="over tokens (default: max)")
+    group.add_argument("--pooling", choices=pooling.POOLINGS, default="max", help="over tokens (default: max)")
     group.add_argument(
         "--strand",
         choices=pipeline.STRANDS,
@@ -41,9 +41,8 @@ def add_model_options(parser):
     group.add_argument(
         "--batch-tokens",
         type=_positive,
-        default=encoder.DEFAULT_BATCH_TOKENS,
         metavar="N",
-        help="tokens in a forward pass: changes time and memory, never the result (default: %(default)s)",
+        help="tokens in a forward pass: changes time and memory, never the result (default: by device and memory)",
     )
     group.add_argument(
         "--tutorial",
@@ -62,11 +61,13 @@ def _positive(text):
     return number
 
 
-def settings_from(arguments):
+def settings_from(arguments, loaded):
+    """The settings for a loaded checkpoint."""
+    tokens = arguments.batch_tokens
     return pipeline.Settings(
         embedding=encoder.Embedding(arguments.representation, arguments.layer, arguments.pooling),
         strand=arguments.strand,
-        batch_tokens=arguments.batch_tokens,
+        budget=encoder.Budget(tokens) if tokens else encoder.Budget.fitting(loaded),
         tutorial=arguments.tutorial,
     )
 

@@ -18,7 +18,7 @@ import numpy as np
 from Bio.Seq import reverse_complement
 
 from dna_lm import encoder, likelihood, scores
-from dna_lm.encoder import Embedding
+from dna_lm.encoder import Budget, Embedding
 from dna_lm.errors import UserError, counted
 from dna_lm.sequences import INVALID_BASE, OK
 
@@ -41,7 +41,7 @@ class Settings:
 
     embedding: Embedding = field(default_factory=Embedding)
     strand: str = "forward"
-    batch_tokens: int = encoder.DEFAULT_BATCH_TOKENS
+    budget: Budget = field(default_factory=Budget, compare=False)
     tutorial: bool = False
 
     def check(self, checkpoint, wanted_scores=("l2",)):
@@ -147,9 +147,8 @@ def _read(checkpoint, chunk, strand):
 
 
 def _embeddings(checkpoint, token_lists, settings, pad_to):
-    return encoder.encode(
-        checkpoint, _padded(checkpoint, token_lists, pad_to), settings.embedding, batch_tokens=settings.batch_tokens
-    )[0]
+    padded = _padded(checkpoint, token_lists, pad_to)
+    return encoder.encode(checkpoint, padded, settings.embedding, False, settings.budget)[0]
 
 
 def _scores(checkpoint, token_pairs, same_length, settings, wanted_scores, pad_to):
@@ -165,7 +164,7 @@ def _scores(checkpoint, token_pairs, same_length, settings, wanted_scores, pad_t
         token_lists if distances or causal_llr else [],
         settings.embedding if distances else None,
         causal_llr,
-        settings.batch_tokens,
+        settings.budget,
     )
     found = {}
     if distances:
@@ -175,7 +174,7 @@ def _scores(checkpoint, token_pairs, same_length, settings, wanted_scores, pad_t
         found[scores.LLR] = log_likelihoods[n_pairs:] - log_likelihoods[:n_pairs]
     elif scores.LLR in wanted_scores:
         found[scores.LLR] = likelihood.masked_log_likelihood_ratios(
-            checkpoint, token_pairs, same_length, settings.batch_tokens
+            checkpoint, token_pairs, same_length, settings.budget
         )
     return np.stack([found[name] for name in wanted_scores])
 
@@ -214,8 +213,9 @@ def _longest(checkpoint, items, n_records):
 class Tally:
     """Counts of the rows' statuses, and what is said of them at the end."""
 
-    def __init__(self, checkpoint):
+    def __init__(self, checkpoint, budget):
         self.counts = Counter()
+        self.budget = budget
         self.meanings = {
             INVALID_BASE: "letters other than A, C, G, T",
             TOO_LONG: f"more than the {checkpoint.max_tokens} tokens that the model reads",
@@ -238,5 +238,7 @@ class Tally:
             for status, count in self.counts.most_common()
         )
         log.info("%s: %s", counted(total, "record"), listed)
+        budget = self.budget
+        log.info("%s given, %d computed, %d at once", counted(budget.given, "token"), budget.computed, budget.tokens)
         if unread == total or (unread and fail_on_unscored):
             raise UserError(f"the model could not read {unread} of {counted(total, 'record')}: {listed}")

@@ -1,0 +1,102 @@
+"""From hidden states to one vector and one log-likelihood per sequence, slice by slice.
+
+- **Pooling** goes over all tokens of the sequence, special tokens such as [CLS] and [SEP] included, as in the tutorial:
+  `max` and `mean` per coordinate, `last` takes the last token's vector. Numbers are float32, their sums float64.
+- **Log-likelihood** of a causal model: the sum of log P(token | tokens before it), natural logarithm, over all tokens
+  that are not special. Special tokens are read but not predicted. A first token with nothing before it is not scored.
+"""
+
+import numpy as np
+import torch
+
+POOLINGS = ("max", "mean", "last")
+
+# What is pooled (the logits above all) is made in slices of at most so many tokens, and so many numbers (16 MiB).
+_SLICE_TOKENS = 1024
+_SLICE_NUMBERS = 2**22
+
+
+def read(tree, states, to_numbers, pooling, log_likelihood=False, special_token_ids=()):
+    """Pool numbers over each sequence's tokens, and sum its tokens' log-probabilities.
+
+    tree: the `PrefixTree` of the sequences; states (tokens, width), packed; `to_numbers`: a function from states to
+    float32 (tokens, numbers), the logits when there are log-likelihoods. Returns float32 (sequences, numbers) or `None`
+    without a `pooling`, and float64 (sequences,) or `None` unless `log_likelihood`.
+    """
+    ends = [tree.paths[leaf][-1] for leaf in tree.leaves]
+    pools = _Pools(tree, pooling) if pooling in ("max", "mean") else None
+    likelihoods = _Likelihoods(tree, special_token_ids, states.device) if log_likelihood else None
+    if pools or likelihoods:
+        # One token tells how many numbers there are.
+        width = to_numbers(states[:1]).shape[1]
+        for parts in tree.slices(max(1, min(_SLICE_TOKENS, _SLICE_NUMBERS // width))):
+            start = parts[0].start
+            block = to_numbers(states[start : parts[-1].stop])
+            if pools:
+                pools.add(parts, block)
+            if likelihoods:
+                likelihoods.add(start, block)
+    pooled = pools.of_sequences() if pools else to_numbers(states[ends]) if pooling == "last" else None
+    return pooled, likelihoods.of_sequences() if likelihoods else None
+
+
+class _Pools:
+    """The running maximum or sum at the end of each segment, over all tokens from its sequence's beginning."""
+
+    def __init__(self, tree, pooling):
+        self.tree = tree
+        self.is_mean = pooling == "mean"
+        self.running = None
+
+    def add(self, parts, block):
+        """Go on with the parts of a slice, whose numbers are block (tokens, numbers)."""
+        if self.running is None:
+            shape = (len(self.tree.paths), block.shape[1])
+            self.running = block.new_empty(shape, dtype=torch.float64 if self.is_mean else torch.float32)
+        for part in parts:
+            numbers = block[part.start - parts[0].start : part.stop - parts[0].start]
+            numbers = numbers.view(part.last - part.first, -1, block.shape[1])
+            here, parents = slice(part.first, part.last), self.tree.parents[part.first : part.last]
+            before = self.running[here] if not part.begins else self.running[parents] if parents[0] >= 0 else None
+            if self.is_mean:
+                # One after the other: the sum is then the same wherever a sequence's tokens are parted.
+                before = torch.zeros_like(self.running[here]) if before is None else before
+                for position in range(numbers.shape[1]):
+                    before += numbers[:, position]
+                self.running[here] = before
+            else:
+                largest = numbers.amax(dim=1)
+                self.running[here] = largest if before is None else torch.maximum(before, largest)
+
+    def of_sequences(self):
+        pooled = self.running[self.tree.leaves]
+        if self.is_mean:
+            lengths = [len(self.tree.paths[leaf]) for leaf in self.tree.leaves]
+            pooled /= torch.tensor(lengths, device=pooled.device)[:, None]
+        return pooled.float()
+
+
+class _Likelihoods:
+    """The log-probability of each token, given those before it in its sequence."""
+
+    def __init__(self, tree, special_token_ids, device):
+        predicted = (tree.previous >= 0) & ~np.isin(tree.ids, list(special_token_ids))
+        tokens = np.flatnonzero(predicted)
+        self.tree = tree
+        # In the order of the tokens that predict them.
+        self.tokens = tokens[np.argsort(tree.previous[tokens], kind="stable")]
+        self.predictors = tree.previous[self.tokens]
+        self.targets = torch.from_numpy(tree.ids[self.tokens]).to(device)
+        self.logs = []
+
+    def add(self, start, logits):
+        """Go on with the tokens that the logits (tokens, vocabulary), packed from row `start` on, predict."""
+        first, last = np.searchsorted(self.predictors, [start, start + len(logits)])
+        rows = torch.from_numpy(self.predictors[first:last] - start).to(logits.device)
+        # log_softmax works row by row; logsumexp's element-wise exp rounds the end of the whole buffer otherwise.
+        self.logs.append(logits.log_softmax(dim=-1)[rows, self.targets[first:last]])
+
+    def of_sequences(self):
+        logs = np.zeros(len(self.tree.ids))
+        logs[self.tokens] = torch.cat(self.logs).double().cpu().numpy()
+        return np.array([logs[self.tree.paths[leaf]].sum() for leaf in self.tree.leaves])

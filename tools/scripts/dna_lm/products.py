@@ -1,0 +1,69 @@
+"""Matrix products on the CPU: fast, and the same result for a token in every batch.
+
+oneDNN, which torch carries beside its own matrix library, multiplies float32 up to twice as fast, and a row of its
+result is the same bits whatever the number of rows and threads. Without it torch's own library is used.
+"""
+
+import torch
+from torch.nn.functional import linear, pad
+from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
+
+NAME = "dna_lm"
+
+# Matrix libraries have other kernels, with other rounding, for products of very few rows: torch's own below 12 rows,
+# oneDNN for a single one. 16 leaves some room.
+MIN_ROWS = 16
+
+
+def use_onednn(model):
+    """Make the layers of a model compute through `product`: its linear layers, and a Mixtral's experts."""
+    for module in model.modules():
+        if type(module) is torch.nn.Linear:
+            module.__class__ = _Linear
+    if model.config.model_type == "mixtral" and model.config.hidden_act == "silu":
+        model.set_experts_implementation(NAME)
+
+
+class _Linear(torch.nn.Linear):
+    def forward(self, inputs):
+        return product(inputs, self.weight, self.bias)
+
+
+def product(inputs, weight, bias=None, silu=False):
+    """inputs (..., width) times the transpose of weight (outputs, width), plus bias (outputs,) -> (..., outputs).
+
+    With `silu`, the SiLU of it.
+    """
+    rows = inputs.reshape(-1, inputs.shape[-1])
+    n_rows = len(rows)
+    if n_rows < MIN_ROWS:
+        rows = pad(rows, (0, 0, 0, MIN_ROWS - n_rows))
+    if torch.backends.mkldnn.is_available() and rows.dtype == torch.float32:
+        # torch's own SiLU rounds the last numbers of a buffer, and of a thread's share of it, otherwise than the rest.
+        outputs = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "swish" if silu else "none", [], "")
+    else:
+        outputs = linear(rows, weight, bias)
+        outputs = torch.nn.functional.silu(outputs, inplace=True) if silu else outputs
+    return outputs[:n_rows].unflatten(0, inputs.shape[:-1])
+
+
+def expert_products(module, hidden_states, top_k_index, top_k_weights):
+    """Output of a layer of SiLU-gated experts without biases: three products per expert.
+
+    hidden_states (tokens, width), top_k_index and top_k_weights (tokens, k) -> (tokens, width).
+    """
+    n_tokens, k = top_k_index.shape
+    chosen = top_k_index.reshape(-1)
+    order = chosen.argsort(stable=True)
+    counts = torch.bincount(chosen, minlength=module.num_experts).tolist()
+    outputs = []
+    for expert, rows in enumerate(hidden_states[order // k].split(counts)):
+        if len(rows):
+            gate, up = module.gate_up_proj[expert].chunk(2)
+            outputs.append(product(product(rows, gate, silu=True) * product(rows, up), module.down_proj[expert]))
+    # Back from the order of the experts to that of the tokens.
+    outputs = torch.cat(outputs)[order.argsort()].view(n_tokens, k, -1)
+    return (outputs * top_k_weights[..., None]).sum(dim=1).to(hidden_states.dtype)
+
+
+ALL_EXPERTS_FUNCTIONS.register(NAME, expert_products)
