@@ -1,8 +1,8 @@
 """Sequences as a tree of shared prefixes: what goes through a model together, each token once.
 
-Knows tokens and positions, nothing of models. A causal model's output at a token depends on the tokens up to it alone, so
-sequences that begin alike share what is computed before their first difference: a wild type and its mutant, or a wild
-type and all of its mutants. The tree's edges are *segments*, runs of tokens without a branch. The tokens of all
+Knows tokens and positions, nothing of models. A causal model's output at a token depends on the tokens up to it alone,
+so sequences that begin alike share what is computed before their first difference: a wild type and its mutant, or a
+wild type and all of its mutants. The tree's edges are *segments*, runs of tokens without a branch. The tokens of all
 segments stand in one row (*packed*), those of one segment side by side.
 """
 
