@@ -47,6 +47,11 @@ class Record:
     status: str
 
 
+def normalised(text):
+    """Letters as the models read them: upper case, U as T, no white space."""
+    return text.translate(_NORMALISE)
+
+
 def read_fasta(path, role="FASTA"):
     """Yield the `Record`s of a FASTA file, plain or gzip (told by its first bytes, not by its name).
 
@@ -61,7 +66,7 @@ def read_fasta(path, role="FASTA"):
             for number, (title, text) in enumerate(SimpleFastaParser(_lines(handle, header_lines, role)), 1):
                 name = (title.split(None, 1) or [f"record_{number}"])[0]
                 where = f"{role}, record {number} ({quoted(name)}), line {header_lines.popleft()}"
-                yield _record(name, text.translate(_NORMALISE), where)
+                yield _record(name, normalised(text), where)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(
             f"{role}: the gzip file is damaged or cut short after record {number}: upload it again"

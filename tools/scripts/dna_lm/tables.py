@@ -13,11 +13,11 @@ def write_table(path, rows):
             if header is None:
                 header = list(row)
                 print(*header, sep="\t", file=handle)
-            print(*(_cell(row[name]) for name in header), sep="\t", file=handle)
+            print(*(cell(row[name]) for name in header), sep="\t", file=handle)
 
 
-def _cell(value):
-    """Empty for `None`; enough digits for a number to give the float32 back."""
+def cell(value):
+    """A value as text: empty for `None`; enough digits for a number to give the float32 back."""
     if value is None:
         return ""
     return f"{value:.9g}" if isinstance(value, float | np.floating) else str(value)

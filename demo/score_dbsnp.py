@@ -1,0 +1,57 @@
+"""Score every dbSNP variant of the human sequence in Debian's package hisat2: `make dbsnp`.
+
+The .snp file becomes a VCF, with REF from the sequence, and that and its scores go to demo-output/.
+"""
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from make_fixtures import read_variants
+from reference import REFERENCE, VARIANTS, read_reference
+
+ROOT = Path(__file__).resolve().parents[1]
+OUT = "demo-output"
+
+
+def vcf_line(contig, variant, reference):
+    """An insertion or deletion has the base before it in REF and ALT."""
+    start = variant.position - (variant.kind != "single")
+    n_deleted = int(variant.change) if variant.kind == "deletion" else variant.kind == "single"
+    end = variant.position + n_deleted
+    before = reference[start : variant.position]
+    added = "" if variant.kind == "deletion" else variant.change
+    return "\t".join([contig, str(start + 1), variant.id, reference[start:end], before + added, ".", ".", "."])
+
+
+def write_vcf(path, contig, variants, reference):
+    header = ["##fileformat=VCFv4.2", f"##contig=<ID={contig},length={len(reference)}>"]
+    header.append("#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO")
+    lines = [vcf_line(contig, variant, reference) for variant in variants]
+    path.write_text("".join(line + "\n" for line in header + lines))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--reference", type=Path, default=REFERENCE, help="FASTA of Debian's package hisat2")
+    parser.add_argument("--variants", type=Path, default=VARIANTS, help="the .snp file beside it")
+    arguments, options = parser.parse_known_args()
+    reference = read_reference(arguments.reference)
+    with open(arguments.reference) as handle:
+        contig = handle.readline()[1:].split()[0]
+    (ROOT / OUT).mkdir(exist_ok=True)
+    write_vcf(ROOT / OUT / "dbsnp.vcf", contig, read_variants(arguments.variants), reference)
+
+    command = [os.path.relpath(sys.executable, ROOT), "scripts/score_variants.py"]
+    command += ["--model", "test-data/models/demo-mixtral"]
+    command += ["--variants", f"{OUT}/dbsnp.vcf", "--reference", str(arguments.reference)]
+    command += ["--output", f"{OUT}/dbsnp_scores.tsv", "--output-vcf", f"{OUT}/dbsnp_scored.vcf", *options]
+    print("$", shlex.join(command), flush=True)
+    sys.exit(subprocess.run(command, cwd=ROOT).returncode)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Stretches of a reference genome: an indexed FASTA file, of which only what is asked for is read.
+
+Knows nothing of variants or models.
+"""
+
+import contextlib
+import os
+import re
+import tempfile
+
+import pysam
+
+from dna_lm import bgzip
+from dna_lm.errors import UserError, quoted
+from dna_lm.sequences import INVALID_BASE, OK, Record, normalised
+
+_NOT_ACGT = re.compile("[^ACGT]")
+
+
+class Reference:
+    """An open reference; `lengths` maps the names of its sequences to their lengths in bases."""
+
+    def __init__(self, fasta):
+        self._fasta = fasta
+        self.lengths = dict(zip(fasta.references, fasta.lengths, strict=True))
+
+    def fetch(self, contig, start, end):
+        """Bases `start` to `end` (from 0, end excluded) of a sequence, which must have them: in upper case, U as T."""
+        if start == end:
+            return ""
+        try:
+            bases = normalised(self._fasta.fetch(contig, start, end))
+        except (ValueError, OSError) as error:
+            raise UserError(f"reference: cannot read {quoted(contig)}: the file is damaged") from error
+        if len(bases) != end - start:
+            raise UserError(
+                f"reference: {quoted(contig)} ends before base {end}: the file is damaged, or is not the one "
+                "that its index was made for"
+            )
+        return bases
+
+    def record(self, name, contig, start, end):
+        """The same stretch as a `Record` called `name`."""
+        bases = self.fetch(contig, start, end)
+        return Record(name, bases, INVALID_BASE if _NOT_ACGT.search(bases) else OK)
+
+
+@contextlib.contextmanager
+def open_reference(path):
+    """A `Reference` from a FASTA file, plain or bgzip.
+
+    An index beside the file (`.fai`, and `.gzi` for bgzip) is used unless it is older; otherwise one is made in a
+    temporary folder, since nothing may be written beside a file of Galaxy. Raises `UserError` for a file that cannot
+    be indexed.
+    """
+    if not os.path.isfile(path):
+        raise UserError(f"reference: {quoted(path)} is no file")
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            packed = bgzip.compression(path)
+        except OSError as error:
+            raise UserError(f"reference: cannot read {quoted(path)}: {error.strerror}") from error
+        if packed == bgzip.GZIP:
+            raise UserError(
+                "reference: it is compressed with gzip, in which no place can be found: decompress it, "
+                "or compress it with bgzip"
+            )
+        is_bgzip = packed == bgzip.BGZIP
+        if is_bgzip and bgzip.is_cut_short(path):
+            raise UserError("reference: the bgzip file is cut short: upload it again")
+        beside = [f"{path}.fai"] + [f"{path}.gzi"] * is_bgzip
+        indices = beside if all(_is_current(index, path) for index in beside) else _index(path, folder, is_bgzip)
+        try:
+            fasta = pysam.FastaFile(path, *indices[:1], filepath_index_compressed=indices[1] if is_bgzip else None)
+        except (ValueError, OSError) as error:
+            raise UserError("reference: its index cannot be read: make it again with samtools faidx") from error
+        with fasta:
+            yield Reference(fasta)
+
+
+def _is_current(index, path):
+    return os.path.isfile(index) and os.path.getmtime(index) >= os.path.getmtime(path)
+
+
+def _index(path, folder, is_bgzip):
+    indices = [os.path.join(folder, f"reference.{suffix}") for suffix in ("fai", "gzi")]
+    try:
+        pysam.faidx("--fai-idx", indices[0], "--gzi-idx", indices[1], path)
+        messages = pysam.faidx.get_messages()
+    except pysam.SamtoolsError as error:
+        raise UserError(f"reference: not a FASTA file that can be indexed{_reason(str(error))}") from error
+    if twice := re.search(r"duplicate sequence (.*?) at", str(messages)):
+        raise UserError(f"reference: the sequence {quoted(twice[1].strip(chr(34)))} stands twice: remove one")
+    return indices if is_bgzip else indices[:1]
+
+
+def _reason(message):
+    """What htslib said first, of the messages that samtools passes on."""
+    said = re.search(r"\[E::\w+\] (.*?)(\\n|\n|$)", message)
+    return f": {quoted(said[1], 120)}" if said else ": give sequences with headers that start with '>'"

@@ -1,0 +1,241 @@
+"""Alleles of VCF lines -> the wild-type and the mutant window of each, or why it has none.
+
+Knows references and the VCF's lines, nothing of models. Every alternate allele of every line is one `Allele`, in the
+file's order.
+
+An allele is trimmed and left-aligned against the reference first (Tan, Abecasis and Kang 2015,
+doi:10.1093/bioinformatics/btv112), so that all spellings of a variant have one window. An insertion or deletion keeps
+one base beside it, as VCF writes it: the base before, or at a sequence's start the base after. The wild-type window is
+this reference allele between `window // 2` bases before and `window - 1 - window // 2` bases after it; the mutant
+window has the alternate allele in its place. For a substitution of one base both have `window` bases. Where a sequence
+ends, the window is shifted to lie in it.
+"""
+
+import re
+from dataclasses import dataclass
+
+from dna_lm import vcf
+from dna_lm.errors import UserError, quoted
+from dna_lm.sequences import INVALID_BASE, OK, Record, normalised
+
+SYMBOLIC_ALLELE = "symbolic_allele"
+MISSING_ALT = "missing_alt"
+UNKNOWN_CONTIG = "unknown_contig"
+REF_MISMATCH = "ref_mismatch"
+NO_CHANGE = "no_change"
+WINDOW_OFF_END = "window_off_end"
+
+MEANINGS = {
+    SYMBOLIC_ALLELE: "<...>, *, or a breakend: no sequence",
+    MISSING_ALT: "ALT is '.'",
+    UNKNOWN_CONTIG: "CHROM is not in the reference",
+    REF_MISMATCH: "REF is not what the reference has there",
+    NO_CHANGE: "ALT equals REF",
+    WINDOW_OFF_END: "the sequence is shorter than the window",
+}
+
+_NOT_ACGT = re.compile("[^ACGT]")
+# Bases read at once to the left of an insertion or deletion: few repeats are longer.
+_LEFT_BLOCK = 256
+_LISTED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Allele:
+    """One alternate allele of a VCF line, and its window, half-open, from 0, on the sequence `line.chrom`.
+
+    `start`, `ref`, `alt` are normalised; they and the window are None, and `wild_type` empty, when the status says that
+    there is no window. `is_last`: no other allele of its line comes after it.
+    """
+
+    line: vcf.Line
+    written_alt: str
+    is_last: bool
+    status: str
+    start: int | None = None
+    ref: str | None = None
+    alt: str | None = None
+    window: tuple[int, int] | None = None
+    wild_type: str = ""
+
+    @property
+    def id(self):
+        """The VCF's own, or the variant as written."""
+        line = self.line
+        return f"{line.chrom}:{line.pos}:{line.ref}>{self.written_alt}" if line.id == vcf.MISSING else line.id
+
+    @property
+    def mutant(self):
+        if self.window is None:
+            return ""
+        at = self.start - self.window[0]
+        return self.wild_type[:at] + self.alt + self.wild_type[at + len(self.ref) :]
+
+    def changed(self):
+        """The bases of the reference that the allele replaces, half-open from 0; empty for an insertion."""
+        if self.window is None:
+            return self.line.pos - 1, self.line.pos - 1 + len(self.line.ref)
+        start, ref, _ = _trimmed(self.start, self.ref, self.alt)
+        return start, start + len(ref)
+
+    def pair(self):
+        """The wild-type and the mutant window, as `Record`s."""
+        name = vcf.readable(self.id)
+        return Record(name, self.wild_type, self.status), Record(name, self.mutant, self.status)
+
+
+def check(path, reference, refused_ids=()):
+    """Read a VCF to its end and return its header's lines, so that a fault is found before any work is done.
+
+    Raises `UserError` as `vcf.read` does; for a position past the end of its sequence; for a file without variants;
+    and when no CHROM is in the reference.
+    """
+    header, unknown = [], {}
+    line = None
+    n_known = 0
+    for line in vcf.read(path, header, refused_ids):
+        length = reference.lengths.get(line.chrom)
+        if length is None:
+            if len(unknown) < 10_000:
+                unknown.setdefault(line.chrom, line.number)
+            continue
+        n_known += 1
+        last = length + all(map(vcf.is_symbolic, line.alts))
+        if line.pos > last:
+            raise UserError(
+                f"VCF, line {line.number}: POS {line.pos} is past the end of {quoted(line.chrom)}, which has "
+                f"{length} bases in the reference: the two do not belong together"
+            )
+    if line is None:
+        raise UserError(f"VCF: its header ends at line {len(header)} and no variant follows")
+    if not n_known:
+        refuse_unknown(list(unknown), list(reference.lengths), "VCF")
+    vcf.check_ids(header, refused_ids)
+    return header
+
+
+def refuse_unknown(names, known, role):
+    """Raise `UserError`: none of the `names` of sequences in a file is among those of the reference, `known`."""
+    if found := other_style(names, known):
+        raise UserError(
+            f"the {role} calls its sequences like {quoted(found[0])}, the reference like {quoted(found[1])}: "
+            f"rename the sequences of the {role}, or take the reference that they belong to"
+        )
+    raise UserError(
+        f"no sequence of the {role} ({_listed(names)}) is in the reference ({_listed(known)}): "
+        "the two do not belong together"
+    )
+
+
+def _listed(names):
+    shown = ", ".join(map(quoted, names[:_LISTED]))
+    return shown + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+
+
+def other_style(names, known):
+    """A name with and without `chr` where only the other is known, as (found, known), or None."""
+    known = set(known)
+    for name in names:
+        for other in (f"chr{name}", name.removeprefix("chr"), {"MT": "chrM", "chrM": "MT"}.get(name)):
+            if other != name and other in known:
+                return name, other
+    return None
+
+
+def read(path, reference, window):
+    """Yield an `Allele` for each alternate allele of each line of the VCF at `path`."""
+    for line in vcf.read(path):
+        ref = normalised(line.ref)
+        for number, written in enumerate(line.alts, 1):
+            alt = normalised(written)
+            status = _status(line, ref, written, alt, reference)
+            found = _placed(reference, line, ref, alt, window) if status == OK else {"status": status}
+            yield Allele(line, written, number == len(line.alts), **found)
+
+
+def _status(line, ref, written, alt, reference):
+    if written == vcf.MISSING:
+        return MISSING_ALT
+    if vcf.is_symbolic(written):
+        return SYMBOLIC_ALLELE
+    if line.chrom not in reference.lengths:
+        return UNKNOWN_CONTIG
+    if _NOT_ACGT.search(ref) or _NOT_ACGT.search(alt):
+        return INVALID_BASE
+    start = line.pos - 1
+    if start + len(ref) > reference.lengths[line.chrom]:
+        return REF_MISMATCH
+    bases = reference.fetch(line.chrom, start, start + len(ref))
+    if bases != ref:
+        # An unknown base of the reference contradicts nothing.
+        differing = [there for there, here in zip(bases, ref, strict=True) if there != here]
+        return INVALID_BASE if all(map(_NOT_ACGT.match, differing)) else REF_MISMATCH
+    return NO_CHANGE if ref == alt else OK
+
+
+def _placed(reference, line, ref, alt, window):
+    start, ref, alt = normalise(reference, line.chrom, line.pos - 1, ref, alt)
+    stretch = around(start, len(ref), window, reference.lengths[line.chrom])
+    if stretch is None:
+        return {"status": WINDOW_OFF_END}
+    wild_type = reference.fetch(line.chrom, *stretch)
+    status = INVALID_BASE if _NOT_ACGT.search(wild_type) else OK
+    return {"status": status, "start": start, "ref": ref, "alt": alt, "window": stretch, "wild_type": wild_type}
+
+
+def normalise(reference, contig, start, ref, alt):
+    """A variant's one spelling (start from 0, REF, ALT): trimmed, left-aligned, an indel with the base beside it."""
+    start, ref, alt = _trimmed(start, ref, alt)
+    if ref and alt:
+        return start, ref, alt
+    start, indel = _leftmost(reference, contig, start, ref or alt)
+    ref, alt = (indel, "") if ref else ("", indel)
+    if start:
+        start -= 1
+        base = reference.fetch(contig, start, start + 1)
+        return start, base + ref, base + alt
+    base = reference.fetch(contig, len(ref), len(ref) + 1)
+    return start, ref + base, alt + base
+
+
+def _trimmed(start, ref, alt):
+    """Without the shared end, then without the shared beginning."""
+    shared = _common_prefix(ref[::-1], alt[::-1])
+    ref, alt = ref[: len(ref) - shared], alt[: len(alt) - shared]
+    shared = _common_prefix(ref, alt)
+    return start + shared, ref[shared:], alt[shared:]
+
+
+def _common_prefix(first, second):
+    for place, (a, b) in enumerate(zip(first, second, strict=False)):
+        if a != b:
+            return place
+    return min(len(first), len(second))
+
+
+def _leftmost(reference, contig, start, indel):
+    """Where inserted or deleted bases come to lie when every equal base before them is passed, and what they are then.
+
+    While the base before equals the last of them, that base takes the first place: the result is the same sequence.
+    """
+    length, moved = len(indel), 0
+    while start - moved > 0:
+        block = reference.fetch(contig, max(0, start - moved - _LEFT_BLOCK), start - moved)
+        passed = 0
+        while passed < len(block) and block[-1 - passed] == indel[(-1 - moved - passed) % length]:
+            passed += 1
+        moved += passed
+        if passed < len(block):
+            break
+    turn = length - moved % length
+    return start - moved, indel[turn:] + indel[:turn]
+
+
+def around(start, n_bases, window, length):
+    """The window around `n_bases` bases at `start`, half-open, within a sequence of `length`, or None if too short."""
+    left = window // 2
+    size = window - 1 + n_bases
+    if size > length:
+        return None
+    first = min(max(0, start - left), length - size)
+    return first, first + size

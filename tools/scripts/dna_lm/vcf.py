@@ -1,0 +1,203 @@
+"""VCF in and out: the text of every line is kept, checked, and written again with more INFO.
+
+Knows the format's columns and nothing of references, windows or models. htslib mends or drops what it does not
+understand; here a line goes out as it came in, whatever its INFO and genotypes say, or the file is refused with the
+number of the line.
+"""
+
+import gzip
+import re
+import zlib
+from collections import namedtuple
+from dataclasses import dataclass
+
+from dna_lm import bgzip
+from dna_lm.errors import UserError, counted, quoted
+
+MISSING = "."
+COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
+
+_FORMAT = re.compile(r"##fileformat=VCFv4\.\d")
+_DNA = re.compile(r"[ACGTURYSWKMBDHVN]+", re.IGNORECASE)
+# What stands for a sequence instead of being one: <DEL>, a breakend (two or one), the allele an upstream deletion took.
+_SYMBOLIC = re.compile(r"<[^<>\s,]+>|\*|[A-Za-z]*[\[\]][^\[\]\s,]+[\[\]][A-Za-z]*|\.[A-Za-z]+|[A-Za-z]+\.")
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_LINE_END = "\r\n"
+_META_VALUE = re.compile(r"[^\w ./:;@+=,()#-]", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of variants; `text` is all of it, its end included, `number` counts from 1 with the header's lines."""
+
+    number: int
+    text: str
+    chrom: str
+    pos: int
+    id: str
+    ref: str
+    alts: tuple[str, ...]
+
+
+# An INFO field to add: one value for each alternate allele. `type` is Float, Integer or String.
+Field = namedtuple("Field", "id type description")
+
+
+def is_symbolic(alt):
+    """Whether an ALT entry that `read` let through stands for a sequence instead of being one."""
+    return alt != MISSING and not _DNA.fullmatch(alt)
+
+
+def read(path, header=None, refused_ids=()):
+    """Yield the `Line`s of a VCF file, plain, gzip or bgzip. The header's lines are appended to the list `header`.
+
+    Text is UTF-8 whose other bytes are kept (`surrogateescape`). Raises `UserError`, with the line's number, for a
+    file that is cut short or is no VCF: no header, another number of columns than the header has, CHROM, REF or ALT
+    empty or no allele, POS no position, no newline at the end; and for an INFO key among `refused_ids`.
+    """
+    number = 0
+    try:
+        with _open(path) as handle:
+            n_columns = None
+            for number, text in enumerate(handle, 1):
+                if not text.endswith("\n"):
+                    raise UserError(
+                        f"VCF, line {number}: the last line has no line end, so the file may be cut short: "
+                        "complete the line, or upload the file again"
+                    )
+                if "\0" in text:
+                    raise UserError(f"VCF, line {number}: a zero byte: this is no text file")
+                if n_columns is None:
+                    n_columns = _header_line(number, text)
+                    if header is not None:
+                        header.append(text)
+                else:
+                    yield _line(number, text, n_columns, refused_ids)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"VCF: the gzip file is damaged or cut short after line {number}: upload it again") from error
+    except OSError as error:
+        raise UserError(f"VCF: cannot read {quoted(path)}: {error.strerror}") from error
+    if not number:
+        raise UserError("VCF: the file is empty")
+    if n_columns is None:
+        raise UserError(f"VCF: it ends at line {number}, in its header: the line that begins with #CHROM is missing")
+
+
+def _open(path):
+    packed = bgzip.compression(path)
+    if packed == bgzip.BGZIP:
+        if bgzip.is_cut_short(path):
+            # Its last whole line is what tells a user how much is left.
+            with gzip.open(path) as handle:
+                n_lines = sum(1 for _ in handle)
+            raise UserError(f"VCF: the bgzip file is cut short after line {n_lines}: upload it again")
+        with gzip.open(path) as handle:
+            if handle.read(3) == b"BCF":
+                raise UserError("VCF: this is a BCF file: convert it with bcftools view")
+    opener = open if packed == bgzip.PLAIN else gzip.open
+    return opener(path, "rt", encoding="utf-8", errors="surrogateescape", newline="\n")
+
+
+def _header_line(number, text):
+    """The number of columns when this is the header's last line, else None."""
+    text = text.rstrip(_LINE_END)
+    if number == 1:
+        if not _FORMAT.match(text):
+            raise UserError(
+                f"VCF, line 1: {quoted(text, 30)} stands where '##fileformat=VCFv4...' is needed: "
+                "give a VCF with its header"
+            )
+        return None
+    if text.startswith("##"):
+        return None
+    columns = text.split("\t")
+    if not text.startswith("#"):
+        raise UserError(f"VCF, line {number}: {quoted(text, 30)} stands where the line #CHROM... is needed")
+    if tuple(columns[:8]) != COLUMNS or len(columns) == 9 or columns[8:9] not in ([], ["FORMAT"]):
+        raise UserError(
+            f"VCF, line {number}: {quoted(text)} is no header: the columns are {' '.join(COLUMNS)}, tab-separated, "
+            "and FORMAT with one column a sample where there are genotypes"
+        )
+    return len(columns)
+
+
+def _line(number, text, n_columns, refused_ids):
+    where = f"VCF, line {number}"
+    columns = text.rstrip(_LINE_END).split("\t")
+    if columns == [""]:
+        raise UserError(f"{where}: the line is empty: remove it")
+    if len(columns) != n_columns:
+        raise UserError(
+            f"{where}: {counted(len(columns), 'column')} where the header has {n_columns}: "
+            "the line is damaged or cut short, or its columns are not separated by tabs"
+        )
+    chrom, pos, name, ref, alt = columns[:5]
+    if bad := _CONTROL_CHARACTER.search("".join(columns[:5])):
+        raise UserError(f"{where}: a control character ({quoted(bad[0])}) in the first five columns")
+    if not chrom or " " in chrom:
+        raise UserError(f"{where}: CHROM is {quoted(chrom)}, which is no name of a sequence")
+    if not _DNA.fullmatch(ref):
+        found = "is empty" if ref in ("", MISSING) else f"is {quoted(ref, 30)}, which is no DNA"
+        raise UserError(f"{where}: REF {found}: give the reference's bases at this place")
+    alts = tuple(alt.split(","))
+    for allele in alts:
+        if allele != MISSING and not _DNA.fullmatch(allele) and not _SYMBOLIC.fullmatch(allele):
+            found = "is empty" if not allele else f"has {quoted(allele, 30)}, which is no allele"
+            raise UserError(f"{where}: ALT {found}: give bases, a symbolic allele such as <DEL>, or '.'")
+    if not (pos.isascii() and pos.isdecimal()) or len(pos) > 18:
+        raise UserError(f"{where}: POS is {quoted(pos, 30)}: give a position, counted from 1")
+    # A breakend at a telomere is at 0, or one past the end.
+    if int(pos) == 0 and not all(map(is_symbolic, alts)):
+        raise UserError(f"{where}: POS is 0: positions count from 1")
+    if taken := [key for key in _keys(columns[7]) if key in refused_ids]:
+        raise UserError(f"{where}: INFO has {quoted(taken[0])} already: choose another prefix for the new fields")
+    return Line(number, text, chrom, int(pos), name, ref, alts)
+
+
+def _keys(info):
+    return (entry.partition("=")[0] for entry in info.split(";"))
+
+
+def check_ids(header, ids):
+    """Raise `UserError` when a header, a list of lines, defines one of the INFO `ids` already."""
+    for number, text in enumerate(header, 1):
+        found = re.match(r"##INFO=<ID=([^,>]+)", text)
+        if found and found[1] in ids:
+            raise UserError(
+                f"VCF, line {number}: the header defines INFO {quoted(found[1])} already: "
+                "choose another prefix for the new fields"
+            )
+
+
+def header_with(header, fields, prefix, settings):
+    """The header's lines, with those of the added `fields` and one of `settings` (name -> text) before the last.
+
+    What could end a quoted value, and letters outside ASCII, become `_`.
+    """
+    end = header[-1][len(header[-1].rstrip(_LINE_END)) :]
+    values = "".join(f',{name}="{_META_VALUE.sub("_", str(value))}"' for name, value in settings.items())
+    added = [f"##dna_lm=<ID={prefix}{values}>"]
+    added += [
+        f'##INFO=<ID={field.id},Number=A,Type={field.type},Description="{_META_VALUE.sub("_", field.description)}">'
+        for field in fields
+    ]
+    return [*header[:-1], *(line + end for line in added), header[-1]]
+
+
+def line_with(line, values):
+    """The text of a `Line` with more INFO: `values` maps a field's id to the texts of each alternate allele."""
+    text = line.text.rstrip(_LINE_END)
+    columns = text.split("\t", 8)
+    entries = [f"{name}={','.join(texts)}" for name, texts in values.items()]
+    columns[7] = ";".join(([] if columns[7] in ("", MISSING) else [columns[7]]) + entries)
+    return "\t".join(columns) + line.text[len(text) :]
+
+
+def open_for_writing(path):
+    """A file to which lines of `read` go back byte for byte."""
+    return open(path, "w", encoding="utf-8", errors="surrogateescape", newline="")
+
+
+def readable(text):
+    """A cell of a VCF as it may stand in a table of UTF-8 text."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
