@@ -89,9 +89,7 @@ def main(argv):
     background = None
     if arguments.background:
         if arguments.tutorial:
-            raise UserError(
-                "tutorial mode pads to the longest window of the file, and a background has none: leave one out"
-            )
+            raise UserError("a background has no longest window to pad to: leave it out, or leave out tutorial mode")
         background = Background(arguments.background, arguments.background_width, arguments.same_change, arguments.seed)
     with contextlib.ExitStack() as stack:
         reference = stack.enter_context(open_reference(arguments.reference))
@@ -110,10 +108,10 @@ def main(argv):
         tally = pipeline.Tally(checkpoint, settings.budget)
         tally.meanings |= variants.MEANINGS
         paths = arguments.output, arguments.output_vcf, arguments.wild_type_windows, arguments.mutant_windows
-        output, annotated, *windows = stack.enter_context(cli.atomic_outputs(*paths))
+        output, annotated, wild_types, mutants = stack.enter_context(cli.atomic_outputs(*paths))
         scored = variant_scores.score_alleles(
             checkpoint,
-            variant_scores.write_windows(windows, alleles(), stack),
+            variant_scores.write_windows(wild_types, mutants, alleles()),
             settings,
             arguments.scores,
             background,
