@@ -57,12 +57,12 @@ def expert_products(module, hidden_states, top_k_index, top_k_weights):
     order = chosen.argsort(stable=True)
     counts = torch.bincount(chosen, minlength=module.num_experts).tolist()
     outputs = []
-    for expert, rows in enumerate(hidden_states[order // k].split(counts)):
+    for expert, rows in enumerate(hidden_states.index_select(0, order // k).split(counts)):
         if len(rows):
             gate, up = module.gate_up_proj[expert].chunk(2)
             outputs.append(product(product(rows, gate, silu=True) * product(rows, up), module.down_proj[expert]))
     # Back from the order of the experts to that of the tokens.
-    outputs = torch.cat(outputs)[order.argsort()].view(n_tokens, k, -1)
+    outputs = torch.cat(outputs).index_select(0, order.argsort()).view(n_tokens, k, -1)
     return (outputs * top_k_weights[..., None]).sum(dim=1).to(hidden_states.dtype)
 
 

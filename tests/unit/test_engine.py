@@ -1,0 +1,163 @@
+"""The engine equals one forward pass a sequence: random models, random tokenizers, random edits."""
+
+import tempfile
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import random_models
+from dna_lm import checkpoint, encoder, pipeline, pooling, prefix_tree
+from dna_lm.encoder import Budget, Embedding
+from dna_lm.sequences import Record
+from naive import Naive
+
+TOKENS = st.text("AC", min_size=1, max_size=200).map(lambda text: tuple(map(ord, text)))
+DNA = st.text("ACGT", min_size=1, max_size=120)
+
+
+@st.composite
+def edits(draw):
+    """A wild type and some of its mutants: substitutions, insertions and deletions, at both ends too, and no change."""
+    wild_type = draw(DNA)
+    mutants = []
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.sampled_from([0, len(wild_type) - 1]) | st.integers(0, len(wild_type) - 1))
+        stop = min(len(wild_type), start + draw(st.integers(0, 3)))
+        mutants.append(wild_type[:start] + draw(st.text("ACGT", max_size=3)) + wild_type[stop:] or "A")
+    return [(wild_type, mutant) for mutant in mutants]
+
+
+@st.composite
+def random_model(draw, families):
+    heads = draw(st.sampled_from([2, 4]))
+    return {
+        "family": draw(st.sampled_from(families)),
+        "tokenizer": draw(st.sampled_from(random_models.TOKENIZERS)),
+        "frame": draw(st.booleans()),
+        "seed": draw(st.integers(0, 2**16)),
+        "layers": draw(st.integers(1, 3)),
+        "width": heads * draw(st.sampled_from([8, 16])),
+        "heads": heads,
+        "experts": draw(st.sampled_from([1, 3, 8])),
+    }
+
+
+def load(model):
+    with tempfile.TemporaryDirectory() as folder:
+        random_models.save(folder, **model)
+        return checkpoint.load(folder), Naive(folder, masked=model["family"] in random_models.MASKED)
+
+
+EMBEDDINGS = [
+    Embedding(representation, layer, how)
+    for representation, layer in (("logits", -1), ("hidden", -1), ("hidden", 1))
+    for how in pooling.POOLINGS
+]
+
+slow = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@slow
+@given(
+    random_model(random_models.CAUSAL + random_models.MASKED),
+    st.lists(edits(), min_size=1, max_size=3),
+    st.sampled_from(EMBEDDINGS),
+    st.integers(1, 400),
+)
+def test_embeddings_equal_plain_forward_passes(model, families, embedding, batch_tokens):
+    loaded, naive = load(model)
+    sequences = [sequence for pairs in families for pair in pairs for sequence in pair]
+    budget = Budget(batch_tokens)
+    found, _ = encoder.encode(loaded, loaded.tokenise(sequences), embedding, False, budget)
+    how = (embedding.representation, embedding.layer, embedding.pooling)
+    expected = np.array([naive.embedding(sequence, *how).numpy() for sequence in sequences])
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * abs(expected).max())
+
+
+@slow
+@given(random_model(random_models.CAUSAL + random_models.MASKED), edits(), st.integers(1, 400))
+def test_ratios_equal_plain_forward_passes(model, pairs, batch_tokens):
+    loaded, naive = load(model)
+    records = [(Record("a", wild_type, "ok"), Record("a", mutant, "ok")) for wild_type, mutant in pairs]
+    rows = list(pipeline.score_pairs(loaded, records, pipeline.Settings(budget=Budget(batch_tokens)), ("llr",)))
+    ratio = naive.masked_llr if model["family"] in random_models.MASKED else naive.causal_llr
+    for row, (wild_type, mutant) in zip(rows, pairs, strict=True):
+        # Each of up to 240 log-probabilities of some nats is rounded.
+        assert row["llr"] == pytest.approx(ratio(wild_type, mutant), rel=1e-5, abs=2e-4)
+
+
+@slow
+@given(
+    random_model(random_models.CAUSAL),
+    st.lists(edits(), min_size=1, max_size=4),
+    st.sampled_from(EMBEDDINGS),
+    st.data(),
+)
+def test_what_is_shared_and_what_is_beside_it_change_no_bit(model, families, embedding, data):
+    loaded, _ = load(model)
+    sequences = [sequence for pairs in families for pair in pairs for sequence in pair]
+    tokens = loaded.tokenise(sequences)
+    together = encoder.encode(loaded, tokens, embedding, True, Budget(10**6))
+    chosen = data.draw(st.lists(st.sampled_from(range(len(tokens))), min_size=1))
+    apart = encoder.encode(loaded, [tokens[n] for n in chosen], embedding, True, Budget(data.draw(st.integers(1, 200))))
+    for all_rows, rows in zip(together, apart, strict=True):
+        np.testing.assert_array_equal(all_rows[chosen], rows)
+
+
+@given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=12).map(tuple), min_size=1, max_size=20, unique=True))
+def test_a_tree_holds_every_sequence_and_every_shared_token_once(sequences):
+    sequences.sort()
+    tree = prefix_tree.PrefixTree(sequences)
+    for sequence, leaf in zip(sequences, tree.leaves, strict=True):
+        path = tree.paths[leaf]
+        assert tuple(tree.ids[path]) == sequence
+        assert tree.positions[path].tolist() == list(range(len(sequence)))
+        assert tree.previous[path].tolist() == [-1, *path[:-1]]
+    assert len(tree.ids) == len({sequence[:stop] for sequence in sequences for stop in range(1, len(sequence) + 1)})
+
+
+@given(
+    st.lists(st.text("AC", min_size=1, max_size=150).map(tuple), min_size=1, max_size=12, unique=True),
+    st.integers(1, 40),
+)
+def test_slices_cover_a_tree_in_order(sequences, max_tokens):
+    tree = prefix_tree.PrefixTree(sorted(sequences))
+    row, segments = 0, []
+    for parts in tree.slices(max_tokens):
+        assert parts[-1].stop - parts[0].start <= max_tokens
+        for part in parts:
+            assert part.start == row
+            row = part.stop
+            if part.begins:
+                segments += range(part.first, part.last)
+            else:
+                assert segments[-1] == part.first == part.last - 1
+    assert row == len(tree.ids) and segments == list(range(len(tree.paths)))
+
+
+@given(st.lists(TOKENS, min_size=1, max_size=8, unique=True))
+def test_attention_reads_the_path_up_to_each_token(sequences):
+    tree = prefix_tree.PrefixTree(sorted(sequences))
+    groups, places = tree.attention()
+    queries = np.concatenate([group.queries.ravel() for group in groups])
+    assert queries[places].tolist() == list(range(len(tree.ids)))
+    seen = []
+    for group in groups:
+        for rows, keys, position in zip(group.queries, group.keys, group.positions, strict=True):
+            for offset in range(len(rows)):
+                seen.append(keys[: position + offset + 1].tolist())
+    path_of = {path[-1]: path for whole in tree.paths for path in (whole[: n + 1] for n in range(len(whole)))}
+    for row, place in enumerate(places):
+        assert seen[place] == path_of[row].tolist()
+
+
+def test_a_wild_type_and_its_mutants_share_their_prefixes(random_mixtral):
+    loaded = checkpoint.load(random_mixtral)
+    assert loaded.max_shared_tokens > 0
+    wild_type = "ACGTTGCATGCCGATTAGCATCGGCTAAGCTT" * 4
+    mutants = [wild_type[:n] + "ACGT"["CGTA".index(wild_type[n])] + wild_type[n + 1 :] for n in range(len(wild_type))]
+    budget = Budget()
+    encoder.encode(loaded, loaded.tokenise([wild_type, *mutants]), Embedding(), False, budget)
+    assert budget.given > 1.8 * budget.computed
