@@ -75,3 +75,10 @@ def _append(dataset, block):
     if block:
         dataset.resize(len(dataset) + len(block), axis=0)
         dataset[-len(block) :] = np.stack(block)
+
+
+def write_bedgraph(path, rows):
+    """Write (sequence, start, end, number) rows, half-open from 0, as bedGraph without a header."""
+    with open(path, "w", encoding="utf-8") as handle:
+        for row in rows:
+            print(*map(cell, row), sep="\t", file=handle)

@@ -1,0 +1,139 @@
+"""Draws scores of every mutation as heat maps: positions across, the base put there down, wrapped into strips.
+
+Knows arrays and names, nothing of models or files of sequences. Names are drawn as they are.
+"""
+
+import math
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.colors import Normalize, TwoSlopeNorm
+
+from dna_lm.plots import STYLE
+from dna_lm.score_tables import clean_label, score_name
+
+# Bases in a strip, and what is drawn at most: more strips make a picture that nothing opens well.
+STRIP = 100
+MAX_BASES = 5_000
+
+# Inches.
+_CELL_HEIGHT = 0.17
+_WIDEST_CELL, _WIDTH = 0.24, 10.5
+_LEFT, _RIGHT, _TOP, _BOTTOM = 0.55, 1.15, 0.35, 0.2
+_NAME, _BETWEEN = 0.5, 0.46
+_LEAST_HEIGHT, _LEAST_WIDTH = 2.2, 4.5
+
+# Above so many scores one in a hundred at either end may lie outside the colours: single peaks hide the rest otherwise.
+_MANY = 50
+
+
+def draw(path, landscapes, score, file_format="png", n_not_drawn=0):
+    """Draw `landscapes` (`mutagenesis.Landscape`s), all on one scale of colours, into `path`.
+
+    `n_not_drawn`: how many more there are, said in the picture.
+    """
+    per_strip = max(map(_strip_length, landscapes), default=1)
+    cell = min(_WIDEST_CELL, _WIDTH / per_strip)
+    heights = [_NAME + _n_strips(one) * (len(one.alternates) * _CELL_HEIGHT + _BETWEEN) for one in landscapes]
+    note = f"Not drawn, only in the table: {n_not_drawn} (a picture has {MAX_BASES:,} bases)." if n_not_drawn else ""
+    width = max(_LEAST_WIDTH, _LEFT + per_strip * cell + _RIGHT)
+    height = max(_LEAST_HEIGHT, _TOP + sum(heights) + _BOTTOM)
+    with plt.rc_context(STYLE | {"axes.spines.top": True, "axes.spines.right": True}):
+        figure = plt.figure(figsize=(width, height))
+
+        def axes_at(left, top, wide, high):
+            return figure.add_axes((left / width, 1 - (top + high) / height, wide / width, high / height))
+
+        colours = _colours(landscapes, score)
+        top = _TOP
+        mesh = None
+        for one, one_height in zip(landscapes, heights, strict=True):
+            y = top
+            _text(figure, _LEFT / width, 1 - (y + 0.24) / height, _cut(clean_label(one.name), cell * per_strip))
+            y += _NAME
+            for first in range(0, len(one.bases), _strip_length(one)):
+                n_bases = min(_strip_length(one), len(one.bases) - first)
+                high = len(one.alternates) * _CELL_HEIGHT
+                axes = axes_at(_LEFT, y, n_bases * cell, high)
+                mesh = _strip(axes, one, first, n_bases, cell, colours)
+                y += high + _BETWEEN
+            top += one_height
+        if mesh is not None:
+            bar = axes_at(width - _RIGHT + 0.3, _TOP + _NAME, 0.14, min(2.0, height - _TOP - _NAME - 0.5))
+            figure.colorbar(mesh, cax=bar, extend=colours["extend"])
+            bar.tick_params(labelsize=8)
+        _text(figure, _LEFT / width, 1 - 0.24 / height, score_name(score), fontsize=12)
+        _text(figure, _LEFT / width, 0.1 / height, f"Dot: the sequence's own base. {note}", fontsize=8, color="0.35")
+        metadata = {"png": None, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[file_format]
+        figure.savefig(path, format=file_format, dpi=150, metadata=metadata)
+        plt.close(figure)
+
+
+def _n_strips(landscape):
+    return math.ceil(len(landscape.bases) / STRIP)
+
+
+def _strip_length(landscape):
+    """Strips of one length, in full tens, but for the last: 201 bases are 70, 70 and 61."""
+    n_bases, n_strips = len(landscape.bases), _n_strips(landscape)
+    return n_bases if n_strips == 1 else math.ceil(n_bases / n_strips / 10) * 10
+
+
+def _strip(axes, landscape, first, n_bases, cell, colours):
+    scores = landscape.scores[:, first : first + n_bases]
+    bases = landscape.bases[first : first + n_bases]
+    n_rows = len(landscape.alternates)
+    edges = {"edgecolors": "white", "linewidth": 0.3}
+    mesh = axes.pcolormesh(np.ma.masked_invalid(scores), cmap=colours["map"], norm=colours["norm"], **edges)
+    axes.set_facecolor("0.9")
+    axes.set_xlim(0, n_bases)
+    axes.set_ylim(n_rows, 0)
+    size = min(9, cell * 72 * 0.75)
+    own = [(x + 0.5, landscape.alternates.index(base) + 0.5) for x, base in enumerate(bases)]
+    axes.plot(*zip(*own, strict=True), "o", color="0.35", markersize=size / 5, markeredgewidth=0)
+    labels = ["del" if alternate == "-" else alternate for alternate in landscape.alternates]
+    axes.set_yticks(np.arange(n_rows) + 0.5, labels, fontsize=8)
+    names = landscape.start + first + np.arange(n_bases)
+    step = 5 if n_bases <= 50 else 10
+    shown = [x for x in range(n_bases) if names[x] % step == 0] or [0]
+    axes.set_xticks([x + 0.5 for x in shown], [f"{names[x]:,}" for x in shown], fontsize=8)
+    axes.tick_params(axis="both", length=0, pad=2)
+    for x, base in enumerate(bases):
+        axes.text(x + 0.5, -0.15, base, ha="center", va="bottom", fontsize=size, family="DejaVu Sans Mono")
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    return mesh
+
+
+def _colours(landscapes, score):
+    """Distances from 0 upwards, ratios on either side of 0, anything else over its own range."""
+    scores = np.concatenate([one.scores[np.isfinite(one.scores)] for one in landscapes] or [np.zeros(0)])
+    if not len(scores):
+        scores = np.zeros(1)
+    low, high = np.percentile(scores, [1, 99]) if len(scores) > _MANY else (scores.min(), scores.max())
+    if score == "llr":
+        # White is 0; both sides have the same length, so that a colour's strength is the size of a ratio.
+        limit = max(abs(low), abs(high)) or 1
+        norm, colour_map = TwoSlopeNorm(0, -limit, limit), "RdBu"
+        low, high = -limit, limit
+    elif score == "inner_product":
+        norm, colour_map = Normalize(low, high if high > low else low + 1), "magma_r"
+    else:
+        low = 0
+        norm, colour_map = Normalize(0, high or 1), "magma_r"
+    below, above = scores.min() < low, scores.max() > high
+    extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
+    return {"map": colour_map, "norm": norm, "extend": extend[bool(below), bool(above)]}
+
+
+def _text(figure, x, y, text, fontsize=9, color="black"):
+    figure.text(x, y, text, fontsize=fontsize, color=color, parse_math=False)
+
+
+def _cut(name, inches):
+    limit = max(30, int(inches / 0.085))
+    return name if len(name) <= limit else name[: limit - 2] + " …"
