@@ -4,7 +4,19 @@ import argparse
 import contextlib
 import re
 
-from dna_lm import cli, options, pipeline, provenance, regions, scores, tables, variant_scores, variants, vcf
+from dna_lm import (
+    cli,
+    options,
+    pipeline,
+    provenance,
+    regions,
+    score_tables,
+    scores,
+    tables,
+    variant_scores,
+    variants,
+    vcf,
+)
 from dna_lm.background import Background
 from dna_lm.errors import UserError
 from dna_lm.reference import open_reference
@@ -53,7 +65,9 @@ def parse_arguments(argv):
     named = parser.add_argument_group("regions: a column with the names of those a variant lies in")
     named.add_argument("--regions", metavar="FILE", help="BED or GFF (may be gzipped)")
     named.add_argument("--regions-format", choices=regions.FORMATS, default="bed", help="(default: bed)")
-    named.add_argument("--region-names", nargs="+", default=[], metavar="NAME", help="use only regions of these names")
+    named.add_argument(
+        "--region-names", default="", metavar="A,B", help="use only regions of these names (default: all)"
+    )
     options.add_model_options(parser)
     return parser.parse_args(argv)
 
@@ -74,10 +88,16 @@ def _prefix(text):
     return text
 
 
+def split_names(text):
+    return [name for name in map(score_tables.clean_label, text.split(regions.BETWEEN_NAMES)) if name]
+
+
 def read_regions(arguments, reference):
     if not arguments.regions:
         return None
-    found = regions.Regions(regions.read(arguments.regions, arguments.regions_format), arguments.region_names)
+    found = regions.Regions(
+        regions.read(arguments.regions, arguments.regions_format), split_names(arguments.region_names)
+    )
     if not set(found.contigs) & set(reference.lengths):
         variants.refuse_unknown(found.contigs, list(reference.lengths), "regions")
     return found

@@ -143,7 +143,7 @@ class Landscape:
 
 @dataclass
 class Landscapes:
-    """Collects one score of the rows that pass: to draw the first stretches, up to `max_bases` in all, and for a track."""
+    """Collects one score of the rows that pass: to draw the first stretches, up to `max_bases`, and for a track."""
 
     score: str
     deletions: bool
