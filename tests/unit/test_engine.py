@@ -1,5 +1,9 @@
 """The engine equals one forward pass a sequence: random models, random tokenizers, random edits."""
 
+import os
+import resource
+import subprocess
+import sys
 import tempfile
 
 import numpy as np
@@ -8,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import random_models
+from conftest import ROOT, TEST_DATA
 from dna_lm import checkpoint, encoder, pipeline, pooling, prefix_tree
 from dna_lm.encoder import Budget, Embedding
 from dna_lm.sequences import Record
@@ -161,3 +166,38 @@ def test_a_wild_type_and_its_mutants_share_their_prefixes(random_mixtral):
     budget = Budget()
     encoder.encode(loaded, loaded.tokenise([wild_type, *mutants]), Embedding(), False, budget)
     assert budget.given > 1.8 * budget.computed
+
+
+def test_when_memory_runs_out_smaller_batches_give_the_same_bits():
+    """In a process whose address space is limited; the limit does not hold what is asked for at once."""
+    program = """if True:
+        import random, resource, sys
+        import numpy as np
+        from dna_lm import checkpoint, encoder
+        from dna_lm.encoder import Budget, Embedding
+
+        loaded = checkpoint.load(sys.argv[1])
+        letters = random.Random(0)
+        tokens = loaded.tokenise(["".join(letters.choices("ACGT", k=500)) for _ in range(1500)])
+        expected, _ = encoder.encode(loaded, tokens, Embedding(), False, Budget())
+        with open("/proc/self/statm") as handle:
+            used = int(handle.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + 400 * 2**20,) * 2)
+        budget = Budget(10**6)
+        found, _ = encoder.encode(loaded, tokens, Embedding(), False, budget)
+        assert np.array_equal(found, expected)
+        assert 1000 < budget.tokens < sum(map(len, tokens)) / 2, budget
+        assert len(tokens) < budget.computed <= budget.given == sum(map(len, tokens)), budget
+    """
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "tools" / "scripts"), "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-c", program, TEST_DATA / "models" / "demo-mixtral"], env=environment, check=True)
+
+
+def test_the_budget_fits_the_memory_that_galaxy_gives(random_mixtral, monkeypatch):
+    loaded = checkpoint.load(random_mixtral)
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    budgets = []
+    for memory in ("", used + 10**5, used + 20, "1"):
+        monkeypatch.setenv("GALAXY_MEMORY_MB", str(memory))
+        budgets.append(Budget.fitting(loaded).tokens)
+    assert budgets[0] == budgets[1] == Budget().tokens > budgets[2] > budgets[3] == 1

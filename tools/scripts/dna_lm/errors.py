@@ -1,5 +1,7 @@
 """The one error a user can fix, and how text from outside is shown in a message."""
 
+import re
+
 
 class UserError(Exception):
     """Something the user can fix: its message says what was found, where, and what to do.
@@ -10,11 +12,12 @@ class UserError(Exception):
 
 def is_out_of_memory(error):
     """Whether an exception says that memory ran out: Python's, torch's on a GPU, or torch's on the CPU."""
-    # torch raises a subclass of RuntimeError on CUDA and a plain RuntimeError from its CPU allocator.
-    return (
+    # torch raises a subclass of RuntimeError on CUDA and a plain RuntimeError from its CPU allocator; oneDNN cannot
+    # "create a primitive" or "a memory object" without memory.
+    return bool(
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+        or (isinstance(error, RuntimeError) and re.search("can't allocate memory|could not create a", str(error)))
     )
 
 
