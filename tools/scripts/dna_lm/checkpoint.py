@@ -1,6 +1,6 @@
-"""A model folder on disk: find it, refuse what is unsafe or incomplete, load it, say what it can do.
+"""A model folder on disk: find it, refuse what is unsafe or incomplete, load it, prove it, say what it can do.
 
-Knows nothing of sequences or scores. Nothing is fetched, no code of a checkpoint is run: safetensors weights, a
+Knows nothing of scores. Nothing is fetched, no code of a checkpoint is run: safetensors weights, a
 `config.json` of an architecture that transformers itself implements, and a `tokenizer.json`.
 """
 
@@ -16,16 +16,15 @@ from pathlib import Path
 import torch
 import transformers
 from safetensors import SafetensorError
+from transformers.modeling_outputs import BaseModelOutputWithPast
 from transformers.models.auto import modeling_auto
 
-from dna_lm import attention, encoder, products
+from dna_lm import attention, model_files, products, self_check
+from dna_lm import tokenizer as dna_tokenizer
 from dna_lm.errors import UserError, is_out_of_memory, quoted
-from dna_lm.prefix_tree import PrefixTree
+from dna_lm.tokenizer import NO_LIMIT
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-# A tokenizer without a limit of its own says so with a huge number.
-_NO_LIMIT = 10**9
 
 log = logging.getLogger(__name__)
 
@@ -35,15 +34,18 @@ class Checkpoint:
     """A loaded model.
 
     `trunk` maps token ids to hidden states; `head` maps hidden states to logits over the vocabulary, or is `None` when
-    the checkpoint has no weights for it (`missing_head` then names them). `max_tokens` counts special tokens.
-    `is_causal`: the model reads from left to right; otherwise it fills masks. Sequences of up to `max_shared_tokens`
-    tokens can go through the trunk as a `PrefixTree`; 0 when the model cannot read one.
+    the checkpoint has no weights for it (`missing_head` then names them). `max_tokens` counts special tokens, which are
+    `special_token_ids`; `mask_token_id` is `None` when the tokenizer has no mask. `is_causal`: the model reads from
+    left to right; otherwise it fills masks. Sequences of up to `max_shared_tokens` tokens can go through the trunk as a
+    `PrefixTree`; 0 when the model cannot read one.
     """
 
     tokenizer: transformers.PreTrainedTokenizerFast
     trunk: torch.nn.Module
     head: Callable | None
     missing_head: tuple[str, ...]
+    special_token_ids: frozenset[int]
+    mask_token_id: int | None
     is_causal: bool
     max_tokens: int
     max_shared_tokens: int
@@ -53,10 +55,6 @@ class Checkpoint:
     hidden_size: int
     device: torch.device
     precision: torch.dtype
-
-    @property
-    def special_token_ids(self):
-        return frozenset(self.tokenizer.all_special_ids)
 
     def tokenise(self, sequences):
         """Token ids, special tokens included, for each sequence: a list of lists, never padded or cut."""
@@ -133,24 +131,29 @@ def load(folder, precision="float32"):
         # A folder that somebody else made can break the libraries that read it in any way they did not foresee.
         if isinstance(error, UserError) or is_out_of_memory(error):
             raise
-        raise UserError(f"model: it cannot be loaded: {type(error).__name__}: {_first_line(error)}") from error
+        raise UserError(
+            f"model: it cannot be loaded: {type(error).__name__}: {model_files.first_line(error)}"
+        ) from error
 
 
 def _load(folder, precision):
-    settings = _read_config(folder)
-    _check_weight_files(folder)
+    settings = model_files.read_config(folder)
+    weights = model_files.check_weights(folder)
     device = _device()
     model_class, is_causal = _architecture(settings)
-    tokenizer = _load_tokenizer(folder)
-    model, missing = _load_model(folder, model_class, PRECISIONS[precision], device)
+    tokenizer = dna_tokenizer.load(folder)
+    model, missing = _load_model(folder, model_class, weights, PRECISIONS[precision], device)
     head, missing_head = _split_head(model, missing)
+    own_attention = model.config._attn_implementation
     checkpoint = Checkpoint(
         tokenizer=tokenizer,
         trunk=model.base_model,
         head=head,
         missing_head=missing_head,
+        special_token_ids=dna_tokenizer.special_token_ids(tokenizer),
+        mask_token_id=dna_tokenizer.mask_token_id(tokenizer),
         is_causal=is_causal,
-        max_tokens=_max_tokens(model.config, tokenizer),
+        max_tokens=_max_tokens(model, tokenizer),
         max_shared_tokens=_max_shared_tokens(model) if is_causal else 0,
         pad_token_id=_pad_token_id(model.config, tokenizer),
         n_layers=model.config.num_hidden_layers,
@@ -159,10 +162,17 @@ def _load(folder, precision):
         device=device,
         precision=PRECISIONS[precision],
     )
-    _check_tokenizer(checkpoint)
-    _check_forward(checkpoint, model)
-    if checkpoint.max_shared_tokens and not _reads_trees(checkpoint):
+    dna_tokenizer.check(checkpoint)
+    if checkpoint.max_shared_tokens and not self_check.reads_trees(checkpoint):
         checkpoint = replace(checkpoint, max_shared_tokens=0)
+        # Also where no tree is read, ours would leave out what it does not know, such as attention sinks.
+        model.set_attn_implementation(own_attention)
+    expected = self_check.check_finite(checkpoint, model)
+    if head is not None and not self_check.is_head(checkpoint, expected):
+        checkpoint = replace(checkpoint, head=_Head(model))
+        if not self_check.is_head(checkpoint, expected):
+            raise UserError(f"model: the head of the architecture {quoted(settings['model_type'])} is not supported")
+    self_check.check_padding(checkpoint)
     return checkpoint
 
 
@@ -174,86 +184,36 @@ def _device():
     return torch.device(name)
 
 
-def _read_json(path):
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"model: cannot read {path.name}: {error.strerror}") from error
-    except ValueError as error:
-        raise UserError(f"model: {path.name} is not valid JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise UserError(f"model: {path.name} does not hold a JSON object")
-    return content
-
-
-def _read_config(folder):
-    settings = _read_json(folder / "config.json")
-    for name in ("config.json", "tokenizer_config.json"):
-        if (folder / name).exists() and "auto_map" in _read_json(folder / name):
-            raise UserError(
-                f"model: {name} names code of its own (auto_map), which is never run here: "
-                "choose a model of an architecture that transformers implements"
-            )
-    if "quantization_config" in settings:
-        raise UserError("model: its weights are quantised: choose the checkpoint in float32, bfloat16 or float16")
-    return settings
-
-
-def _check_weight_files(folder):
-    if not (folder / "tokenizer.json").exists():
-        raise UserError("model: the folder has no tokenizer.json, so its tokenizer is missing")
-    index = folder / "model.safetensors.index.json"
-    if index.exists():
-        shards = set(_read_json(index).get("weight_map", {}).values())
-        for shard in shards:
-            if not isinstance(shard, str) or Path(shard).name != shard:
-                raise UserError(f"model: {index.name} names {quoted(shard)}, which is outside the model's folder")
-            if not (folder / shard).exists():
-                raise UserError(f"model: the weights file {quoted(shard)} named in {index.name} is missing")
-    elif not (folder / "model.safetensors").exists():
-        pickles = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in folder.glob(pattern))
-        found = (
-            f" (found {', '.join(map(quoted, pickles))}: pickles can run code and are never read)" if pickles else ""
-        )
-        raise UserError(f"model: the folder has no model.safetensors{found}: give the weights as safetensors")
-
-
 def _architecture(settings):
     """The transformers class with the language-model head, and whether it is causal."""
     model_type = settings.get("model_type")
-    causal = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-    masked = modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
-    declared = " ".join(map(str, settings.get("architectures") or ()))
-    if model_type in masked and (model_type not in causal or "CausalLM" not in declared):
-        return transformers.AutoModelForMaskedLM, False
-    if model_type in causal:
-        return transformers.AutoModelForCausalLM, True
-    raise UserError(
-        f"model: the architecture {quoted(model_type)} in config.json is no causal or masked language model "
-        f"that transformers {transformers.__version__} implements"
-    )
+    causal = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(model_type)
+    masked = modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES.get(model_type)
+    if settings.get("is_encoder_decoder"):
+        raise UserError(
+            f"model: the architecture {quoted(model_type)} is an encoder with a decoder, not supported here"
+        )
+    if not causal and not masked:
+        raise UserError(
+            f"model: the architecture {quoted(model_type)} in config.json is no causal or masked language model "
+            f"that transformers {transformers.__version__} implements"
+        )
+    if causal and masked:
+        # One that can be either: the class with which it was saved tells, or whether its attention is a decoder's.
+        declared = settings.get("architectures") or ()
+        if causal in declared or (masked not in declared and settings.get("is_decoder")):
+            masked = None
+    return (transformers.AutoModelForMaskedLM, False) if masked else (transformers.AutoModelForCausalLM, True)
 
 
-def _load_tokenizer(folder):
-    try:
-        tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # the Rust tokenizers library raises bare Exception for a file it cannot read
-        raise UserError(f"model: tokenizer.json cannot be used: {_first_line(error)}") from error
-    # A tokenizer.json may say that sequences are cut or padded; here every token counts, and no other.
-    tokenizer.backend_tokenizer.no_truncation()
-    tokenizer.backend_tokenizer.no_padding()
-    # A BPE model keeps the last 10,000 words it has seen. Here a word is a whole sequence, and few come twice.
-    if hasattr(tokenizer.backend_tokenizer.model, "_resize_cache"):
-        tokenizer.backend_tokenizer.model._resize_cache(0)
-    return tokenizer
-
-
-def _load_model(folder, model_class, dtype, device):
+def _load_model(folder, model_class, weights, dtype, device):
     """The model in evaluation mode, and the names of the weights that the checkpoint does not have."""
-    transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
+    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    # What the machine that saved the checkpoint computed with is not for this one.
+    config._attn_implementation_internal = config._experts_implementation_internal = None
+    _check_size(config, model_class, weights)
     try:
-        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         model, report = model_class.from_pretrained(
             folder,
             config=config,
@@ -266,14 +226,46 @@ def _load_model(folder, model_class, dtype, device):
             ignore_mismatched_sizes=True,
         )
     except SafetensorError as error:
-        raise UserError(f"model: the safetensors file is damaged: {_first_line(error)}") from error
+        raise UserError(f"model: the safetensors file is damaged: {model_files.first_line(error)}") from error
     if mismatched := sorted(key[0] for key in report["mismatched_keys"]):
         raise UserError(f"model: weights of another shape than config.json says: {_some(mismatched)}")
     if deeper := sorted(filter(partial(_is_deeper, config.num_hidden_layers), report["unexpected_keys"])):
         raise UserError(f"model: the weights have more layers than config.json says: {_some(deeper)}")
+    for name, parameter in model.named_parameters():
+        # The smallest and the largest number are NaN when any is.
+        if not all(map(torch.isfinite, parameter.aminmax())):
+            raise UserError(
+                f"model: the weights hold NaN or infinite values in {str(dtype).removeprefix('torch.')}: {quoted(name)}"
+            )
+    for module in model.modules():
+        if "dynamic" in str(getattr(module, "rope_type", "")):
+            module.register_forward_pre_hook(_forget_longest)
     if device.type == "cpu":
         products.use_onednn(model)
     return model.eval().to(device), report["missing_keys"]
+
+
+def _check_size(config, model_class, weights):
+    """Refuse a config.json that makes more of a model than the weights are for, before memory is taken for it."""
+    message = "model: config.json describes a larger model than the weights are for"
+    if getattr(config, "num_hidden_layers", 0) > weights.n_tensors:
+        raise UserError(message)
+    with torch.device("meta"):
+        trunk = model_class.from_config(config, trust_remote_code=False).base_model
+    n_numbers = sum(tensor.numel() for tensor in (*trunk.parameters(), *trunk.buffers()))
+    # Twice, and tables of positions: what is merely missing is named when it is missed.
+    if n_numbers > 2 * weights.n_numbers + _SPARE_NUMBERS:
+        raise UserError(f"{message}: {n_numbers} numbers, of which there are {weights.n_numbers}")
+
+
+# Tables that a model makes for itself, such as the causal masks of old architectures, stay far below it.
+_SPARE_NUMBERS = 10**8
+
+
+def _forget_longest(module, _inputs):
+    """Make rotary embeddings that are stretched to the longest sequence seen so far be those of the next one alone."""
+    module.max_seq_len_cached = module.original_max_seq_len
+    module.inv_freq = module.original_inv_freq.to(module.inv_freq.device)
 
 
 def _is_deeper(n_layers, name):
@@ -284,6 +276,7 @@ def _is_deeper(n_layers, name):
 def _split_head(model, missing):
     """What follows the trunk, as a function from hidden states to logits; or the names of its missing weights."""
     prefix = f"{model.base_model_prefix}."
+    missing = {name for name in missing if not _UNUSED.search(name)}
     if missing_trunk := sorted(name for name in missing if name.startswith(prefix)):
         raise UserError(f"model: the checkpoint lacks weights that its config.json calls for: {_some(missing_trunk)}")
     if missing:
@@ -292,47 +285,50 @@ def _split_head(model, missing):
     return torch.nn.Sequential(*modules), ()
 
 
-def _max_tokens(config, tokenizer):
+class _Head:
+    """What a model does with hidden states, where that is more than its modules one after the other."""
+
+    def __init__(self, model):
+        self.model = model
+        # From here on the model has no trunk of its own.
+        setattr(model, model.base_model_prefix, _Given())
+
+    def __call__(self, states):
+        rows = states.flatten(0, -2)[None]
+        self.model.base_model.output = BaseModelOutputWithPast(last_hidden_state=rows)
+        no_tokens = torch.zeros(rows.shape[:2], dtype=torch.long, device=rows.device)
+        return self.model(no_tokens).logits.view(*states.shape[:-1], -1)
+
+
+class _Given(torch.nn.Module):
+    """Stands for a trunk: gives the output that was laid down."""
+
+    def forward(self, *_inputs, **_options):
+        return self.output
+
+
+# Parts of trunks that make something else of the hidden states, a class or a map of contacts.
+_UNUSED = re.compile(r"\.(pooler|contact_head)\.")
+
+
+def _max_tokens(model, tokenizer):
     limits = [tokenizer.model_max_length]
+    config = model.config
     if positions := getattr(config, "max_position_embeddings", None):
-        # Models of RoBERTa's line number their positions from after the padding index.
-        offset = config.pad_token_id + 1 if config.model_type in ("esm", "roberta", "camembert", "xlm-roberta") else 0
-        limits.append(positions - offset)
-    return min(_NO_LIMIT, *limits)
+        # Models of RoBERTa's line number their positions from after the padding index, which their tables name.
+        tables = [module for module in model.base_model.modules() if isinstance(module, torch.nn.Embedding)]
+        tables = [table for table in tables if table is not model.get_input_embeddings()]
+        padding = [table.padding_idx for table in tables if table.num_embeddings == positions]
+        padding += [config.pad_token_id] if config.model_type == "esm" else []
+        limits.append(positions - max((index + 1 for index in padding if index is not None), default=0))
+    return min(NO_LIMIT, *limits)
 
 
 def _pad_token_id(config, tokenizer):
-    for token_id in (tokenizer.pad_token_id, config.pad_token_id):
+    for token_id in (tokenizer.pad_token_id, getattr(config, "pad_token_id", None)):
         if token_id is not None:
             return token_id
     return 0
-
-
-_PROBE = "ACGTTGCATTAGCCGATACCAGTTTGACTA"
-
-
-def _check_tokenizer(checkpoint):
-    tokens = {token for ids in checkpoint.tokenise([_PROBE, *"ACGT"]) for token in ids}
-    unknown = checkpoint.tokenizer.unk_token_id
-    if unknown is not None and unknown in tokens:
-        raise UserError("model: its tokenizer maps DNA bases to the unknown token: this is not a DNA model")
-    largest = max(checkpoint.tokenizer.get_vocab().values())
-    if largest >= checkpoint.vocabulary_size:
-        raise UserError(
-            f"model: tokenizer.json has token number {largest}, but the model knows only "
-            f"{checkpoint.vocabulary_size} tokens: the two files do not belong together"
-        )
-
-
-@torch.inference_mode()
-def _check_forward(checkpoint, model):
-    """One short forward pass: the weights must be finite, and trunk and head together must be the whole model."""
-    ids = torch.tensor(checkpoint.tokenise([_PROBE]), device=checkpoint.device)
-    hidden = checkpoint.trunk(ids).last_hidden_state
-    if not torch.isfinite(hidden).all():
-        raise UserError("model: its output is not finite: the weights hold NaN or infinite values")
-    if checkpoint.head is not None and not torch.equal(checkpoint.head(hidden), model(ids).logits):
-        raise UserError(f"model: the head of the architecture {quoted(model.config.model_type)} is not supported")
 
 
 def _max_shared_tokens(model):
@@ -344,30 +340,7 @@ def _max_shared_tokens(model):
     if re.search("dynamic|longrope", json.dumps(getattr(config, "rope_parameters", None))):
         return 0
     model.set_attn_implementation(attention.NAME)
-    return getattr(config, "sliding_window", None) or _NO_LIMIT
-
-
-@torch.inference_mode()
-def _reads_trees(checkpoint):
-    """Whether two sequences that share a prefix come out of the trunk as they do alone: the proof of the pudding."""
-    sequences = sorted(map(tuple, checkpoint.tokenise([_PROBE, _PROBE[:20] + _PROBE[:10]])))
-    tree = PrefixTree(sequences)
-    try:
-        packed = encoder.packed_states(checkpoint, tree)[0]
-    except Exception as error:  # an architecture that has no place for a tree fails in a way of its own
-        if is_out_of_memory(error):
-            raise
-        return False
-    tolerance = 1e-3 if checkpoint.precision == torch.float32 else 0.1
-    for sequence, leaf in zip(sequences, tree.leaves, strict=True):
-        alone = encoder.sequence_states(checkpoint, torch.tensor([sequence], device=checkpoint.device))[0][0]
-        if (packed[tree.paths[leaf]] - alone).abs().max() > tolerance * alone.abs().max():
-            return False
-    return True
-
-
-def _first_line(error):
-    return quoted(str(error).strip().split("\n")[0], 200)
+    return getattr(config, "sliding_window", None) or NO_LIMIT
 
 
 def _some(names, limit=3):

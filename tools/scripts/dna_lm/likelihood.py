@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from dna_lm import encoder
+from dna_lm.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,12 @@ def masked_log_likelihood_ratios(checkpoint, token_pairs, same_length, budget):
     """Ratios of a masked model.
 
     token_pairs: n (wild-type ids, mutant ids); same_length: n booleans, whether wild type and mutant have equally many
-    bases. Returns float64 (n,).
+    bases. Returns float64 (n,). Raises `UserError` when the tokenizer has no mask.
     """
+    if checkpoint.mask_token_id is None:
+        raise UserError(
+            "the score 'llr' of a masked model needs its mask token, which tokenizer_config.json would name"
+        )
     ratios = np.zeros(len(token_pairs))
     queries = _queries(checkpoint, token_pairs, same_length)
     for group in _grouped(queries, budget):
@@ -48,7 +53,7 @@ def _tokens_to_add(item, previous):
 
 def _queries(checkpoint, token_pairs, same_length):
     """Yield masked token ids and the terms that are read from them."""
-    mask, special = checkpoint.tokenizer.mask_token_id, checkpoint.special_token_ids
+    mask, special = checkpoint.mask_token_id, checkpoint.special_token_ids
     for pair, ((wild_type, mutant), substitution) in enumerate(zip(token_pairs, same_length, strict=True)):
         if substitution and len(wild_type) == len(mutant):
             changed = [place for place, (a, b) in enumerate(zip(wild_type, mutant, strict=True)) if a != b]
