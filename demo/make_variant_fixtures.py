@@ -4,6 +4,7 @@ Nothing here is of a real genome. Running the script again gives the same bytes.
 """
 
 import argparse
+import gzip
 import random
 import tempfile
 from pathlib import Path
@@ -141,6 +142,7 @@ def region_files():
         "regions.gff3": gff,
         "intervals.bed": "chr1\t300\t312\tmotif\t0\t+\nchr2\t0\t5\n",
         "intervals_unreadable.bed": "chr1\t300\t304\tgood\nchrUn\t3\t9\tunknown\nchr3\t10\t20\tshort\n",
+        "one_exon.gff3": "##gff-version 3\nchr2\tmade_up\texon\t11\t30\t.\t+\t.\tID=x\n",
         "bad_intervals.bed": "chr1\t300\t304\nchr1\t1990\t2001\n",
     }
 
@@ -164,6 +166,8 @@ def main():
     for name in ("reference.fasta", "variants_sorted.vcf"):
         files[f"{name}.gz"] = bgzipped(files[name].decode())
     del files["variants_sorted.vcf"]
+    first = fasta({"made_up": reference["chr2"][100:120]})
+    files["one_sequence.fasta.gz"] = gzip.compress(first.encode(), mtime=0)
     # Without its last block, the empty one: cut between two blocks it unpacks without complaint.
     files["bad_truncated.vcf.gz"] = files["variants_sorted.vcf.gz"][:-28]
     for name, content in files.items():
