@@ -6,6 +6,7 @@ Knows nothing of variants or models.
 import contextlib
 import os
 import re
+import sys
 import tempfile
 
 import pysam
@@ -53,6 +54,7 @@ def open_reference(path):
     temporary folder, since nothing may be written beside a file of Galaxy. Raises `UserError` for a file that cannot
     be indexed.
     """
+    path = os.fspath(path)
     if not os.path.isfile(path):
         raise UserError(f"reference: {quoted(path)} is no file")
     with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +73,8 @@ def open_reference(path):
         beside = [f"{path}.fai"] + [f"{path}.gzi"] * is_bgzip
         indices = beside if all(_is_current(index, path) for index in beside) else _index(path, folder, is_bgzip)
         try:
-            fasta = pysam.FastaFile(path, *indices[:1], filepath_index_compressed=indices[1] if is_bgzip else None)
+            with _htslib_messages([]):
+                fasta = pysam.FastaFile(path, *indices[:1], filepath_index_compressed=indices[1] if is_bgzip else None)
         except (ValueError, OSError) as error:
             raise UserError("reference: its index cannot be read: make it again with samtools faidx") from error
         with fasta:
@@ -84,17 +87,30 @@ def _is_current(index, path):
 
 def _index(path, folder, is_bgzip):
     indices = [os.path.join(folder, f"reference.{suffix}") for suffix in ("fai", "gzi")]
+    messages = []
     try:
-        pysam.faidx("--fai-idx", indices[0], "--gzi-idx", indices[1], path)
-        messages = pysam.faidx.get_messages()
+        with _htslib_messages(messages):
+            pysam.faidx("--fai-idx", indices[0], "--gzi-idx", indices[1], path)
     except pysam.SamtoolsError as error:
-        raise UserError(f"reference: not a FASTA file that can be indexed{_reason(str(error))}") from error
-    if twice := re.search(r"duplicate sequence (.*?) at", str(messages)):
-        raise UserError(f"reference: the sequence {quoted(twice[1].strip(chr(34)))} stands twice: remove one")
+        said = re.search(r"\[E::\w+\] (.*)", messages[0])
+        reason = quoted(said[1], 120) if said else "give sequences whose headers start with '>'"
+        raise UserError(f"reference: not a FASTA file that can be indexed: {reason}") from error
+    if twice := re.search(r'duplicate sequence "(.*)" at', messages[0]):
+        raise UserError(f"reference: the sequence {quoted(twice[1])} stands twice: remove one")
     return indices if is_bgzip else indices[:1]
 
 
-def _reason(message):
-    """What htslib said first, of the messages that samtools passes on."""
-    said = re.search(r"\[E::\w+\] (.*?)(\\n|\n|$)", message)
-    return f": {quoted(said[1], 120)}" if said else ": give sequences with headers that start with '>'"
+@contextlib.contextmanager
+def _htslib_messages(messages):
+    """Append to `messages` what htslib writes to the process's stderr, which it does past Python."""
+    with tempfile.TemporaryFile("w+", errors="replace") as said:
+        sys.stderr.flush()
+        stderr = os.dup(2)
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            said.seek(0)
+            messages.append(said.read())

@@ -20,7 +20,7 @@ COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
 _FORMAT = re.compile(r"##fileformat=VCFv4\.\d")
 _DNA = re.compile(r"[ACGTURYSWKMBDHVN]+", re.IGNORECASE)
 # What stands for a sequence instead of being one: <DEL>, a breakend (two or one), the allele an upstream deletion took.
-_SYMBOLIC = re.compile(r"<[^<>\s,]+>|\*|[A-Za-z]*[\[\]][^\[\]\s,]+[\[\]][A-Za-z]*|\.[A-Za-z]+|[A-Za-z]+\.")
+_SYMBOLIC = re.compile(r"<[^<>\s,]+>|\*|[A-Za-z.]*[\[\]][^\[\]\s,]+[\[\]][A-Za-z.]*|\.[A-Za-z]+|[A-Za-z]+\.")
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LINE_END = "\r\n"
 _META_VALUE = re.compile(r"[^\w ./:;@+=,()#-]", re.ASCII)

@@ -1,0 +1,400 @@
+"""Alleles, their one spelling and their windows; VCF lines kept or refused; regions and backgrounds."""
+
+import gzip
+import os
+import re
+from types import SimpleNamespace
+
+import pysam
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from conftest import TEST_DATA
+from dna_lm import background, regions, variants, vcf
+from dna_lm.errors import UserError
+from dna_lm.reference import open_reference
+
+HEADER = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+
+
+class Sequences:
+    """A reference in memory."""
+
+    def __init__(self, **sequences):
+        self.sequences = sequences
+        self.lengths = {name: len(bases) for name, bases in sequences.items()}
+
+    def fetch(self, contig, start, end):
+        assert 0 <= start <= end <= self.lengths[contig]
+        return self.sequences[contig][start:end]
+
+
+def alleles(folder, reference, lines, window=21):
+    """The alleles of VCF lines given as 'CHROM POS REF ALT'."""
+    path = folder / "x.vcf"
+    rows = (line.split() for line in lines)
+    path.write_text(HEADER + "".join(f"{c}\t{p}\t.\t{r}\t{a}\t.\t.\t.\n" for c, p, r, a in rows))
+    return list(variants.read(path, reference, window))
+
+
+# --- one spelling --------------------------------------------------------------------------------------------------
+
+dna = st.text("ACGT", min_size=1, max_size=6)
+# Short units repeated: where spellings abound.
+repeats = st.lists(st.tuples(dna, st.integers(1, 6)), min_size=4, max_size=12).map(
+    lambda parts: "".join(unit * times for unit, times in parts)
+)
+
+
+@st.composite
+def spellings(draw):
+    """A sequence and two spellings of one change of it: (start, REF, ALT), from 0."""
+    sequence = draw(repeats)
+    start = draw(st.integers(0, len(sequence) - 1))
+    end = draw(st.integers(start, min(len(sequence), start + 6)))
+    alt = draw(st.text("ACGT", max_size=6))
+    mutant = sequence[:start] + alt + sequence[end:]
+    found = []
+    for _ in range(2):
+        # Any stretch outside of which the two sequences agree spells the change; neither allele may be empty.
+        most = min(len(sequence), len(mutant))
+        before = next((n for n in range(most) if sequence[n] != mutant[n]), most)
+        first = draw(st.integers(0, before))
+        most -= first
+        after = next((n for n in range(most) if sequence[-1 - n] != mutant[-1 - n]), most)
+        last = draw(st.integers(0, after))
+        found.append((first, sequence[first : len(sequence) - last], mutant[first : len(mutant) - last]))
+    return sequence, found
+
+
+@given(spellings())
+@settings(suppress_health_check=[HealthCheck.filter_too_much], max_examples=400)
+def test_spellings_of_a_variant_are_one(drawn):
+    """And that one still makes the same sequence, is trimmed, and cannot be written further to the left."""
+    sequence, found = drawn
+    reference = Sequences(c=sequence)
+    found = [spelling for spelling in found if spelling[1] and spelling[2] and spelling[1] != spelling[2]]
+    made = {sequence[:start] + alt + sequence[start + len(ref) :] for start, ref, alt in found}
+    normal = {variants.normalise(reference, "c", *spelling) for spelling in found}
+    assert len(normal) == len(made) <= 1
+    for start, ref, alt in normal:
+        assert sequence[start : start + len(ref)] == ref
+        assert {sequence[:start] + alt + sequence[start + len(ref) :]} == made
+        assert ref and alt
+        # The two conditions of Tan et al.: the last bases differ, and the first ones too unless one is alone. At the
+        # sequence's start the base that an indel keeps is the one after it.
+        if not (start == 0 and ref[-1] == alt[-1]):
+            assert ref[-1] != alt[-1]
+            assert ref[0] != alt[0] or min(len(ref), len(alt)) == 1
+
+
+@given(spellings(), st.integers(1, 30))
+def test_a_mutant_window_in_its_place_gives_the_changed_sequence(tmp_path_factory, drawn, window):
+    sequence, found = drawn
+    lines = [f"c {start + 1} {ref} {alt}" for start, ref, alt in found if ref and alt]
+    if not lines:
+        return
+    for allele in alleles(tmp_path_factory.mktemp("x"), Sequences(c=sequence), lines, window):
+        line = allele.line
+        if allele.window is None:
+            assert allele.status in (variants.NO_CHANGE, variants.WINDOW_OFF_END)
+            continue
+        start, end = allele.window
+        assert allele.wild_type == sequence[start:end]
+        written = sequence[: line.pos - 1] + allele.written_alt + sequence[line.pos - 1 + len(line.ref) :]
+        assert sequence[:start] + allele.mutant + sequence[end:] == written
+        assert len(allele.wild_type) == window - 1 + len(allele.ref)
+        assert len(allele.mutant) == window - 1 + len(allele.alt)
+
+
+def test_windows_are_centred_and_shifted_at_the_ends(tmp_path):
+    sequence = "ACGTTGCAAC" * 6
+    reference = Sequences(c=sequence)
+    found = alleles(tmp_path, reference, ["c 30 C A", "c 1 A C", "c 60 C A", "c 6 G T"], 21)
+    assert [allele.window for allele in found] == [(19, 40), (0, 21), (39, 60), (0, 21)]
+    assert [len(allele.mutant) for allele in found] == [21] * 4
+    # An even window has one base more before than after.
+    assert alleles(tmp_path, reference, ["c 30 C A"], 20)[0].window == (19, 39)
+    # A deletion of two: 10 bases, the base before, the two, 10 bases.
+    (deletion,) = alleles(tmp_path, reference, ["c 31 ACG A"], 21)
+    assert (deletion.window, len(deletion.mutant)) == ((20, 43), 21)
+    assert [a.status for a in alleles(tmp_path, reference, ["c 30 C A", "c 31 ACG A"], 60)] == ["ok", "window_off_end"]
+
+
+def test_every_allele_has_one_row_with_its_status(tmp_path):
+    reference = Sequences(c="ACGT" * 10 + "N" + "ACGT" * 10, s="ACGT")
+    lines = {
+        "c 5 A C,<DEL>,*,.,A,R,G": "ok symbolic_allele symbolic_allele missing_alt no_change invalid_base ok",
+        "c 5 A ]s:3]A": "symbolic_allele",
+        "c 5 A .C": "symbolic_allele",
+        "c 5 C A": "ref_mismatch",
+        "c 41 N A": "invalid_base",
+        "c 41 A C": "invalid_base",
+        "c 40 TN A": "invalid_base",
+        "c 38 C A": "invalid_base",
+        "c 81 TAC T": "ref_mismatch",
+        "other 5 A C": "unknown_contig",
+        "s 2 C G": "window_off_end",
+        "c 5 a c": "ok",
+        "c 6 C U": "ok",
+    }
+    found = alleles(tmp_path, reference, lines)
+    assert [allele.status for allele in found] == " ".join(lines.values()).split()
+    assert sum(allele.is_last for allele in found) == len(lines)
+    assert found[0].id == "c:5:A>C"
+    assert found[-1].mutant[found[-1].start - found[-1].window[0]] == "T"
+
+
+# --- VCF -----------------------------------------------------------------------------------------------------------
+
+
+def refused(path, reference=None):
+    with pytest.raises(UserError) as raised:
+        variants.check(path, reference or Sequences(c="ACGT" * 5))
+    assert str(raised.value).isprintable()
+    return str(raised.value)
+
+
+GOOD = "c\t5\t.\tA\tC\t.\t.\t.\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "the file is empty"),
+        (GOOD, "line 1: .* stands where '##fileformat"),
+        ("##fileformat=VCFv4.2\n" + GOOD, "line 2: .* stands where the line #CHROM"),
+        ("##fileformat=VCFv4.2\n", "ends at line 1, in its header"),
+        ("##fileformat=VCFv4.2\n#CHROM\tPOS\n" + GOOD, "line 2: .* is no header"),
+        (HEADER.replace("INFO", "INFO\tFORMAT"), "line 2: .* is no header"),
+        (HEADER, "header ends at line 2 and no variant follows"),
+        (HEADER + GOOD + "c\t6\t.\tC\n", "line 4: 4 columns where the header has 8"),
+        (HEADER + GOOD.replace("\t", " "), "line 3: 1 column where the header has 8"),
+        (HEADER + GOOD + GOOD.strip(), "line 4: the last line has no line end"),
+        (HEADER + GOOD + "\n", "line 4: the line is empty"),
+        (HEADER + GOOD.replace("A", ""), "line 3: REF is empty"),
+        (HEADER + GOOD.replace("A", "."), "line 3: REF is empty"),
+        (HEADER + GOOD.replace("A", "<X>"), "line 3: REF is '<X>'"),
+        (HEADER + GOOD.replace("C", ""), "line 3: ALT is empty"),
+        (HEADER + GOOD.replace("C", "C,"), "line 3: ALT is empty"),
+        (HEADER + GOOD.replace("C", "-"), "line 3: ALT has '-'"),
+        (HEADER + GOOD.replace("5", "0"), "line 3: POS is 0"),
+        (HEADER + GOOD.replace("5", "-1"), "line 3: POS is '-1'"),
+        (HEADER + GOOD.replace("5", "x"), "line 3: POS is 'x'"),
+        (HEADER + GOOD.replace("5", "9" * 30), "line 3: POS is '9"),
+        (HEADER + GOOD.replace("5", "21"), "line 3: POS 21 is past the end of 'c', which has 20 bases"),
+        (HEADER + GOOD.replace("c\t", "\t"), "line 3: CHROM is ''"),
+        (HEADER + GOOD.replace("c\t", "\x1b[1m\t"), "line 3: a control character"),
+        (HEADER + GOOD + "c\t\0", "line 4: the last line has no line end"),
+        (HEADER + GOOD + "c\0\n", "line 4: a zero byte"),
+        (HEADER + GOOD.replace("c\t", "chrc\t"), "VCF calls its sequences like 'chrc', the reference like 'c'"),
+        (HEADER + GOOD.replace("c\t", "x\t"), r"no sequence of the VCF \('x'\) is in the reference \('c'\)"),
+        (gzip.compress((HEADER + GOOD * 1000).encode())[:90], "gzip file is damaged or cut short after line"),
+    ],
+)
+def test_a_bad_vcf_is_one_line_that_names_the_line(tmp_path, content, message):
+    path = tmp_path / "x.vcf"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert re.search(message, refused(path))
+
+
+def test_a_bgzip_file_cut_between_blocks_is_noticed(tmp_path):
+    assert "cut short after line 12" in refused(TEST_DATA / "bad_truncated.vcf.gz")
+    (tmp_path / "x.bcf").write_bytes(b"")
+    with pysam.VariantFile(str(tmp_path / "x.bcf"), "wb") as empty:
+        empty.header.add_line("##contig=<ID=c,length=20>")
+    assert "this is a BCF file" in refused(tmp_path / "x.bcf")
+
+
+def test_telomeric_breakends_are_legal(tmp_path):
+    reference = Sequences(c="ACGT" * 5)
+    path = tmp_path / "x.vcf"
+    path.write_text(HEADER + "c\t0\t.\tN\t.[c:9[\t.\t.\t.\nc\t21\t.\tN\t]c:2].\t.\t.\t.\n")
+    variants.check(path, reference)
+    assert [allele.status for allele in variants.read(path, reference, 3)] == ["symbolic_allele"] * 2
+
+
+def test_lines_are_kept_byte_for_byte(tmp_path):
+    """Take away what was added, and the file is the one that came in."""
+    source = (TEST_DATA / "variants.vcf").read_bytes().replace(b"mother", b"m\xfctter").replace(b"\n", b"\r\n")
+    (tmp_path / "in.vcf").write_bytes(source)
+    header = []
+    lines = list(vcf.read(tmp_path / "in.vcf", header))
+    field = vcf.Field("X_L2", "Float", 'a "quote" \\ and > more')
+    with vcf.open_for_writing(tmp_path / "out.vcf") as handle:
+        handle.writelines(vcf.header_with(header, [field], "X", {"model": 'a"><b'}))
+        for line in lines:
+            handle.write(vcf.line_with(line, {"X_L2": ["1.5"] * len(line.alts)}))
+    written = (tmp_path / "out.vcf").read_bytes()
+    added = [line for line in written.split(b"\n") if b"dna_lm" in line or b"X_L2," in line]
+    assert added == [
+        b'##dna_lm=<ID=X,model="a___b">\r',
+        b'##INFO=<ID=X_L2,Number=A,Type=Float,Description="a _quote_ _ and _ more">\r',
+    ]
+    for line in added:
+        written = written.replace(line + b"\n", b"")
+    for values in (b"1.5,1.5,1.5", b"1.5,1.5", b"1.5"):
+        written = written.replace(b";X_L2=" + values, b"").replace(b"\tX_L2=" + values, b"\t.")
+    assert written == source
+
+
+def test_a_field_that_is_there_already_is_refused(tmp_path):
+    path = tmp_path / "x.vcf"
+    path.write_text(HEADER + GOOD.replace(".\t.\t.\n", ".\t.\tA=1;X_L2=3\n"))
+    with pytest.raises(UserError, match="line 3: INFO has 'X_L2' already"):
+        variants.check(path, Sequences(c="ACGT" * 5), {"X_L2"})
+    path.write_text(HEADER.replace("#CHROM", "##INFO=<ID=X_L2,Number=A>\n#CHROM") + GOOD)
+    with pytest.raises(UserError, match="line 2: the header defines INFO 'X_L2' already"):
+        variants.check(path, Sequences(c="ACGT" * 5), {"X_L2"})
+
+
+# --- reference -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["reference.fasta", "reference.fasta.gz"])
+def test_a_reference_is_read_in_stretches_and_nothing_is_written_beside_it(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes((TEST_DATA / name).read_bytes())
+    with open_reference(path) as reference:
+        assert reference.lengths == {"chr1": 2000, "chr2": 700, "chr3": 150}
+        # In lower case in the file.
+        assert set(reference.fetch("chr1", 1050, 1150)) == set("ACGT")
+        assert reference.fetch("chr1", 5, 5) == ""
+        assert reference.record("x", "chr1", 1190, 1210).status == "invalid_base"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_index_older_than_its_file_is_not_believed(tmp_path):
+    path = tmp_path / "x.fa"
+    path.write_text(">a\nACGT\n")
+    pysam.faidx(str(path))
+    path.write_text(">b\nACGTACGT\n")
+    os.utime(f"{path}.fai", (1, 1))
+    with open_reference(path) as reference:
+        assert reference.lengths == {"b": 8}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not a FASTA file that can be indexed"),
+        (b"ACGT\n", "not a FASTA file that can be indexed"),
+        (b">a\nAC\nACGT\nAC\n", "not a FASTA file that can be indexed: .*ine length"),
+        (b">a\nAC\n>a\nACG\n", "'a' stands twice"),
+        (gzip.compress(b">a\nACGT\n"), "compressed with gzip"),
+        ((TEST_DATA / "reference.fasta.gz").read_bytes()[:-28], "bgzip file is cut short"),
+    ],
+)
+def test_a_bad_reference_is_one_line(tmp_path, content, message):
+    path = tmp_path / "x.fa"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=message) as raised, open_reference(path):
+        pytest.fail("it was opened")
+    assert str(raised.value).isprintable()
+
+
+# --- background ----------------------------------------------------------------------------------------------------
+
+
+def snv_allele(sequence, at, alt, window):
+    line = SimpleNamespace(chrom="c")
+    return variants.Allele(line, alt, True, "ok", at, sequence[at], alt, (0, window), sequence[:window])
+
+
+def test_the_background_is_every_other_substitution_near_by():
+    sequence = "ACGTTGCAACGGTATTCAGAC"
+    allele = snv_allele(sequence, 10, "T", 21)
+    drawn = background.Background(1000, width=5).draw(allele)
+    mutants = {mutant.sequence for _, mutant in drawn}
+    assert len(drawn) == len(mutants) == 14 and allele.mutant not in mutants
+    for mutant in mutants:
+        (at,) = [n for n in range(21) if mutant[n] != sequence[n]]
+        assert 8 <= at <= 12
+    few = background.Background(6, width=5, seed=3)
+    assert [m.sequence for _, m in few.draw(allele)] == [m.sequence for _, m in few.draw(allele)]
+    assert {m.sequence for _, m in few.draw(allele)} < mutants
+    # At the window's edge there is less to draw from.
+    assert len(background.Background(1000, width=5).draw(snv_allele(sequence, 0, "T", 21))) == 8
+
+
+def test_the_same_change_is_found_on_both_strands():
+    #           CGT>CAT at 4; its other strand is ACG>ATG, at 9; TCGTT at the end has it again.
+    sequence = "TTTCGTTTACGTTTTCGTA"
+    allele = snv_allele(sequence, 4, "A", len(sequence))
+    drawn = background.Background(1000, width=99, same_change=True).draw(allele)
+    found = {next((n, m.sequence[n]) for n in range(len(sequence)) if m.sequence[n] != sequence[n]) for _, m in drawn}
+    assert sequence[3:6] == "CGT" and allele.ref == "G"
+    expected = {(n, "A") for n in range(1, 18) if sequence[n - 1 : n + 2] == "CGT" and n != 4}
+    expected |= {(n, "T") for n in range(1, 18) if sequence[n - 1 : n + 2] == "ACG"}
+    assert found == expected and len(found) == 3
+
+
+def test_percentiles_count_ties_half():
+    assert background.percentile(3, [1, 2, 3, 4]) == 62.5
+    assert background.percentile(0, [1, 2]) == 0
+    assert background.percentile(1, []) is None
+
+
+# --- regions -------------------------------------------------------------------------------------------------------
+
+
+def read_regions(tmp_path, text, file_format="bed", only=()):
+    (tmp_path / "r").write_text(text)
+    return regions.Regions(regions.read(tmp_path / "r", file_format), only)
+
+
+@given(st.data())
+def test_overlaps_are_those_of_a_naive_loop(tmp_path_factory, data):
+    intervals = data.draw(
+        st.lists(st.tuples(st.integers(0, 30), st.integers(1, 12), st.sampled_from("abc")), min_size=1)
+    )
+    text = "".join(f"c\t{start}\t{start + length}\t{name}\n" for start, length, name in intervals)
+    found = read_regions(tmp_path_factory.mktemp("x"), text)
+    for start in range(44):
+        for end in (start, start + 1, start + 7):
+            names = set()
+            for first, length, name in intervals:
+                bases = set(range(first, first + length))
+                inside = {start - 1, start} <= bases if start == end else not bases.isdisjoint(range(start, end))
+                names |= {name} if inside else set()
+            assert found.names("c", start, end) == (",".join(sorted(names)) or "none")
+    assert found.names("other", 1, 2) == "none"
+
+
+def test_gff_counts_from_one_and_names_may_be_chosen(tmp_path):
+    gff = "##gff-version 3\nc\tx\tgene\t5\t9\t.\t+\t.\tID=1\nc\tx\texon\t5\t6\t.\t+\t.\tID=2\n##FASTA\n>c\nACGT\n"
+    found = read_regions(tmp_path, gff, "gff")
+    assert [found.names("c", at, at + 1) for at in (3, 4, 5, 6, 8, 9)] == [
+        *("none", "exon,gene", "exon,gene", "gene", "gene", "none")
+    ]
+    assert read_regions(tmp_path, gff, "gff", ["exon"]).names("c", 6, 7) == "none"
+    with pytest.raises(UserError, match="none is called 'intron'"):
+        read_regions(tmp_path, gff, "gff", ["intron"])
+
+
+@pytest.mark.parametrize(
+    ("text", "file_format", "message"),
+    [
+        ("", "bed", "holds no region"),
+        ("track x\n#c\n", "bed", "holds no region"),
+        ("c\t5\n", "bed", r"regions \(BED\), line 1: 2 columns"),
+        ("c\t1\t2\nc\t5\tx\n", "bed", "line 2: 'x' is no position"),
+        ("c\t5\t5\n", "bed", "line 1: start 5 is not before end 5"),
+        ("c\t5\t6\n", "gff", r"regions \(GFF\), line 1: 3 columns"),
+        ("c\tx\texon\t0\t9\t.\t+\t.\tID=1\n", "gff", "line 1: start 0 and end 9"),
+    ],
+)
+def test_bad_regions_are_one_line(tmp_path, text, file_format, message):
+    with pytest.raises(UserError, match=message):
+        read_regions(tmp_path, text, file_format)
+
+
+def test_regions_without_a_name_have_their_place(tmp_path):
+    assert read_regions(tmp_path, "c 5 6\n").names("c", 5, 6) == "c:5-6"
+
+
+def test_sequences_named_in_another_style():
+    assert variants.other_style(["1"], ["chr1"]) == ("1", "chr1")
+    assert variants.other_style(["chrM"], ["MT"]) == ("chrM", "MT")
+    assert variants.other_style(["x"], ["y"]) is None
