@@ -24,7 +24,7 @@ from dna_lm import checkpoint, encoder, pipeline, products, sequences
 from dna_lm.encoder import Embedding
 from dna_lm.prefix_tree import PrefixTree
 
-REPEATS = 15
+REPEATS = 7
 
 
 def a_batch(loaded, n_tokens):
@@ -50,7 +50,7 @@ def seconds(loaded, trees):
             if loaded.device.type == "cuda":
                 torch.cuda.synchronize()
             times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values[2:]) for name, values in times.items()}
+    return {name: statistics.median(values[1:]) for name, values in times.items()}
 
 
 def speed(folder):
@@ -59,31 +59,31 @@ def speed(folder):
     tree = a_batch(loaded, 2048)
     print(f"{len(tree.ids)} packed tokens on {loaded.device}, {torch.get_num_threads()} threads; median of a pass, ms")
     ways = {}
+    own = []
     if model.config.model_type == "mixtral":
-        own = [products.NAME] if loaded.device.type == "cpu" else []
+        own += [products.NAME] if loaded.device.type == "cpu" else []
         for name in (*own, "eager", "batched_mm", "grouped_mm"):
             ways[f"experts {name}"] = (lambda name=name: model.set_experts_implementation(name), tree)
     for name, value in seconds(loaded, ways).items():
         print(f"{name:30} {1000 * value:8.1f}")
     if own:
         model.set_experts_implementation(products.NAME)
-        available = torch.backends.mkldnn.is_available
-        switch = {"oneDNN's products": available, "torch's products": lambda: False}
+        switch = {"oneDNN's products": torch.backends.mkldnn.is_available, "torch's products": lambda: False}
         ways = {
             name: (lambda answer=answer: setattr(torch.backends.mkldnn, "is_available", answer), tree)
             for name, answer in switch.items()
         }
         for name, value in seconds(loaded, ways).items():
             print(f"{name:30} {1000 * value:8.1f}")
-        torch.backends.mkldnn.is_available = available
-    plain = seconds(loaded, {"not compiled": (lambda: None, tree)})
-    other = [a_batch(loaded, n_tokens) for n_tokens in (1500, 1800)]
+    torch.backends.mkldnn.is_available = lambda: False  # oneDNN's products cannot be compiled into a graph
+    plain = seconds(loaded, {"torch's products": (lambda: None, tree)})
     model.compile(dynamic=True)
     start = time.perf_counter()
-    for compiled in (tree, *other):
-        encoder.packed_states(loaded, compiled)
+    with torch.inference_mode():
+        for other in (tree, a_batch(loaded, 1500), a_batch(loaded, 1800)):
+            encoder.packed_states(loaded, other)
     warm_up = time.perf_counter() - start
-    for name, value in (plain | seconds(loaded, {"torch.compile": (lambda: None, tree)})).items():
+    for name, value in (plain | seconds(loaded, {"the same, torch.compile": (lambda: None, tree)})).items():
         print(f"{name:30} {1000 * value:8.1f}")
     print(f"torch.compile warmed up in {warm_up:.0f} s")
 
