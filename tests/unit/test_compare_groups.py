@@ -124,6 +124,14 @@ def test_one_table_gives_the_numbers_of_its_parts(tmp_path):
             assert float(row["p_corrected"]) == pytest.approx(float(other["p_corrected"]), rel=1e-9)
 
 
+def test_some_groups_of_a_table_give_the_numbers_of_those_alone(tmp_path):
+    parts = rows(succeed(tmp_path, *labelled("exon", "utr"))["tests"])
+    table = ["--table", DATA / "groups_one_table.tsv", "--group-column", "region"]
+    whole = rows(succeed(tmp_path, *table, "--only", "utr, exon")["tests"])
+    assert [(row["group_a"], row["group_b"]) for row in whole] == [("exon", "utr")] * 2
+    assert [float(row["p"]) for row in whole] == pytest.approx([float(row["p"]) for row in parts])
+
+
 def test_paired_leaves_out_pairs_with_one_score_and_checks_ids(tmp_path):
     models = labelled("model_a", "model_b")
     outputs = succeed(tmp_path, *models, "--paired")
@@ -260,6 +268,8 @@ ONE_TABLE = ["--table", DATA / "groups_one_table.tsv"]
         ([*ONE_TABLE, "--group-column", "Region"], "no column 'Region' (group); its columns: 'id', 'status'"),
         ([*ONE_TABLE, "--group-column-number", "15"], "no column 15 (group): it has 14 columns"),
         ([*ONE_TABLE, "--group-column", "region", *labelled("exon")], "give the groups either as"),
+        ([*ONE_TABLE, "--group-column", "region", "--only", "exon,x"], "no row of group 'x' in column 'region'"),
+        (labelled("exon", "intron") + ["--only", "exon"], "--only needs --table"),
         (["--groups", DATA / "groups_exon.tsv"], "is not a JSON list"),
     ],
 )

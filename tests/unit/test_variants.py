@@ -358,7 +358,7 @@ def test_overlaps_are_those_of_a_naive_loop(tmp_path_factory, data):
                 bases = set(range(first, first + length))
                 inside = {start - 1, start} <= bases if start == end else not bases.isdisjoint(range(start, end))
                 names |= {name} if inside else set()
-            assert found.names("c", start, end) == (",".join(sorted(names)) or "none")
+            assert found.names("c", start, end) == ("+".join(sorted(names)) or "none")
     assert found.names("other", 1, 2) == "none"
 
 
@@ -366,7 +366,7 @@ def test_gff_counts_from_one_and_names_may_be_chosen(tmp_path):
     gff = "##gff-version 3\nc\tx\tgene\t5\t9\t.\t+\t.\tID=1\nc\tx\texon\t5\t6\t.\t+\t.\tID=2\n##FASTA\n>c\nACGT\n"
     found = read_regions(tmp_path, gff, "gff")
     assert [found.names("c", at, at + 1) for at in (3, 4, 5, 6, 8, 9)] == [
-        *("none", "exon,gene", "exon,gene", "gene", "gene", "none")
+        *("none", "exon+gene", "exon+gene", "gene", "gene", "none")
     ]
     assert read_regions(tmp_path, gff, "gff", ["exon"]).names("c", 6, 7) == "none"
     with pytest.raises(UserError, match="none is called 'intron'"):

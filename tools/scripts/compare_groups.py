@@ -18,6 +18,7 @@ def parse(argv):
     source.add_argument("--table", metavar="TSV", help="one score table of all groups")
     source.add_argument("--group-column", metavar="NAME", help="the column of --table that says the group")
     source.add_argument("--group-column-number", type=int, metavar="N", help="the same by number, from 1")
+    source.add_argument("--only", default="", metavar="A,B", help="compare only these groups of --table (default: all)")
     parser.add_argument("--column", default="l2", help="the score column's name (default: l2)")
     tests = parser.add_argument_group("tests")
     tests.add_argument(
@@ -53,7 +54,10 @@ def read(args):
         column = args.group_column if args.group_column is not None else args.group_column_number
         if column is None:
             raise UserError("--table needs --group-column: the column that says which group a row belongs to")
-        return score_tables.read_grouped_table(args.table, args.column, column, with_ids=args.paired)
+        only = score_tables.split_labels(args.only)
+        return score_tables.read_grouped_table(args.table, args.column, column, args.paired, only)
+    if args.only:
+        raise UserError("--only needs --table: leave out the tables of the other groups instead")
     labelled = score_tables.read_group_list(args.groups) if args.groups else []
     labelled += [score_tables.split_group(argument) for argument in args.group or ()]
     return score_tables.read_groups(labelled, args.column, with_ids=args.paired)

@@ -88,15 +88,11 @@ def _prefix(text):
     return text
 
 
-def split_names(text):
-    return [name for name in map(score_tables.clean_label, text.split(regions.BETWEEN_NAMES)) if name]
-
-
 def read_regions(arguments, reference):
     if not arguments.regions:
         return None
     found = regions.Regions(
-        regions.read(arguments.regions, arguments.regions_format), split_names(arguments.region_names)
+        regions.read(arguments.regions, arguments.regions_format), score_tables.split_labels(arguments.region_names)
     )
     if not set(found.contigs) & set(reference.lengths):
         variants.refuse_unknown(found.contigs, list(reference.lengths), "regions")

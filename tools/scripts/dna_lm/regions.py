@@ -17,7 +17,7 @@ from dna_lm.score_tables import clean_label
 FORMATS = ("bed", "gff")
 # What a variant outside all regions is in: a group of its own when groups are compared.
 NO_REGION = "none"
-BETWEEN_NAMES = ","
+BETWEEN_NAMES = "+"
 
 Region = namedtuple("Region", "contig start end name line")  # half-open, from 0
 
@@ -105,7 +105,7 @@ class Regions:
         """The names of the regions that share a base with `start` to `end` (from 0, end excluded), or `none`.
 
         An empty stretch, where bases are inserted, is in a region that has the base before and the base after it.
-        Several names stand in the order of the alphabet, each once, with commas between them.
+        Several names stand in the order of the alphabet, each once, as in `exon+intron`.
         """
         if contig not in self._contigs:
             return NO_REGION

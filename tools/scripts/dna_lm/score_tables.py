@@ -42,6 +42,11 @@ def clean_label(text):
     return " ".join(text.split())
 
 
+def split_labels(text):
+    """The labels in a comma-separated list."""
+    return [label for label in map(clean_label, text.split(",")) if label]
+
+
 def split_group(argument):
     """`LABEL=TABLE` at its first `=`: (label, path). A label with `=` in it needs a --groups file."""
     label, equals, path = argument.partition("=")
@@ -80,27 +85,27 @@ def read_groups(labelled_paths, column, with_ids=False):
     return list(groups.values())
 
 
-def read_grouped_table(path, column, group_column, with_ids=False):
+def read_grouped_table(path, column, group_column, with_ids=False, only=()):
     """One `Group` for each value of `group_column` (a name, or a column number from 1) in one table.
 
-    Groups are in order of first appearance. Raises `UserError`.
+    only: the labels of the groups to keep; empty for all. Groups are in order of first appearance. Raises `UserError`.
     """
-    found = _read(path, f"table {quoted(path)}", column, group_column, with_ids)
+    found = _read(path, f"table {quoted(path)}", column, group_column, with_ids, only)
     return [Group(label, np.frombuffer(scores), ids) for label, (scores, ids) in found.items()]
 
 
-def _read(path, name, column, group_column, with_ids):
+def _read(path, name, column, group_column, with_ids, only=()):
     """{label: (scores, ids)}; the only label is None without a group column."""
     try:
         with open(path, encoding="utf-8-sig") as handle:
-            return _parse(handle, name, column, group_column, with_ids)
+            return _parse(handle, name, column, group_column, with_ids, only)
     except UnicodeDecodeError as error:
         raise UserError(f"{name} is not text: a score table is tab-separated text in UTF-8") from error
     except OSError as error:
         raise UserError(f"cannot read {name}: {error.strerror}") from error
 
 
-def _parse(handle, name, column, group_column, with_ids):
+def _parse(handle, name, column, group_column, with_ids, only):
     lines = enumerate((line.rstrip("\n") for line in handle), start=1)
     header = next(lines, (1, ""))[1]
     if "\0" in header:
@@ -122,6 +127,8 @@ def _parse(handle, name, column, group_column, with_ids):
         label = None if group_at is None else clean_label(fields[group_at])
         if label == "":
             raise UserError(f"{name}, line {number}: no group in column {quoted(names[group_at])}")
+        if only and label not in only:
+            continue
         if label not in found:
             if len(found) == MAX_GROUPS:
                 raise UserError(
@@ -133,6 +140,8 @@ def _parse(handle, name, column, group_column, with_ids):
         scores.append(_score(fields[score_at], column, name, number))
         if ids is not None:
             ids.append(fields[id_at])
+    if missing := [label for label in only if label not in found]:
+        raise UserError(f"{name} has no row of group {quoted(missing[0])} in column {quoted(names[group_at])}")
     if not found:
         raise UserError(f"{name} has a header and no rows")
     return found

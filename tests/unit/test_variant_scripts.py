@@ -1,0 +1,368 @@
+"""score_variants.py and mutagenesis.py as Galaxy runs them: their numbers beside score_pairs.py, outputs, refusals."""
+
+import csv
+import re
+import sys
+import xml.etree.ElementTree as ET
+from itertools import count
+
+import pysam
+import pytest
+from Bio import SeqIO
+
+from conftest import ROOT, TEST_DATA
+from dna_lm import heatmap, mutagenesis
+
+DEMO = TEST_DATA / "models" / "demo-mixtral"
+REFERENCE = TEST_DATA / "reference.fasta"
+ALL_SCORES = ("l2", "l1", "cosine_distance", "inner_product", "llr")
+OF_PAIRS = ("wt_length", "mut_length", "n_differences", "wt_tokens", "mut_tokens", "changed_tokens", *ALL_SCORES)
+
+
+@pytest.fixture(scope="module")
+def sequences():
+    return {record.id: str(record.seq).upper() for record in SeqIO.parse(REFERENCE, "fasta")}
+
+
+@pytest.fixture
+def run(run_script, tmp_path):
+    """Run a script with the demo model; gives its table's rows (dicts of text) and its messages."""
+    number = count()
+
+    def run(script, *options):
+        output = tmp_path / f"table{next(number)}.tsv"
+        done = run_script(script, "--model", DEMO, "--output", output, *options)
+        assert done.returncode == 0, done.stderr
+        return rows_of(output), done.stderr
+
+    return run
+
+
+def rows_of(path):
+    with open(path, newline="") as handle:
+        return list(csv.DictReader(handle, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def score_pairs(run, folder, pairs, *options):
+    """score_pairs.py on (wild type, mutant) sequences."""
+    for side, name in enumerate(("wt", "mut")):
+        (folder / f"{name}.fasta").write_text("".join(f">{n}\n{pair[side]}\n" for n, pair in enumerate(pairs)))
+    return run("score_pairs.py", "--wild-type", folder / "wt.fasta", "--mutant", folder / "mut.fasta", *options)[0]
+
+
+def variants_of(name="variants.vcf"):
+    return "--variants", TEST_DATA / name, "--reference", REFERENCE
+
+
+# --- score_variants ------------------------------------------------------------------------------------------------
+
+
+def test_variants_score_as_the_pairs_of_their_windows(run, sequences, tmp_path):
+    """Windows cut here by hand: 100 bases on either side, of all substitutions away from the sequences' ends."""
+    options = "--scores", *ALL_SCORES, "--strand", "mean"
+    rows, _ = run("score_variants.py", *variants_of(), *options)
+    pairs, scored = [], []
+    for row in rows:
+        bases, at = sequences.get(row["chrom"], ""), int(row["pos"]) - 1
+        if row["status"] == "ok" and len(row["ref"]) == len(row["alt"]) == 1 and 100 <= at < len(bases) - 100:
+            scored.append(row)
+            before, after = bases[at - 100 : at], bases[at + 1 : at + 101]
+            pairs.append((before + row["ref"].upper() + after, before + row["alt"].upper() + after))
+            assert (row["window_start"], row["window_end"]) == (str(at - 99), str(at + 101))
+    assert len(scored) >= 10
+    for row, expected in zip(scored, score_pairs(run, tmp_path, pairs, *options), strict=True):
+        assert {name: row[name] for name in OF_PAIRS} == {name: expected[name] for name in OF_PAIRS}
+
+
+def test_the_windows_given_are_those_that_were_scored(run, tmp_path):
+    files = tmp_path / "w.fa", tmp_path / "m.fa"
+    options = "--wild-type-windows", files[0], "--mutant-windows", files[1], "--window", 61
+    rows, _ = run("score_variants.py", *variants_of(), *options)
+    pairs, _ = run("score_pairs.py", "--wild-type", files[0], "--mutant", files[1])
+    assert len(pairs) > 20
+    with_window = [row for row in rows if row["window_start"]]
+    for row, pair in zip(with_window, pairs, strict=True):
+        assert (row["id"], row["status"], row["l2"]) == (pair["id"], pair["status"], pair["l2"])
+
+
+def test_every_allele_is_in_the_table_and_every_line_in_the_vcf(run, tmp_path):
+    rows, _ = run("score_variants.py", *variants_of(), "--output-vcf", tmp_path / "out.vcf", "--scores", "l2", "llr")
+    source = (TEST_DATA / "variants.vcf").read_text().splitlines()
+    lines = [line.split("\t") for line in source if not line.startswith("#")]
+    written = [(line[0], line[1], line[3], alt) for line in lines for alt in line[4].split(",")]
+    assert [(row["chrom"], row["pos"], row["ref"], row["alt"]) for row in rows] == written
+
+    output = (tmp_path / "out.vcf").read_text().splitlines()
+    without = [
+        re.sub(r"(?<=\t);|;?DNALM_\w+=[^;\t]*", "", line).replace("\t\t", "\t.\t")
+        for line in output
+        if "DNALM" not in line or not line.startswith("#")
+    ]
+    assert without == source
+
+    remaining = iter(rows)
+    with pysam.VariantFile(str(tmp_path / "out.vcf")) as file:
+        assert file.header.info["DNALM_L2"].number == "A"
+        for record in file:
+            of_line = [next(remaining) for _ in record.alts or [None]]
+            if record.alts:
+                for name in ("l2", "llr"):
+                    found = record.info[f"DNALM_{name.upper()}"]
+                    expected = [float(row[name]) if row[name] else None for row in of_line]
+                    assert [None if value is None else pytest.approx(value, rel=1e-6) for value in found] == expected
+                assert list(record.info["DNALM_STATUS"]) == [row["status"] for row in of_line]
+    assert next(remaining, None) is None
+
+
+def test_spellings_and_copies_of_a_variant_score_the_same(run):
+    rows, _ = run("score_variants.py", *variants_of())
+    score = {row["id"]: row["l2"] for row in rows}
+    assert score["del_left"] == score["del_middle"] == score["del_padded"]
+    assert score["snv"] == score["twice"] == score["snv_padded"]
+
+
+def test_bgzip_or_plain_is_the_same(run, tmp_path):
+    plain = tmp_path / "plain.vcf"
+    with pysam.BGZFile(str(TEST_DATA / "variants_sorted.vcf.gz")) as packed:
+        plain.write_bytes(packed.read())
+    expected, _ = run("score_variants.py", "--variants", plain, "--reference", REFERENCE)
+    packed = "--variants", TEST_DATA / "variants_sorted.vcf.gz", "--reference", f"{REFERENCE}.gz"
+    assert run("score_variants.py", *packed)[0] == expected
+
+
+def test_the_percentile_is_counted_among_the_substitutions_beside(run, sequences, tmp_path):
+    rows, _ = run("score_variants.py", *variants_of(), "--background", 1000, "--background-width", 5)
+    bases = sequences["chr1"]
+    row = next(row for row in rows if row["id"] == "snv")
+    window = bases[199:400]
+    mutants = [window[:at] + base + window[at + 1 :] for at in range(98, 103) for base in "ACGT" if base != window[at]]
+    own = window[:100] + row["alt"] + window[101:]
+    assert row["n_background"] == "14" and own in mutants
+    scored = score_pairs(run, tmp_path, [(window, mutant) for mutant in mutants if mutant != own])
+    lower = sum(float(other["l2"]) < float(row["l2"]) for other in scored)
+    assert float(row["l2_percentile"]) == pytest.approx(100 * lower / 14)
+    for row in rows:
+        assert bool(row["l2_percentile"]) == (row["status"] == "ok") == (row["n_background"] != "0")
+
+
+def test_percentiles_depend_on_the_seed_and_not_on_the_other_lines(run, tmp_path):
+    options = "--background", 5, "--same-change", "--background-width", 201, "--seed"
+    source = (TEST_DATA / "variants.vcf").read_text().splitlines(keepends=True)
+    header = [line for line in source if line.startswith("#")]
+    few = tmp_path / "few.vcf"
+    few.write_text("".join(header + [line for line in reversed(source) if line.split("\t")[2:3] in (["snv"], ["mnv"])]))
+    whole, _ = run("score_variants.py", *variants_of(), *options, 1)
+    part, _ = run("score_variants.py", "--variants", few, "--reference", REFERENCE, *options, 1)
+    assert part == [next(row for row in whole if row["id"] == name) for name in ("mnv", "snv")]
+    assert part[0]["n_background"] == "0" and part[0]["l2_percentile"] == "" and part[0]["l2"]
+    assert int(part[1]["n_background"]) > 0
+
+
+def test_regions_become_groups(run, run_script, tmp_path):
+    rows, _ = run("score_variants.py", *variants_of(), "--regions", TEST_DATA / "regions.bed")
+    region = {row["id"]: row["region"] for row in rows}
+    assert region["snv"] == "exon" and region["mnv"] == "intron" and region["in_lower_case"] == "none"
+    assert region["repeat"] == "exon+intron"
+    outputs = "--output", tmp_path / "tests.tsv", "--summary", tmp_path / "summary.tsv"
+    done = run_script(
+        "compare_groups.py", "--table", tmp_path / "table0.tsv", "--group-column", "region", "--only", "exon, none",
+        *outputs,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [row["group"] for row in rows_of(tmp_path / "summary.tsv")] == ["exon", "none"]
+
+
+def test_another_models_scores_stay_in_the_vcf(run, run_script, tmp_path):
+    first = tmp_path / "first.vcf"
+    run("score_variants.py", *variants_of(), "--output-vcf", first)
+    again = "score_variants.py", "--variants", first, "--reference", REFERENCE, "--output-vcf", tmp_path / "second.vcf"
+    done = run_script(*again, "--model", DEMO, "--output", tmp_path / "x.tsv")
+    assert done.returncode == 1
+    assert "INFO has 'DNALM_L2' already: choose another prefix" in done.stderr
+    run(*again, "--info-prefix", "other")
+    with pysam.VariantFile(str(tmp_path / "second.vcf")) as file:
+        record = next(iter(file))
+        assert record.info["DNALM_L2"] == record.info["other_L2"]
+
+
+def test_too_long_windows_keep_their_rows(run, tmp_path):
+    (tmp_path / "r.fa").write_text(">c\n" + "ACGTTGCAGA" * 400 + "\n")
+    header = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    deletion = "ACGTTGCAGA" * 380
+    (tmp_path / "v.vcf").write_text(f"{header}c\t1001\tsnv\tA\tC\t.\t.\t.\nc\t1\tdel\t{deletion}\tA\t.\t.\t.\n")
+    rows, _ = run("score_variants.py", "--variants", "v.vcf", "--reference", "r.fa", "--background", 3)
+    assert [(row["id"], row["status"], bool(row["l2"]), row["n_background"]) for row in rows] == [
+        ("snv", "ok", True, "3"),
+        ("del", "too_long", False, "0"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--background", 5, "--tutorial"], "leave out tutorial mode"),
+        (["--regions", TEST_DATA / "regions.bed", "--region-names", "exon,x"], "regions: none is called 'x'"),
+        (["--regions", TEST_DATA / "variants.vcf"], r"regions \(BED\), line 7: 'snv' is no position"),
+        (["--reference", TEST_DATA / "indel_wild_type.fasta.gz"], "compressed with gzip"),
+        (["--reference", "nowhere"], "reference: 'nowhere' is no file"),
+        (["--variants", TEST_DATA / "variants_other_style.vcf"], "like '1', the reference like 'chr1'"),
+        (["--variants", TEST_DATA / "bad_no_header.vcf"], "VCF, line 1"),
+        (["--fail-on-unscored"], "could not read 12 of 34 records"),
+    ],
+)
+def test_what_cannot_be_scored_is_one_line_and_no_output(run_script, tmp_path, options, message):
+    outputs = "--output", tmp_path / "out.tsv", "--output-vcf", tmp_path / "out.vcf"
+    done = run_script("score_variants.py", "--model", DEMO, *variants_of(), *outputs, *options)
+    assert_refused(done, message, tmp_path)
+
+
+def assert_refused(done, message, folder):
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and re.search(message, errors[0]), done.stderr
+    assert done.stderr.splitlines()[-1] == errors[0] and done.returncode == 1
+    assert not list(folder.glob("out.*")) and not list(folder.glob(".partial-*"))
+
+
+# --- mutagenesis ---------------------------------------------------------------------------------------------------
+
+
+def test_mutants_score_as_their_pairs(run, tmp_path):
+    options = "--scores", *ALL_SCORES
+    rows, _ = run("mutagenesis.py", "--sequences", TEST_DATA / "cftr_wild_type.fasta", "--deletions", *options)
+    expected, pairs = [], []
+    for record in SeqIO.parse(TEST_DATA / "cftr_wild_type.fasta", "fasta"):
+        bases = str(record.seq)
+        for at, own in enumerate(bases):
+            for base in [base for base in "ACGT" if base != own] + ["-"]:
+                expected.append((record.id, str(at + 1), own, base))
+                pairs.append((bases, bases[:at] + base.replace("-", "") + bases[at + 1 :]))
+    assert [(row["id"], row["position"], row["ref"], row["alt"]) for row in rows] == expected
+    for row, pair in zip(rows, score_pairs(run, tmp_path, pairs, *options), strict=True):
+        assert {name: row[name] for name in OF_PAIRS} == {name: pair[name] for name in OF_PAIRS}
+
+
+def test_intervals_have_coordinates_flanks_and_a_track(run, sequences, tmp_path):
+    options = "--intervals", TEST_DATA / "intervals.bed", "--reference", REFERENCE, "--flank", 20
+    rows, _ = run("mutagenesis.py", *options, "--deletions", "--track", tmp_path / "t.bedgraph")
+    assert len(rows) == 4 * (12 + 5)
+    means = {}
+    for row in rows:
+        bases = sequences[row["chrom"]]
+        assert bases[int(row["pos"]) - 1] == row["ref"]
+        assert row["wt_length"] == {"motif": "52", "chr2:0-5": "45"}[row["id"]]
+        if row["alt"] != "-":
+            means.setdefault((row["chrom"], int(row["pos"])), []).append(float(row["l2"]))
+    track = [line.split("\t") for line in (tmp_path / "t.bedgraph").read_text().splitlines()]
+    assert [(chrom, int(end)) for chrom, _, end, _ in track] == sorted(means)
+    for chrom, start, end, mean in track:
+        assert int(end) == int(start) + 1
+        assert float(mean) == pytest.approx(sum(means[chrom, int(end)]) / 3, rel=1e-6)
+
+
+def test_overlapping_intervals_have_one_line_a_base(run, tmp_path):
+    (tmp_path / "x.bed").write_text("chr1\t10\t14\ta\nchr1\t12\t15\tb\n")
+    run("mutagenesis.py", "--intervals", "x.bed", "--reference", REFERENCE, "--track", tmp_path / "t.bedgraph")
+    lines = (tmp_path / "t.bedgraph").read_text().splitlines()
+    assert [line.split("\t")[1] for line in lines] == ["10", "11", "12", "13", "14"]
+
+
+def test_what_cannot_be_read_has_one_row(run, tmp_path):
+    (tmp_path / "x.fasta").write_text(f">n\nACGN\n>long\n{'ACGTTGCA' * 400}\n>good\nACGT\n")
+    rows, _ = run("mutagenesis.py", "--sequences", "x.fasta")
+    assert [(row["id"], row["position"], row["status"]) for row in rows[:2]] == [
+        ("n", "", "invalid_base"),
+        ("long", "", "too_long"),
+    ]
+    assert len(rows) == 2 + 12
+    options = "--intervals", TEST_DATA / "intervals_unreadable.bed", "--reference", REFERENCE, "--flank", 100
+    rows, _ = run("mutagenesis.py", *options)
+    assert [row["status"] for row in rows[12:]] == ["unknown_contig", "window_off_end"]
+
+
+def test_a_prefix_is_computed_once(run, tmp_path):
+    """Of the mutants of a window of 201 bases, at most a token in 1.8 goes through the model."""
+    window = next(SeqIO.parse(TEST_DATA / "snv_wild_type.fasta", "fasta"))
+    assert len(window) == 201
+    SeqIO.write(window, tmp_path / "x.fasta", "fasta")
+    rows, messages = run("mutagenesis.py", "--sequences", "x.fasta")
+    assert len(rows) == 603
+    given = sum(int(row["mut_tokens"]) for row in rows)
+    computed = int(re.search(r"(\d+) computed", messages)[1])
+    assert given / computed >= 1.8
+
+
+@pytest.mark.parametrize("file_format", ["png", "svg", "pdf"])
+def test_heat_maps_are_the_same_every_time(run, tmp_path, file_format):
+    options = "--sequences", TEST_DATA / "hostile_ids_wild_type.fasta", "--heatmap-format", file_format
+    drawn = []
+    for _ in range(2):
+        run("mutagenesis.py", *options, "--heatmap", tmp_path / "x", "--scores", "l2", "llr", "--draw", "llr")
+        drawn.append((tmp_path / "x").read_bytes())
+    assert drawn[0] == drawn[1]
+    assert drawn[0].startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF-"}[file_format])
+    if file_format == "svg":
+        elements = list(ET.fromstring(drawn[0]).iter())
+        assert {element.tag.split("}")[1] for element in elements}.isdisjoint({"script", "foreignObject", "a", "img"})
+        assert "<img/src=x/onerror=alert(1)>" in {element.text for element in elements}
+
+
+def test_a_heat_map_holds_so_many_bases_and_says_what_it_leaves_out(tmp_path):
+    def scored(lengths):
+        for name, length in lengths:
+            record = mutagenesis.Record(name, "A" * length, "ok")
+            stretch = mutagenesis.Stretch(record, 0, length)
+            for position in range(1, length + 1):
+                yield stretch, {"position": position, "alt": "C", "l2": float(position)}
+
+    kept = mutagenesis.Landscapes("l2", False, 50)
+    assert len(list(kept.watch(scored([("a", 30), ("b", 30), ("c", 20)])))) == 80
+    assert [one.name for one in kept.drawn] == ["a", "c"] and kept.n_not_drawn == 1
+    assert kept.drawn[1].scores[1].tolist() == [float(n) for n in range(1, 21)]
+    heatmap.draw(tmp_path / "x.svg", kept.drawn, "l2", "svg", kept.n_not_drawn)
+    assert "Not drawn, only in the table: 1" in (tmp_path / "x.svg").read_text()
+    heatmap.draw(tmp_path / "none.png", [], "l2", "png", 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "give either --sequences FASTA, or --intervals"),
+        (["--intervals", "x"], "--intervals needs --reference"),
+        (["--sequences", TEST_DATA / "cftr_wild_type.fasta", "--track", "out.bedgraph"], "--track needs --intervals"),
+        (
+            ["--sequences", TEST_DATA / "cftr_wild_type.fasta", "--draw", "llr"],
+            "--draw llr: it is not among the scores",
+        ),
+        (["--sequences", TEST_DATA / "bad_protein.fasta"], "is not a nucleotide code"),
+        (
+            ["--intervals", TEST_DATA / "bad_intervals.bed", "--reference", REFERENCE],
+            r"\(BED\), line 2: it ends at 2001",
+        ),
+        (["--intervals", TEST_DATA / "variants.vcf", "--reference", REFERENCE], r"\(BED\), line 7: "),
+        (
+            ["--intervals", TEST_DATA / "regions.bed", "--reference", TEST_DATA / "sequences.fasta"],
+            "is in the reference",
+        ),
+    ],
+)
+def test_what_cannot_be_mutated_is_one_line_and_no_output(run_script, tmp_path, options, message):
+    done = run_script("mutagenesis.py", "--model", DEMO, "--output", "out.tsv", "--heatmap", "out.png", *options)
+    assert_refused(done, message, tmp_path)
+
+
+# --- the dbSNP variants of the README --------------------------------------------------------------------------------
+
+
+def test_the_vcf_of_dbsnp_variants_has_the_references_bases(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "demo"))
+    for name in ("score_dbsnp", "make_fixtures", "reference"):
+        sys.modules.pop(name, None)
+    import score_dbsnp
+    from make_fixtures import Variant
+
+    def line(kind, position, change):
+        return score_dbsnp.vcf_line("c", Variant("rs1", kind, position, change), "ACGTTGCA").split("\t")[:5]
+
+    assert line("single", 3, "A") == ["c", "4", "rs1", "T", "A"]
+    assert line("deletion", 3, "2") == ["c", "3", "rs1", "GTT", "G"]
+    assert line("insertion", 3, "CC") == ["c", "3", "rs1", "G", "GCC"]
