@@ -200,6 +200,7 @@ def test_a_bad_vcf_is_one_line_that_names_the_line(tmp_path, content, message):
 
 
 def test_a_bgzip_file_cut_between_blocks_is_noticed(tmp_path):
+    assert "line 1: a zero byte" in refused(TEST_DATA / "bad_binary.bin")
     assert "cut short after line 12" in refused(TEST_DATA / "bad_truncated.vcf.gz")
     (tmp_path / "x.bcf").write_bytes(b"")
     with pysam.VariantFile(str(tmp_path / "x.bcf"), "wb") as empty:
