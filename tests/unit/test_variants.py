@@ -202,6 +202,9 @@ def test_a_bad_vcf_is_one_line_that_names_the_line(tmp_path, content, message):
 def test_a_bgzip_file_cut_between_blocks_is_noticed(tmp_path):
     assert "line 1: a zero byte" in refused(TEST_DATA / "bad_binary.bin")
     assert "cut short after line 12" in refused(TEST_DATA / "bad_truncated.vcf.gz")
+    whole = (TEST_DATA / "variants_sorted.vcf.gz").read_bytes()
+    (tmp_path / "cut.vcf.gz").write_bytes(whole[: len(whole) // 2])
+    assert "the bgzip file is cut short after line" in refused(tmp_path / "cut.vcf.gz")
     (tmp_path / "x.bcf").write_bytes(b"")
     with pysam.VariantFile(str(tmp_path / "x.bcf"), "wb") as empty:
         empty.header.add_line("##contig=<ID=c,length=20>")

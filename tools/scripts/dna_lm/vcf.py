@@ -5,6 +5,7 @@ understand; here a line goes out as it came in, whatever its INFO and genotypes 
 number of the line.
 """
 
+import contextlib
 import gzip
 import re
 import zlib
@@ -87,9 +88,11 @@ def _open(path):
     packed = bgzip.compression(path)
     if packed == bgzip.BGZIP:
         if bgzip.is_cut_short(path):
-            # Its last whole line is what tells a user how much is left.
-            with gzip.open(path) as handle:
-                n_lines = sum(1 for _ in handle)
+            # How much is left tells a user where to look.
+            n_lines = 0
+            with gzip.open(path) as handle, contextlib.suppress(EOFError, zlib.error, gzip.BadGzipFile):
+                for _ in handle:
+                    n_lines += 1
             raise UserError(f"VCF: the bgzip file is cut short after line {n_lines}: upload it again")
         with gzip.open(path) as handle:
             if handle.read(3) == b"BCF":
