@@ -97,7 +97,7 @@ def score_stretches(checkpoint, stretches, settings, wanted, deletions=False, pa
         stretch, at, base = waiting.popleft()
         row = {"id": scored.pop("id"), "position": None, "ref": None, "alt": base}
         if at is None:
-            scored["mut_length"] = None
+            scored |= {"wt_length": len(stretch.record.sequence) or None, "mut_length": None}
         else:
             row |= {"position": at - stretch.first + 1, "ref": stretch.record.sequence[at]}
         row |= scored
