@@ -137,7 +137,7 @@ def main(argv):
         if annotated:
             said = provenance.described(arguments, settings) | {"window": arguments.window} | described(background)
             handle = stack.enter_context(vcf.open_for_writing(annotated))
-            rows = annotation.write(handle, header, said, scored)
+            rows = annotation.write(handle, header, vcf.read(arguments.variants), said, scored)
         else:
             rows = (row for _, row in scored)
         tables.write_table(output, tally.watch(rows))

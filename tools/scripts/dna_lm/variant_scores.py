@@ -102,10 +102,10 @@ class Annotation:
     def ids(self):
         return frozenset(field.id for field in self.columns().values())
 
-    def write(self, handle, header, settings, scored):
+    def write(self, handle, header, lines, settings, scored):
         """Pass on the rows of `scored`, (allele, row) pairs, and write each VCF line as soon as its alleles are there.
 
-        settings: name -> text, for the header.
+        lines: the `vcf.Line`s that the alleles are of, with their text. settings: name -> text, for the header.
         """
         columns = self.columns()
         handle.writelines(vcf.header_with(header, columns.values(), self.prefix, settings))
@@ -116,6 +116,6 @@ class Annotation:
                 values = {
                     field.id: [cell(one[name]) or vcf.MISSING for one in of_line] for name, field in columns.items()
                 }
-                handle.write(vcf.line_with(allele.line, values))
+                handle.write(vcf.line_with(next(lines), values))
                 of_line = []
             yield row

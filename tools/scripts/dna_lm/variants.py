@@ -12,7 +12,7 @@ ends, the window is shifted to lie in it.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dna_lm import vcf
 from dna_lm.errors import UserError, quoted
@@ -143,8 +143,10 @@ def other_style(names, known):
 
 
 def read(path, reference, window):
-    """Yield an `Allele` for each alternate allele of each line of the VCF at `path`."""
+    """Yield an `Allele` for each alternate allele of each line of the VCF at `path`; their lines come without text."""
     for line in vcf.read(path):
+        # Alleles wait for their scores in hundreds, and a line of many genotypes is long.
+        line = replace(line, text="")
         ref = normalised(line.ref)
         for number, written in enumerate(line.alts, 1):
             alt = normalised(written)

@@ -116,10 +116,10 @@ def _header_line(number, text):
     columns = text.split("\t")
     if not text.startswith("#"):
         raise UserError(f"VCF, line {number}: {quoted(text, 30)} stands where the line #CHROM... is needed")
-    if tuple(columns[:8]) != COLUMNS or len(columns) == 9 or columns[8:9] not in ([], ["FORMAT"]):
+    if tuple(columns[:8]) != COLUMNS or columns[8:9] not in ([], ["FORMAT"]):
         raise UserError(
             f"VCF, line {number}: {quoted(text)} is no header: the columns are {' '.join(COLUMNS)}, tab-separated, "
-            "and FORMAT with one column a sample where there are genotypes"
+            "then FORMAT and one column a sample where there are genotypes"
         )
     return len(columns)
 
