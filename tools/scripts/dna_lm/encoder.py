@@ -27,11 +27,11 @@ from dna_lm import pooling
 from dna_lm.attention import TreeAttention
 from dna_lm.errors import UserError, is_out_of_memory
 from dna_lm.prefix_tree import PrefixTree, shared_length
-from dna_lm.products import MIN_ROWS
+from dna_lm.products import ROWS
 
 REPRESENTATIONS = ("logits", "hidden")
 
-# On a CPU the tensors of so many tokens stay in its caches; more gains nothing. A GPU needs more to be busy.
+# On a CPU more tokens gain nothing: their tensors leave its caches. A GPU needs more to be busy.
 _CPU_TOKENS = 2048
 _GPU_TOKENS = 65536
 
@@ -171,7 +171,7 @@ def _encode_tree(checkpoint, tree, embedding, log_likelihood):
 
 def packed_states(checkpoint, tree, layer=-1):
     """Hidden states of a layer and of the last one: two (tokens, width), packed."""
-    filling = max(0, MIN_ROWS - len(tree.ids))
+    filling = -len(tree.ids) % ROWS
     ids, positions = (
         torch.from_numpy(np.pad(numbers, (0, filling))).to(checkpoint.device) for numbers in (tree.ids, tree.positions)
     )
@@ -195,7 +195,7 @@ def _states_apart(checkpoint, tree, layer):
 
 def sequence_states(checkpoint, ids, layer=-1):
     """Hidden states of a layer and of the last one: ids (sequences, tokens) -> two (sequences, tokens, width)."""
-    copies = -(-MIN_ROWS // ids.numel())
+    copies = -(-ROWS // ids.numel())
     return [states[: len(ids)] for states in _hidden_states(checkpoint, ids.repeat(copies, 1), layer)]
 
 

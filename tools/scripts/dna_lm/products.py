@@ -10,9 +10,11 @@ from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
 
 NAME = "dna_lm"
 
-# Matrix libraries have other kernels, with other rounding, for products of very few rows: torch's own below 12 rows,
-# oneDNN for a single one. 16 leaves some room.
-MIN_ROWS = 16
+# The rows of a product, up to some number from which shapes seldom differ, are filled up to a multiple of this: oneDNN
+# makes a program for each shape that it meets, which takes half a millisecond and half a megabyte. Besides, matrix
+# libraries have other kernels, with other rounding, for very few rows (torch's own below 12, oneDNN for a single one).
+ROWS = 32
+_FILLED_ROWS = 1024
 
 
 def use_onednn(model):
@@ -36,8 +38,8 @@ def product(inputs, weight, bias=None, silu=False):
     """
     rows = inputs.reshape(-1, inputs.shape[-1])
     n_rows = len(rows)
-    if n_rows < MIN_ROWS:
-        rows = pad(rows, (0, 0, 0, MIN_ROWS - n_rows))
+    if n_rows < _FILLED_ROWS and n_rows % ROWS:
+        rows = pad(rows, (0, 0, 0, -n_rows % ROWS))
     if torch.backends.mkldnn.is_available() and rows.dtype == torch.float32:
         # torch's own SiLU rounds the last numbers of a buffer, and of a thread's share of it, otherwise than the rest.
         outputs = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "swish" if silu else "none", [], "")
@@ -53,16 +55,21 @@ def expert_products(module, hidden_states, top_k_index, top_k_weights):
     hidden_states (tokens, width), top_k_index and top_k_weights (tokens, k) -> (tokens, width).
     """
     n_tokens, k = top_k_index.shape
-    chosen = top_k_index.reshape(-1)
+    chosen = top_k_index.flatten()
     order = chosen.argsort(stable=True)
-    counts = torch.bincount(chosen, minlength=module.num_experts).tolist()
+    counts = chosen.bincount(minlength=module.num_experts)
+    filled = (counts + ROWS - 1) // ROWS * ROWS
+    # Where each choice stands when the tokens are sorted by expert, each expert's filled up to a multiple of rows.
+    places = torch.empty_like(order)
+    places[order] = torch.arange(len(order)) + (filled.cumsum(0) - filled - counts.cumsum(0) + counts)[chosen[order]]
+    tokens = order.new_zeros(int(filled.sum()))
+    tokens[places] = torch.arange(len(order)) // k
     outputs = []
-    for expert, rows in enumerate(hidden_states.index_select(0, order // k).split(counts)):
+    for expert, rows in enumerate(hidden_states.index_select(0, tokens).split(filled.tolist())):
         if len(rows):
             gate, up = module.gate_up_proj[expert].chunk(2)
             outputs.append(product(product(rows, gate, silu=True) * product(rows, up), module.down_proj[expert]))
-    # Back from the order of the experts to that of the tokens.
-    outputs = torch.cat(outputs).index_select(0, order.argsort()).view(n_tokens, k, -1)
+    outputs = torch.cat(outputs).index_select(0, places).view(n_tokens, k, -1)
     return (outputs * top_k_weights[..., None]).sum(dim=1).to(hidden_states.dtype)
 
 
