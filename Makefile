@@ -8,15 +8,19 @@ PLANEMO = .venv/planemo/.built
 .NOTPARALLEL:
 
 help:  ## this list
-	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-11s %s\n", $$1, $$2}'
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-14s %s\n", $$1, $$2}'
 
 demo: $(TOOLS)  ## score the demo mutations with the demo model, compare the groups; results in demo-output/
 	@.venv/tools/bin/python demo/run_demo.py
 
-test: unit lint test-tools  ## every test: unit tests, lint, every wrapper in a real Galaxy
+test: unit lint test-tools test-workflows  ## every test: unit tests, lint, wrappers and workflows in a real Galaxy
 
 unit: $(TOOLS)  ## the unit tests; ARGS="tests/unit/test_x.py -k name" runs some
 	@.venv/tools/bin/python -m pytest $(ARGS)
+
+.PHONY: test-workflows
+test-workflows: $(TOOLS) $(GALAXY) $(PLANEMO)  ## the workflows in a Galaxy started for them; chunks against one job, byte for byte
+	@.venv/galaxy/bin/python tests/galaxy/run_workflow_tests.py
 
 test-tools: $(TOOLS) $(GALAXY) $(PLANEMO)  ## every wrapper's <tests> in a Galaxy started for them
 	@.venv/galaxy/bin/python tests/galaxy/run_tool_tests.py

@@ -29,6 +29,11 @@ TOOLS_VENV = ROOT / ".venv" / "tools"
 SERVE_DIR = ROOT / ".galaxy" / "serve"
 ADMIN = "admin@example.org"
 START_SECONDS = 600
+# Galaxy's job configuration when nothing else is asked for: two jobs at a time on this machine.
+LOCAL_JOBS = {
+    "runners": {"local": {"load": "galaxy.jobs.runners.local:LocalJobRunner", "workers": 2}},
+    "execution": {"default": "local", "environments": {"local": {"runner": "local"}}},
+}
 STOP_SECONDS = 10
 
 
@@ -91,8 +96,11 @@ def write_dependencies(folder):
     return str(folder)
 
 
-def write_configuration(work, key):
-    """Write Galaxy's configuration files below `work`; returns the path of the main one."""
+def write_configuration(work, key, job_conf=LOCAL_JOBS, settings=None):
+    """Write Galaxy's configuration files below `work`; returns the path of the main one.
+
+    `job_conf` is the job configuration; `settings` are options of galaxy.yml, over those set here.
+    """
     config, data, client = work / "config", work / "data", work / "client"
     broker = data / "broker"
     # Tasks and caches of an earlier run; the database and the datasets stay.
@@ -139,13 +147,7 @@ def write_configuration(work, key):
         "container_resolvers_config_file": write_json(config / "container_resolvers.yml", []),
         "dependency_resolvers_config_file": write_json(config / "resolvers.yml", [{"type": "galaxy_packages"}]),
         "tool_dependency_dir": write_dependencies(config / "dependencies"),
-        "job_config_file": write_json(
-            config / "job_conf.yml",
-            {
-                "runners": {"local": {"load": "galaxy.jobs.runners.local:LocalJobRunner", "workers": 2}},
-                "execution": {"default": "local", "environments": {"local": {"runner": "local"}}},
-            },
-        ),
+        "job_config_file": write_json(config / "job_conf.yml", job_conf),
         "job_working_directory": str(data / "jobs"),
         "cleanup_job": "onsuccess",
         # A Celery worker has Galaxy's metadata code loaded; a job of its own takes a minute to import it.
@@ -166,7 +168,7 @@ def write_configuration(work, key):
             },
         },
     }
-    return write_json(config / "galaxy.yml", {"galaxy": galaxy})
+    return write_json(config / "galaxy.yml", {"galaxy": galaxy | (settings or {})})
 
 
 def end_with_parent():
@@ -232,8 +234,10 @@ def wait_until_up(server, processes, work):
 
 
 @contextlib.contextmanager
-def running_galaxy(work, port=None):
+def running_galaxy(work, port=None, job_conf=LOCAL_JOBS, settings=None):
     """A Galaxy on 127.0.0.1, up and with the suite's tools loaded: yields its `url` and administrator `key`.
+
+    Its job configuration can be given, and `settings` of galaxy.yml.
 
     While it runs, `work`/server.json has the same two, for other programs of the same user. At the end, however it
     comes, no process is left.
@@ -249,7 +253,7 @@ def running_galaxy(work, port=None):
         except OSError:
             raise GalaxyError(f"a Galaxy runs in {work} already") from None
         server = {"url": f"http://127.0.0.1:{port or free_port()}", "key": secrets.token_hex(16)}
-        config = write_configuration(work, server["key"])
+        config = write_configuration(work, server["key"], job_conf, settings)
         # A broken off start must stop what it started, so a request to end is an exception from here on.
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup

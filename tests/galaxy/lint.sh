@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Lint Python code, wrappers and the Tool Shed repository; any warning fails. Nothing is looked up in the network.
+# Lint Python code, wrappers, the Tool Shed repository and the workflows; any warning fails. Nothing is looked up in the
+# network.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -9,3 +10,6 @@ cd "$(dirname "$0")/../.."
 # version_bumped would ask the public Tool Shed which versions it has.
 .venv/planemo/bin/planemo shed_lint --report_level warn --fail_level warn \
     --tools --ensure_metadata --skip version_bumped .
+for workflow in workflows/*; do
+    .venv/planemo/bin/planemo workflow_lint --iwc --report_level warn --fail_level warn "$workflow"
+done

@@ -23,15 +23,15 @@ INTERPRETER = re.compile(r"^dna_lm [\d.]+, Python [\d.]+ at (.+)$", re.MULTILINE
 TEST_SECONDS = 300
 
 
-def run_planemo(server, tools, report):
-    """Run the tests of `tools` (id -> wrapper) on the `server`; returns planemo's results, test id -> result."""
+def run_planemo(server, paths, report, name):
+    """Run the tests of wrappers or workflows on the `server`; returns planemo's results, test id -> result."""
     report.mkdir(parents=True, exist_ok=True)
-    results = report / "tool_tests.json"
+    results = report / f"{name}.json"
     results.unlink(missing_ok=True)
     command = [PLANEMO, "test", "--engine", "external_galaxy", "--galaxy_url", server["url"]]
     command += ["--galaxy_admin_key", server["key"], "--no_paste_test_data_paths"]
     command += ["--test_timeout", str(TEST_SECONDS)]
-    command += ["--test_output", report / "tool_tests.html", "--test_output_json", results, *tools.values()]
+    command += ["--test_output", report / f"{name}.html", "--test_output_json", results, *paths]
     subprocess.run(command, cwd=report)
     if not results.exists():
         raise GalaxyError("planemo ended without results")
@@ -60,7 +60,7 @@ def find_problems(test, result):
 
 def check(server, tools, report):
     """Test the `tools` and say what is wrong; returns the numbers of tests that passed and failed."""
-    results = run_planemo(server, tools, report)
+    results = run_planemo(server, tools.values(), report, "tool_tests")
     listed = [test for tool in tools for test in api(server, f"/api/tools/{tool}/test_data")]
     failed = 0
     for test in listed:

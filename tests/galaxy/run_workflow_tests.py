@@ -1,0 +1,119 @@
+"""Run the workflows' tests in a real Galaxy, check that splitting changes nothing, and end with `N passed, N failed`.
+
+The checks that planemo does not make: a table put together from the chunks of many jobs is, byte for byte, that of one
+job with everything.
+"""
+
+import json
+import shutil
+import sys
+
+from galaxy_client import Client
+from galaxy_server import ROOT, GalaxyError, running_galaxy
+from run_tool_tests import run_planemo
+
+WORK_DIR = ROOT / ".galaxy" / "workflows"
+TEST_DATA = ROOT / "test-data"
+WORKFLOWS = sorted((ROOT / "workflows").glob("*/*.ga"))
+IN_CHUNKS = ROOT / "workflows/score-mutations-in-chunks/score-mutations-in-chunks.ga"
+MODEL = "dna-lm/demo-mixtral"
+ALL_SCORES = ["l2", "l1", "cosine_distance", "inner_product", "llr"]
+JOB_SECONDS = 600
+
+
+def upload_pairs(client):
+    names = {"wild_type": "snv_wild_type.fasta", "mutant": "snv_mutant.fasta"}
+    return {role: client.upload(TEST_DATA / name, "fasta") for role, name in names.items()}
+
+
+def start_in_chunks(client, pairs, size):
+    """Start the workflow that scores in chunks; returns its invocation."""
+    inputs = {
+        "Wild-type sequences": pairs["wild_type"],
+        "Mutant sequences": pairs["mutant"],
+        "Pairs in a chunk": size,
+        "DNA language model": MODEL,
+    }
+    return client.invoke(json.loads(IN_CHUNKS.read_text()), inputs)
+
+
+def score_in_one_job(client, pairs):
+    """The score table of one job with all pairs, as bytes."""
+    return output_of(client, "dna_lm_score_pairs", {**pairs, "model|installed": MODEL})["output"]
+
+
+def output_of(client, tool, inputs):
+    """Run a tool to its end; returns its datasets, name -> bytes."""
+    started = client.run(tool, inputs)
+    job = client.wait_for_job(started["jobs"][0]["id"], JOB_SECONDS)
+    if job["state"] != "ok":
+        raise GalaxyError(f"{tool} ended as {job['state']}: {job['stderr']}")
+    return {output["output_name"]: client.content(output["id"]) for output in started["outputs"]}
+
+
+def check_workflow(client):
+    """The workflow's table is that of one job."""
+    pairs = upload_pairs(client)
+    invocation = start_in_chunks(client, pairs, size=70)
+    expected = score_in_one_job(client, pairs)
+    table = client.wait_for_output(invocation, "Scores", JOB_SECONDS)
+    return client.content(table["id"]) == expected
+
+
+def check_variants(client):
+    """Chunks of a VCF with every kind of allele: table and annotated VCF are those of one job, for every score."""
+    variants = client.upload(TEST_DATA / "variants.vcf", "vcf")
+    settings = {
+        "reference|genome": "made_up",
+        "model|installed": MODEL,
+        "scores": ALL_SCORES,
+        "method|strand": "mean",
+        "background|draw": "yes",
+        "background|n": 5,
+    }
+    expected = output_of(client, "dna_lm_score_variants", {"variants": variants, **settings})
+    split = client.run("dna_lm_split", {"what|kind": "variants", "what|variants": variants, "size": 10})
+    client.wait_for_job(split["jobs"][0]["id"], JOB_SECONDS)
+    chunks = {"src": "hdca", "id": split["output_collections"][0]["id"]}
+    mapped = client.run("dna_lm_score_variants", {"variants": {"batch": True, "values": [chunks]}, **settings})
+    for job in mapped["jobs"]:
+        client.wait_for_job(job["id"], JOB_SECONDS)
+    together = {
+        collection["output_name"]: output_of(
+            client, "dna_lm_collapse", {"chunks": {"src": "hdca", "id": collection["id"]}}
+        )["output"]
+        for collection in mapped["implicit_collections"]
+    }
+    return len(mapped["jobs"]) == 3 and together == expected
+
+
+CHECKS = {"the workflow in chunks equals one job": check_workflow, "a VCF in chunks equals one job": check_variants}
+
+
+def main():
+    shutil.rmtree(WORK_DIR, ignore_errors=True)
+    passed = failed = 0
+    try:
+        with running_galaxy(WORK_DIR) as server:
+            results = run_planemo(server, WORKFLOWS, ROOT / ".galaxy" / "reports", "workflow_tests")
+            for workflow in WORKFLOWS:
+                tests = {name: result["status"] for name, result in results.items() if name.startswith(workflow.name)}
+                n_passed = list(tests.values()).count("success")
+                passed += n_passed
+                failed += max(len(tests), 1) - n_passed
+                print(workflow.name, tests or "never ran")
+            client = Client(server)
+            for name, check in CHECKS.items():
+                is_right = check(client)
+                passed, failed = passed + is_right, failed + (not is_right)
+                print("ok    " if is_right else "FAILED", name, flush=True)
+    except GalaxyError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(failed > 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""Put the tables of many jobs together, in order: one header, then every row as it stands."""
+
+import argparse
+import json
+import logging
+
+from dna_lm import chunks, cli
+from dna_lm.errors import counted
+
+log = logging.getLogger(__name__)
+
+
+def parse_arguments(argv):
+    parser = argparse.ArgumentParser(description=__doc__)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--tables", nargs="+", metavar="FILE", help="tables, or VCF files, in the order wanted")
+    source.add_argument("--list", metavar="JSON", help='the same in a file: [{"name": ..., "path": ...}, ...]')
+    parser.add_argument("--output", required=True, metavar="FILE", help="all rows under one header")
+    return parser.parse_args(argv)
+
+
+def main(argv):
+    arguments = parse_arguments(argv)
+    if arguments.list:
+        with open(arguments.list, encoding="utf-8") as handle:
+            tables = [(entry["name"], entry["path"]) for entry in json.load(handle)]
+    else:
+        tables = [(path, path) for path in arguments.tables]
+    with cli.atomic_outputs(arguments.output) as [output]:
+        chunks.collapse(tables, output)
+    log.info("%s put together", counted(len(tables), "table"))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,78 @@
+"""Split a big pair of FASTA files, or a VCF, into chunks that are scored by jobs of their own."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from dna_lm import chunks, cli, sequences, vcf
+from dna_lm.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+def parse_arguments(argv):
+    parser = argparse.ArgumentParser(description=__doc__)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--wild-type", metavar="FASTA", help="wild-type sequences (may be gzipped), with --mutant")
+    source.add_argument("--variants", metavar="VCF", help="variants (may be gzipped)")
+    parser.add_argument("--mutant", metavar="FASTA", help="mutant sequences (may be gzipped)")
+    parser.add_argument(
+        "--pair-by", choices=sequences.PAIRINGS, default="order", help="n-th with n-th record, or equal identifiers"
+    )
+    parser.add_argument(
+        "--size", required=True, type=int, metavar="N", help="pairs, or lines of the VCF, in a chunk; the last has less"
+    )
+    parser.add_argument(
+        "--output", required=True, metavar="DIR", help="new folder: wild_type/ and mutant/, or variants/, are put there"
+    )
+    arguments = parser.parse_args(argv)
+    if bool(arguments.wild_type) != bool(arguments.mutant):
+        parser.error("--wild-type and --mutant belong together")
+    if arguments.size < 1:
+        parser.error(f"--size {arguments.size}: a chunk holds at least one record")
+    return arguments
+
+
+def main(argv):
+    arguments = parse_arguments(argv)
+    if arguments.variants:
+        split_variants(arguments)
+    else:
+        split_pairs(arguments)
+
+
+def new_folder(*parts):
+    folder = Path(*parts)
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {str(folder)!r}: {error.strerror}") from error
+    return folder
+
+
+def split_pairs(arguments):
+    def pairs():
+        return sequences.PAIRINGS[arguments.pair_by](arguments.wild_type, arguments.mutant)
+
+    # Read to the end first: a file with a fault leaves no chunk.
+    n_pairs = sum(1 for _ in pairs())
+    chunks.refuse_too_many(n_pairs, arguments.size)
+    folders = (new_folder(arguments.output, name) for name in ("wild_type", "mutant"))
+    n_chunks = chunks.write_pairs(pairs(), arguments.size, *folders)
+    log.info("%s", chunks.described(n_pairs, n_chunks, "pair"))
+
+
+def split_variants(arguments):
+    n_lines = sum(1 for _ in vcf.read(arguments.variants))
+    if not n_lines:
+        raise UserError("VCF: it has a header and no variant: nothing to split")
+    chunks.refuse_too_many(n_lines, arguments.size)
+    header = []
+    lines = (line.text for line in vcf.read(arguments.variants, header))
+    folder = new_folder(arguments.output, "variants")
+    n_chunks = chunks.write_variants(lines, arguments.size, header, vcf.open_for_writing, folder)
+    log.info("%s", chunks.described(n_lines, n_chunks, "line"))
+
+
+if __name__ == "__main__":
+    cli.run(main)
