@@ -3,8 +3,9 @@ PORT ?= 8080
 TOOLS = .venv/tools/.built
 GALAXY = .venv/galaxy/.built
 PLANEMO = .venv/planemo/.built
+BENCH = .venv/bench/.built
 
-.PHONY: help demo test unit test-tools test-tool serve lint clean distclean
+.PHONY: help demo test unit test-tools test-tool serve bench lint clean distclean
 .NOTPARALLEL:
 
 help:  ## this list
@@ -31,6 +32,9 @@ test-tool: $(TOOLS) $(GALAXY) $(PLANEMO)  ## one wrapper's <tests> in the Galaxy
 serve: $(TOOLS) $(GALAXY)  ## a Galaxy with the suite and the demo models at PORT=8080, until Ctrl-C
 	@.venv/galaxy/bin/python tests/galaxy/galaxy_server.py --port $(PORT)
 
+bench: $(TOOLS) $(BENCH)  ## speed and memory beside the tutorial's code and two rivals, into benchmarks/README.md; ARGS=--help
+	@.venv/tools/bin/python benchmarks/run.py $(ARGS)
+
 lint: $(TOOLS) $(PLANEMO)  ## ruff, planemo lint, planemo shed_lint: no warning is let through
 	@tests/galaxy/lint.sh
 
@@ -43,5 +47,6 @@ distclean: clean  ## remove the environments too
 $(TOOLS): requirements.txt tests/requirements.txt
 $(GALAXY): tests/galaxy/requirements-galaxy.txt
 $(PLANEMO): tests/galaxy/requirements-planemo.txt
-$(TOOLS) $(GALAXY) $(PLANEMO): .venv/%/.built: tests/galaxy/make_venv.sh
+$(BENCH): benchmarks/requirements.txt benchmarks/rivals.txt
+$(TOOLS) $(GALAXY) $(PLANEMO) $(BENCH): .venv/%/.built: tests/galaxy/make_venv.sh
 	@tests/galaxy/make_venv.sh $*

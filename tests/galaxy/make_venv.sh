@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Build one of the project's virtual environments: make_venv.sh tools|galaxy|planemo
-# The environments are three because their dependencies exclude each other, and because a tool must not find
+# Build one of the project's virtual environments: make_venv.sh tools|galaxy|planemo|bench
+# The environments are several because their dependencies exclude each other, and because a tool must not find
 # anything that its wrapper does not require.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -34,6 +34,11 @@ tools)
     new_venv tools
     .venv/tools/bin/python -m pip install --quiet -r requirements.txt -r tests/requirements.txt
     ;;
+bench)
+    new_venv bench
+    .venv/bench/bin/python -m pip install --quiet -r benchmarks/requirements.txt
+    .venv/bench/bin/python -m pip install --quiet --no-deps -r benchmarks/rivals.txt
+    ;;
 planemo)
     need_uv
     uv_venv planemo
@@ -47,7 +52,7 @@ galaxy)
     uv_venv galaxy --constraints "$constraints"
     ;;
 *)
-    echo "usage: make_venv.sh tools|galaxy|planemo" >&2
+    echo "usage: make_venv.sh tools|galaxy|planemo|bench" >&2
     exit 2
     ;;
 esac
