@@ -5,10 +5,13 @@ head as the published small Mistral-DNA checkpoints do, and takes its tokenizer 
 """
 
 import argparse
+import gzip
+import io
 import itertools
 import json
 import random
 import shutil
+import tarfile
 from pathlib import Path
 
 import tokenizers
@@ -262,14 +265,39 @@ def write_small_model(folder, model_class, settings, tokenizer, tokens):
     (folder / "README.md").write_text(readme)
 
 
+def tar_of(members):
+    """A tar archive of (name, content) pairs, the same bytes every time."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def write_sources(folder, models):
+    """What the tests of the data manager install: a model in an archive, and two that it refuses."""
+    files = sorted((models / "tiny-bert").iterdir())
+    archive = tar_of((f"tiny-bert/{file.name}", file.read_bytes()) for file in files)
+    (folder / "tiny-bert.tar.gz").write_bytes(gzip.compress(archive, mtime=0))
+    (folder / "leads-out.tar").write_bytes(tar_of([("model/model.safetensors", b""), ("../../config.json", b"{}")]))
+    (folder / "pickled").mkdir(exist_ok=True)
+    shutil.copyfile(models / "tiny-bert" / "config.json", folder / "pickled" / "config.json")
+    (folder / "pickled" / "pytorch_model.bin").write_text("A pickle, were it one.\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "test-data/models")
+    sources = Path(__file__).parents[1] / "data_managers/data_manager_dna_lm/test-data"
+    parser.add_argument("--sources", type=Path, default=sources, help="for the data manager's tests")
     arguments = parser.parse_args()
     write_tiny_esm(arguments.output / "tiny-esm")
     write_headless_mixtral(arguments.output / "headless-mixtral", arguments.output / "demo-mixtral")
     for name, description in small_models().items():
         write_small_model(arguments.output / name, *description)
+    write_sources(arguments.sources, arguments.output)
 
 
 if __name__ == "__main__":

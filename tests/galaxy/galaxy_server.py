@@ -26,6 +26,7 @@ from galaxy.tool_util.parser import get_tool_source
 ROOT = Path(__file__).resolve().parents[2]
 GALAXY_BIN = Path(sys.prefix) / "bin"
 TOOLS_VENV = ROOT / ".venv" / "tools"
+DATA_MANAGER = ROOT / "data_managers" / "data_manager_dna_lm"
 SERVE_DIR = ROOT / ".galaxy" / "serve"
 ADMIN = "admin@example.org"
 START_SECONDS = 600
@@ -42,8 +43,9 @@ class GalaxyError(Exception):
 
 
 def wrappers():
-    """The suite's tools, id -> XML file (macros.xml describes none)."""
-    roots = {path: ElementTree.parse(path).getroot() for path in sorted((ROOT / "tools").glob("*.xml"))}
+    """The suite's tools and its data manager, id -> XML file (macros.xml describes none)."""
+    paths = [*sorted((ROOT / "tools").glob("*.xml")), *DATA_MANAGER.glob("data_manager/*.xml")]
+    roots = {path: ElementTree.parse(path).getroot() for path in paths}
     return {root.get("id"): path for path, root in roots.items() if root.tag == "tool"}
 
 
@@ -77,8 +79,21 @@ def write_tool_panel(path):
     ElementTree.SubElement(upload, "tool", file="data_source/upload.xml")
     suite = ElementTree.SubElement(toolbox, "section", id="dna_lm", name="DNA language models")
     for wrapper in wrappers().values():
-        ElementTree.SubElement(suite, "tool", file=str(wrapper))
+        # The data manager is no tool of the panel.
+        if wrapper.is_relative_to(ROOT / "tools"):
+            ElementTree.SubElement(suite, "tool", file=str(wrapper))
     return write_xml(path, toolbox)
+
+
+def write_data_tables(config):
+    """Tables with the rows of the tests, in files of this Galaxy's own: its data manager adds rows to them."""
+    source = ROOT / "tools" / "tool_data_table_conf.xml.test"
+    tables = ElementTree.parse(source).getroot()
+    for file in tables.iter("file"):
+        rows = Path(file.get("path").replace("${__HERE__}", str(source.parent))).resolve()
+        (config / rows.name).write_text(rows.read_text().replace("${__HERE__}", str(rows.parent)))
+        file.set("path", str(config / rows.name))
+    return write_xml(config / "tool_data_tables.xml", tables)
 
 
 def write_dependencies(folder):
@@ -125,12 +140,15 @@ def write_configuration(work, key, job_conf=LOCAL_JOBS, settings=None):
         "static_dir": str(client),
         "brand": "dna_lm",
         "tool_config_file": ",".join(tool_configs),
-        "tool_data_table_config_path": str(ROOT / "tools" / "tool_data_table_conf.xml.test"),
+        "tool_data_table_config_path": write_data_tables(config),
+        "data_manager_config_file": str(DATA_MANAGER / "data_manager_conf.xml"),
+        "galaxy_data_manager_data_path": str(data / "models"),
         "shed_tool_data_table_config": write_xml(config / "shed_data_tables.xml", ElementTree.Element("tables")),
         "file_sources_config_file": write_json(
             config / "file_sources.yml", [{**demo_files, "root": str(ROOT / "test-data"), "writable": False}]
         ),
-        "admin_users": ADMIN,
+        # Only administrators may install models, and planemo tests as a user of its own.
+        "admin_users": f"{ADMIN},planemo@galaxyproject.org",
         "bootstrap_admin_api_key": key,
         "id_secret": secret.read_text(),
         "database_auto_migrate": True,
@@ -181,6 +199,8 @@ def start(name, arguments, work, config):
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("GALAXY_", "PYTHON", "VIRTUAL_ENV"))}
     environment |= {"PATH": f"{GALAXY_BIN}:{os.environ['PATH']}", "GALAXY_CONFIG_FILE": config}
     environment["PYTHONPATH"] = str(Path(__file__).parent)  # for atomicbroker
+    # Local jobs inherit it: where the data manager finds the models of its tests.
+    environment["DNA_LM_MODELS"] = str(DATA_MANAGER / "test-data")
     with open(work / f"{name}.log", "w") as log:
         return subprocess.Popen(
             [GALAXY_BIN / arguments[0], *arguments[1:]],

@@ -6,10 +6,13 @@ cd "$(dirname "$0")/../.."
 
 .venv/tools/bin/ruff check .
 .venv/tools/bin/ruff format --check .
-.venv/planemo/bin/planemo lint --report_level warn --fail_level warn tools
+.venv/planemo/bin/planemo lint --report_level warn --fail_level warn \
+    tools data_managers/data_manager_dna_lm/data_manager
 # version_bumped would ask the public Tool Shed which versions it has.
-.venv/planemo/bin/planemo shed_lint --report_level warn --fail_level warn \
-    --tools --ensure_metadata --skip version_bumped .
+for repository in . data_managers/data_manager_dna_lm; do
+    .venv/planemo/bin/planemo shed_lint --report_level warn --fail_level warn \
+        --tools --ensure_metadata --skip version_bumped "$repository"
+done
 for workflow in workflows/*; do
     .venv/planemo/bin/planemo workflow_lint --iwc --report_level warn --fail_level warn "$workflow"
 done

@@ -1,7 +1,10 @@
 """Model folders: where they are found, and that none that is unsafe or incomplete is loaded."""
 
 import json
+import os
+import resource
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -233,3 +236,295 @@ def test_a_gpu_that_is_not_there_is_said(folder, monkeypatch):
     monkeypatch.setenv("DNA_LM_DEVICE", "cuda")
     with pytest.raises(UserError, match="there is no GPU"):
         checkpoint.load(folder)
+
+
+# Folders that were made to mislead.
+
+
+def header_of(folder):
+    content = (folder / "model.safetensors").read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    return json.loads(content[8 : 8 + length]), content[8 + length :]
+
+
+def write_weights(folder, header, weights):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    (folder / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + weights)
+
+
+NORM = "model.norm.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data_offsets": [0, 2**50]}, "contradict each other"),
+        ({"shape": [2**40, 2**20]}, "contradict each other"),
+        ({"shape": [-32]}, "describes .* wrongly"),
+        ({"shape": [10**9, "a"]}, "describes .* wrongly"),
+        ({"shape": [True] * 32}, "describes .* wrongly"),
+        ({"shape": [1] * 99 + [32]}, "describes .* wrongly"),
+        ({"shape": 32}, "describes .* wrongly"),
+        ({"dtype": "Q99"}, "describes .* wrongly"),
+        ({"dtype": ["F32"]}, "describes .* wrongly"),
+        ({"data_offsets": [0]}, "describes .* wrongly"),
+        ({"data_offsets": [0, 128]}, "begins at byte 0"),
+        ({"data_offsets": ["0", "128"]}, "describes .* wrongly"),
+    ],
+)
+def test_a_header_that_lies_is_refused(folder, change, message):
+    header, weights = header_of(folder)
+    header[NORM] |= change
+    write_weights(folder, header, weights)
+    with pytest.raises(UserError, match=f"safetensors file model.safetensors is damaged: .*{message}"):
+        checkpoint.load(folder)
+
+
+def test_weights_and_header_must_cover_each_other(folder):
+    header, weights = header_of(folder)
+    for more_or_less in (weights + b"\0" * 8, weights[:-8], b""):
+        write_weights(folder, header, more_or_less)
+        with pytest.raises(UserError, match="its header tells of .* bytes of weights|begins at byte"):
+            checkpoint.load(folder)
+    twice = json.dumps(header)[:-1] + "," + json.dumps({NORM: header[NORM]})[1:]
+    write_weights(folder, twice.encode(), weights)
+    with pytest.raises(UserError, match="a name stands twice"):
+        checkpoint.load(folder)
+
+
+@pytest.mark.parametrize("text", [b"[" * 100_000, b"[]", b'{"a": NaN', b"\xff" * 9])
+def test_a_header_that_is_no_json_is_refused(folder, text):
+    write_weights(folder, text, b"")
+    with pytest.raises(UserError, match="safetensors file model.safetensors is damaged"):
+        checkpoint.load(folder)
+
+
+@pytest.mark.parametrize("length", [2**63, 2**40, 2**26])
+def test_a_huge_header_takes_no_memory(folder, length):
+    with open(folder / "model.safetensors", "wb") as file:
+        file.write(length.to_bytes(8, "little"))
+        if length < 2**30:
+            file.truncate(8 + length)
+    tracemalloc.start()
+    with pytest.raises(UserError, match="its header (should have|has)"):
+        checkpoint.load(folder)
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"hidden_size": 2**22},
+        {"vocab_size": 2**34},
+        {"num_hidden_layers": 2**30},
+        {"intermediate_size": 2**40},
+        {"num_local_experts": 2**30},
+        {"num_attention_heads": 2**30},
+    ],
+)
+def test_a_config_that_asks_for_more_than_the_weights_are_for_takes_no_memory(folder, changes):
+    edit_json(folder / "config.json", **changes)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError, match="larger model than the weights are for|cannot be loaded"):
+        checkpoint.load(folder)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**19
+
+
+def split_into_shards(folder):
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    shards = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    index = {name: shards[number % 2] for number, name in enumerate(sorted(weights))}
+    for shard in shards:
+        save_file({name: weights[name] for name in index if index[name] == shard}, folder / shard)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
+    return shards
+
+
+def test_shards_are_read_also_as_links_into_a_cache(folder, tmp_path):
+    expected = checkpoint.load(folder).tokenise(["ACGT"])
+    split_into_shards(folder)
+    assert checkpoint.load(folder).head is not None
+    snapshot = tmp_path / "models--a--b" / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+    (tmp_path / "models--a--b" / "blobs").mkdir()
+    for number, file in enumerate(folder.iterdir()):
+        shutil.move(file, tmp_path / "models--a--b" / "blobs" / str(number))
+        (snapshot / file.name).symlink_to(f"../../blobs/{number}")
+    assert checkpoint.load(checkpoint.find_folder(tmp_path / "models--a--b")).tokenise(["ACGT"]) == expected
+
+
+def test_a_shard_that_is_a_link_out_of_the_folder_is_refused(folder, tmp_path):
+    [shard, _] = split_into_shards(folder)
+    shutil.move(folder / shard, tmp_path / "secret.safetensors")
+    (folder / shard).symlink_to(tmp_path / "secret.safetensors")
+    with pytest.raises(UserError, match="outside the model's folder"):
+        checkpoint.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        ({}, "has no weight_map"),
+        ({"weight_map": ["model.safetensors"]}, "has no weight_map"),
+        ({"weight_map": {"a": 7}}, "'7' named in .* is missing"),
+        ({"weight_map": {"a": "/etc/passwd"}}, "outside the model's folder"),
+        ({"weight_map": {"a": ".."}}, "outside the model's folder"),
+        ({"weight_map": {"a": "none.safetensors"}}, "'none.safetensors' named in .* is missing"),
+    ],
+)
+def test_an_index_that_makes_no_sense_is_refused(folder, index, message):
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(UserError, match=message):
+        checkpoint.load(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_pipes_are_not_waited_for(folder, name):
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(UserError, match="no regular file|no model.safetensors|has no"):
+        checkpoint.load(folder)
+
+
+def test_one_weight_of_many_that_is_not_finite_is_found(folder):
+    """In a token that no short sequence has."""
+
+    def spoil(weights):
+        weights["model.embed_tokens.weight"][-1, -1] = torch.inf
+
+    edit_weights(folder, spoil)
+    with pytest.raises(UserError, match="NaN or infinite values in float32: 'model.embed_tokens.weight'"):
+        checkpoint.load(folder)
+
+
+def test_weights_too_large_for_a_precision_are_named_with_it(folder):
+    edit_weights(folder, lambda weights: weights[NORM].fill_(1e6))
+    with pytest.raises(UserError, match="infinite values in float16"):
+        checkpoint.load(folder, "float16")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"transformers_weights": "../../other.safetensors"}, "a weights file of its own"),
+        ({"compression_config": {"format": "int4"}}, "quantised"),
+        ({"is_encoder_decoder": True}, "an encoder with a decoder"),
+        ({"model_type": "vit"}, "no causal or masked language model"),
+        ({"pad_token_id": 10**6}, "do not belong together|cannot be loaded"),
+        ({"is_causal": False}, "depends on later tokens"),
+    ],
+)
+def test_settings_that_are_not_for_these_tools_are_named(folder, changes, message):
+    edit_json(folder / "config.json", **changes)
+    (folder / "tokenizer_config.json").unlink()
+    with pytest.raises(UserError, match=message) as caught:
+        checkpoint.load(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_the_saving_machine_computed_with_is_not_asked_for(folder):
+    edit_json(folder / "config.json", _attn_implementation="flash_attention_2", attn_implementation="owner/kernel")
+    assert checkpoint.load(folder).head is not None
+
+
+def test_an_adapter_is_no_model(folder):
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "/etc"}))
+    with pytest.raises(UserError, match="an adapter to another model"):
+        checkpoint.load(folder)
+
+
+def edit_tokenizer(folder, change):
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    change(tokenizer)
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+
+
+def test_tokens_left_out_at_random_are_not(folder):
+    before = checkpoint.load(folder).tokenise(["ACGTTGCAAC" * 9])
+    edit_tokenizer(folder, lambda tokenizer: tokenizer["model"].update(dropout=0.9))
+    assert checkpoint.load(folder).tokenise(["ACGTTGCAAC" * 9]) == before
+
+
+def test_a_template_with_tokens_beyond_the_vocabulary_is_refused(folder):
+    def change(tokenizer):
+        tokenizer["post_processor"]["special_tokens"]["[CLS]"]["ids"] = [10**6]
+
+    edit_tokenizer(folder, change)
+    with pytest.raises(UserError, match="token number 1000000"):
+        checkpoint.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("normalizer", "message"),
+    [
+        ({"type": "Replace", "pattern": {"Regex": "[ACGT]"}, "content": ""}, "does not tell the bases apart"),
+        ({"type": "Replace", "pattern": {"String": "T"}, "content": "A"}, "does not tell the bases apart"),
+        ({"type": "Lowercase"}, "unknown token|does not tell"),
+    ],
+)
+def test_a_tokenizer_that_loses_bases_is_refused(folder, normalizer, message):
+    edit_tokenizer(folder, lambda tokenizer: tokenizer.update(normalizer=normalizer))
+    with pytest.raises(UserError, match=message):
+        checkpoint.load(folder)
+
+
+def test_a_tokenizer_that_gives_up_on_long_words_is_refused(tmp_path):
+    """WordPiece takes a word of more than 100 letters for unknown, and a sequence is one word."""
+    folder = Path(shutil.copytree(TEST_DATA / "models" / "tiny-modernbert", tmp_path / "model"))
+
+    def change(tokenizer):
+        vocabulary = tokenizer["model"]["vocab"]
+        more = {f"##{base}": len(vocabulary) + number for number, base in enumerate("ACGT")}
+        tokenizer["pre_tokenizer"] = None
+        tokenizer["model"] = {
+            "type": "WordPiece",
+            "unk_token": "[UNK]",
+            "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100,
+            "vocab": vocabulary | more,
+        }
+
+    edit_tokenizer(folder, change)
+    with pytest.raises(UserError, match="maps a long sequence to the unknown token|do not belong together"):
+        checkpoint.load(folder)
+
+
+def test_a_model_that_reads_its_padding_is_refused(folder, monkeypatch):
+    """Its answer for a sequence depends on how long another one of the batch is."""
+    from transformers.models.mixtral.modeling_mixtral import MixtralModel
+
+    forward = MixtralModel.forward
+
+    def reads_padding(self, input_ids, **options):
+        output = forward(self, input_ids, **options)
+        output.last_hidden_state = output.last_hidden_state + (input_ids == 3).sum()
+        return output
+
+    monkeypatch.setattr(MixtralModel, "forward", reads_padding)
+    with pytest.raises(UserError, match="scored alone and in a padded batch gives different answers"):
+        checkpoint.load(folder)
+
+
+def test_heads_and_parts_that_are_not_needed_are_ignored(folder, tmp_path):
+    edit_weights(folder, lambda weights: weights.update({"score.weight": torch.ones(2, 32)}))
+    assert checkpoint.load(folder).head is not None
+    esm = Path(shutil.copytree(ESM, tmp_path / "esm"))
+    edit_weights(esm, lambda weights: [weights.pop(name) for name in list(weights) if "contact_head" in name])
+    assert checkpoint.load(esm).head is not None
+
+
+def test_a_masked_model_without_a_mask_has_no_ratio(tmp_path):
+    from dna_lm import likelihood
+    from dna_lm.encoder import Budget
+
+    esm = Path(shutil.copytree(ESM, tmp_path / "esm"))
+    edit_tokenizer(esm, lambda tokenizer: tokenizer["model"]["vocab"].update({"<masked>": 2}))
+    edit_tokenizer(esm, lambda tokenizer: tokenizer["model"]["vocab"].pop("<mask>"))
+    edit_tokenizer(esm, lambda tokenizer: tokenizer["added_tokens"].pop(2))
+    (esm / "tokenizer_config.json").unlink()
+    loaded = checkpoint.load(esm)
+    with pytest.raises(UserError, match="needs its mask token"):
+        likelihood.masked_log_likelihood_ratios(loaded, [((3, 4), (3, 5))], [True], Budget())

@@ -1,0 +1,317 @@
+"""The data manager: models of the hub, in folders and in archives become rows, or are refused as the tools would."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from types import SimpleNamespace
+
+import pytest
+from huggingface_hub import constants
+from safetensors.torch import load_file, save_file
+
+import data_manager_dna_lm
+import hub_server
+import model_sources
+from conftest import ROOT, TEST_DATA
+from dna_lm import checkpoint
+from dna_lm.errors import UserError
+
+REPOSITORY = ROOT / "data_managers" / "data_manager_dna_lm"
+BERT, LLAMA = (TEST_DATA / "models" / name for name in ("tiny-bert", "tiny-llama"))
+MODEL_ID = "owner/name"
+
+
+@pytest.fixture
+def install(tmp_path):
+    """Run the data manager as a job of its own: what it is given in the environment is read when it starts."""
+
+    def run(*arguments, installed=(), **environment):
+        (tmp_path / "installed.json").write_text(json.dumps(list(installed)))
+        shutil.rmtree(tmp_path / "files", ignore_errors=True)
+        (tmp_path / "out.json").unlink(missing_ok=True)
+        command = [sys.executable, REPOSITORY / "data_manager" / "data_manager_dna_lm.py", *arguments]
+        command += ["--installed", "installed.json", "--target", "files", "--output", "out.json"]
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
+        environment = inherited | {"HOME": str(tmp_path), "HF_HUB_DOWNLOAD_TIMEOUT": "5"} | environment
+        ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        output = tmp_path / "out.json"
+        files = sorted(str(file.relative_to(tmp_path / "files")) for file in (tmp_path / "files").rglob("*.*"))
+        rows = json.loads(output.read_text())["data_tables"]["huggingface"] if output.exists() else None
+        return SimpleNamespace(returncode=ended.returncode, stderr=ended.stderr, rows=rows, files=files)
+
+    return run
+
+
+@pytest.fixture
+def hub(tmp_path):
+    """A model on a hub, among files that no tool reads."""
+    folder = shutil.copytree(LLAMA, tmp_path / "hub")
+    (folder / "pytorch_model.bin").write_bytes(b"a pickle")
+    (folder / "modeling.py").write_text("raise SystemExit('the code was run')")
+    (folder / "onnx").mkdir()
+    (folder / "onnx" / "model.safetensors").write_bytes(b"another")
+    with hub_server.running(folder, MODEL_ID) as hub:
+        yield hub
+
+
+def test_a_model_of_the_hub_becomes_a_row(install, hub):
+    ended = install("--model-id", MODEL_ID, HF_ENDPOINT=hub.url)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.rows == [
+        {
+            "value": MODEL_ID,
+            "name": MODEL_ID,
+            "pipeline_tag": "text-generation",
+            "domain": "sequence",
+            "free_tag": "dna",
+            "version": hub_server.COMMIT,
+            "path": "model",
+        }
+    ]
+    names = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+    assert sorted(hub.fetched) == names and ended.files == [f"model/{name}" for name in names]
+    assert hub.tokens == {None}
+    # And once more: the table has it.
+    again = install("--model-id", MODEL_ID, installed=ended.rows, HF_ENDPOINT=hub.url)
+    assert again.rows == [] and "is installed already" in again.stderr and sorted(hub.fetched) == names
+
+
+def test_another_version_goes_beside_the_first():
+    arguments = data_manager_dna_lm.parse_arguments(
+        ["--model-id", MODEL_ID, "--name", "Name", "--target", "x", "--output", "y"]
+    )
+    loaded = SimpleNamespace(head=None, is_causal=True)
+    row = data_manager_dna_lm._row(arguments, "f" * 40, loaded, [MODEL_ID])
+    assert row["value"] == f"{MODEL_ID}_{'f' * 40}" and row["name"] == "Name (ffffffffffff)"
+    assert row["pipeline_tag"] == "feature-extraction"
+
+
+def test_an_interrupted_download_leaves_no_row_and_can_be_repeated(install, hub):
+    hub.cut_after = 9000
+    ended = install("--model-id", MODEL_ID, HF_ENDPOINT=hub.url)
+    assert ended.returncode == 1 and ended.rows is None
+    assert len(ended.stderr.splitlines()) == 1
+    assert ended.stderr.startswith(f"error: {MODEL_ID} could not be fetched from the hub: RemoteProtocolError")
+    hub.cut_after = None
+    assert install("--model-id", MODEL_ID, HF_ENDPOINT=hub.url).rows[0]["version"] == hub_server.COMMIT
+
+
+@pytest.fixture
+def online(hub, monkeypatch):
+    """The hub, for this process, whose own settings were read when it started."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    return hub
+
+
+def test_the_token_comes_from_the_environment(online, tmp_path, monkeypatch):
+    online.token = "hf_secret"
+    with pytest.raises(UserError, match="shows it only to those with a token"):
+        model_sources.on_hub(MODEL_ID, "main")
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    model_sources.on_hub(MODEL_ID, "main").fetch(tmp_path / "model")
+    assert (tmp_path / "model" / "model.safetensors").read_bytes() == (LLAMA / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("model_id", "revision", "message"),
+    [(MODEL_ID, "nonesuch", "has no such revision"), ("owner/other", "main", "the hub has no model owner/other")],
+)
+def test_what_is_not_on_the_hub_is_named(online, model_id, revision, message):
+    with pytest.raises(UserError, match=message):
+        model_sources.on_hub(model_id, revision)
+
+
+def test_no_weights_are_fetched_of_a_model_that_is_refused_anyway(online, tmp_path):
+    config = json.loads((online.folder / "config.json").read_text())
+    (online.folder / "config.json").write_text(json.dumps(config | {"auto_map": {"AutoModel": "modeling.Evil"}}))
+    with pytest.raises(UserError, match="config.json names code of its own"):
+        model_sources.on_hub(MODEL_ID, "main").fetch(tmp_path / "model")
+    (online.folder / "model.safetensors").unlink()
+    with pytest.raises(UserError, match="'pytorch_model.bin', which are never read"):
+        model_sources.on_hub(MODEL_ID, "main")
+    assert "model.safetensors" not in online.fetched
+
+
+def test_shards_are_fetched_by_their_index(online, tmp_path):
+    weights = load_file(online.folder / "model.safetensors")
+    (online.folder / "model.safetensors").unlink()
+    index = {}
+    for number, name in enumerate(sorted(weights)):
+        shard = f"model-{number % 2 + 1:05}-of-00002.safetensors"
+        index[name] = shard
+    for shard in set(index.values()):
+        save_file({name: weights[name] for name in index if index[name] == shard}, online.folder / shard)
+    (online.folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
+    model_sources.on_hub(MODEL_ID, "main").fetch(tmp_path / "model")
+    assert checkpoint.load(tmp_path / "model").head is not None
+
+
+def test_a_hub_that_is_not_there_is_one_line(online, monkeypatch):
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(UserError, match="could not be fetched from the hub: .*: try again"):
+        model_sources.on_hub(MODEL_ID, "main")
+
+
+@pytest.mark.parametrize("model_id", ["../../etc", "/etc", "a/b/c", "a b", "a/..", "-/.x", "", "a\nb"])
+def test_an_id_that_is_no_name_is_refused(model_id):
+    with pytest.raises(UserError, match="give owner/name"):
+        model_sources.check_id(model_id)
+
+
+# Archives and folders, without a job of their own.
+
+
+def packed(path, members):
+    """A tar archive of `tarfile.TarInfo` or (name, content)."""
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as archive:
+        for member in members:
+            if isinstance(member, tuple):
+                info = tarfile.TarInfo(member[0])
+                info.size = len(member[1])
+                archive.addfile(info, io.BytesIO(member[1]))
+            else:
+                archive.addfile(member)
+    return path
+
+
+def link(name, target, kind=tarfile.SYMTYPE):
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, target
+    return info
+
+
+def contents(folder):
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def unpacked(archive, tmp_path):
+    folder = tmp_path / "unpacked"
+    folder.mkdir()
+    model_sources.unpack(archive, folder)
+    return contents(folder)
+
+
+READ = {file.name: file.read_bytes() for file in BERT.iterdir() if file.name != "README.md"}
+
+
+@pytest.mark.parametrize("form", ["tar", "tar.gz", "zip", "cache", "hard links"])
+def test_a_sound_archive_gives_the_models_files(tmp_path, form):
+    path = tmp_path / f"model.{form.replace(' ', '')}"
+    if form == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for file in BERT.iterdir():
+                archive.write(file, f"some/where/{file.name}")
+    elif form == "cache":
+        members = [(f"models--a--b/blobs/{number}", content) for number, content in enumerate(READ.values())]
+        snapshot = f"models--a--b/snapshots/{'a' * 40}"
+        members += [link(f"{snapshot}/{name}", f"../../blobs/{number}") for number, name in enumerate(READ)]
+        packed(path, members)
+    elif form == "hard links":
+        members = [(f"x/{name}", content) for name, content in READ.items()]
+        packed(path, [*members, link("x/model-0.safetensors", "x/config.json", tarfile.LNKTYPE)])
+        assert unpacked(path, tmp_path).pop("model-0.safetensors") == READ["config.json"]
+        return
+    else:
+        packed(path, [(f"./{file.name}", file.read_bytes()) for file in BERT.iterdir()])
+    assert unpacked(path, tmp_path) == READ
+
+
+def device(name):
+    info = tarfile.TarInfo(name)
+    info.type = tarfile.CHRTYPE
+    return info
+
+
+CONFIG = ("m/config.json", b"{}")
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ([("/etc/passwd", b""), CONFIG], "'/etc/passwd' is an absolute path"),
+        ([("m/../../x", b""), CONFIG], "leads out of the archive"),
+        ([CONFIG, link("m/model.safetensors", "/etc/passwd")], "is an absolute path|leads out"),
+        ([CONFIG, link("m/model.safetensors", "../../../etc/passwd")], "leads out of the archive"),
+        ([CONFIG, link("m/notes", "../../x")], "leads out of the archive"),
+        ([CONFIG, link("m/model.safetensors", "/etc/passwd", tarfile.LNKTYPE)], "is an absolute path"),
+        ([CONFIG, link("m/model.safetensors", "nothing")], "is a link to no file"),
+        ([CONFIG, link("m/tokenizer.json", "vocab.txt"), link("m/vocab.txt", "tokenizer.json")], "in a circle"),
+        ([CONFIG, link("m/vocab.txt", "vocab.txt")], "a link to itself"),
+        ([device("m/model.safetensors"), CONFIG], "is no file, folder or link"),
+        ([("m/x", b"")], "holds 0 models"),
+        ([CONFIG, ("n/config.json", b"{}")], "holds 2 models"),
+    ],
+)
+def test_an_archive_that_reaches_out_is_refused(tmp_path, members, message):
+    with pytest.raises(UserError, match=message) as caught:
+        unpacked(packed(tmp_path / "a.tar", members), tmp_path)
+    assert "\n" not in str(caught.value) and not contents(tmp_path / "unpacked")
+
+
+def test_a_zip_that_reaches_out_is_refused(tmp_path):
+    for number, name in enumerate(("../config.json", "/config.json", "C:/config.json", "\\config.json")):
+        (tmp_path / str(number)).mkdir()
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+            archive.writestr(name, "{}")
+        with pytest.raises(UserError, match="absolute path|leads out"):
+            unpacked(tmp_path / "a.zip", tmp_path / str(number))
+    linked = zipfile.ZipInfo("config.json")
+    linked.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(linked, "/etc/passwd")
+    with pytest.raises(UserError, match="no file, folder or link"):
+        unpacked(tmp_path / "a.zip", tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 cut short", b"\x1f\x8b\x08 cut short"])
+def test_what_is_no_archive_is_one_line(tmp_path, content):
+    (tmp_path / "a.tar").write_bytes(content)
+    with pytest.raises(UserError, match="no tar or zip archive|is refused"):
+        unpacked(tmp_path / "a.tar", tmp_path)
+
+
+def test_an_archive_that_is_larger_than_the_disk_or_cut_short_is_refused(tmp_path):
+    huge = tarfile.TarInfo("m/model.safetensors")
+    huge.size = 2**60
+    with open(tmp_path / "a.tar", "wb") as file:
+        file.write(tarfile.TarInfo("m/x").tobuf() + huge.tobuf() + bytes(2**16))
+    with pytest.raises(UserError, match="bytes than the disk has free|is refused"):
+        unpacked(tmp_path / "a.tar", tmp_path)
+    whole = packed(tmp_path / "b.tar.gz", [(f"m/{name}", content) for name, content in READ.items()]).read_bytes()
+    (tmp_path / "b.tar.gz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "half").mkdir()
+    with pytest.raises(UserError, match="is refused"):
+        unpacked(tmp_path / "b.tar.gz", tmp_path / "half")
+
+
+def test_a_folder_and_its_archive_have_one_version_and_a_cache_its_commit(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    archive = packed(tmp_path / "a.tar", [(f"m/{name}", content) for name, content in READ.items()])
+    folder = model_sources.on_server(BERT, MODEL_ID, "main")
+    assert folder.version == model_sources.on_server(archive, MODEL_ID, "main").version
+    snapshot = tmp_path / "models--owner--name" / "snapshots" / ("a" * 40)
+    snapshot.parent.mkdir(parents=True)
+    shutil.copytree(BERT, tmp_path / "models--owner--name" / "blobs")
+    snapshot.mkdir()
+    for name in READ:
+        (snapshot / name).symlink_to(f"../../blobs/{name}")
+    cached = model_sources.on_server(tmp_path / "models--owner--name", MODEL_ID, "main")
+    assert cached.version == "a" * 40
+    cached.fetch(tmp_path / "target")
+    assert contents(tmp_path / "target") == READ
+    assert not any(file.is_symlink() for file in (tmp_path / "target").iterdir())
+
+
+@pytest.mark.parametrize("folder", [TEST_DATA, REPOSITORY / "test-data"])
+def test_the_table_of_the_tests_knows_the_version_of_its_model(folder):
+    """One test in Galaxy installs what is there already."""
+    row = next(line for line in (folder / "huggingface.loc").read_text().splitlines() if "tiny-llama" in line)
+    assert row.split("\t")[5] == model_sources.on_server(LLAMA, MODEL_ID, "main").version
