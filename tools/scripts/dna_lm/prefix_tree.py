@@ -14,9 +14,9 @@ import numpy as np
 
 # A token attends to the keys of whole tiles, from the beginning of its sequence to the end of the tile that it is in.
 # Its position alone decides how many these are, because matrix products of another size may round otherwise.
-_TILE = 64
+_TILE = 48
 # The number of queries in an attention product is a multiple of this: few shapes, many segments in each.
-_QUERY_STEP = 16
+_QUERY_STEP = 8
 # At most this many keys are gathered at a time.
 _MAX_KEYS = 2**16
 
