@@ -70,7 +70,8 @@ def expert_products(module, hidden_states, top_k_index, top_k_weights):
             gate, up = module.gate_up_proj[expert].chunk(2)
             outputs.append(product(product(rows, gate, silu=True) * product(rows, up), module.down_proj[expert]))
     outputs = torch.cat(outputs).index_select(0, places).view(n_tokens, k, -1)
-    return (outputs * top_k_weights[..., None]).sum(dim=1).to(hidden_states.dtype)
+    outputs = outputs.to(top_k_weights.dtype).mul_(top_k_weights[..., None])
+    return (outputs[:, 0] if k == 1 else outputs.sum(dim=1)).to(hidden_states.dtype)
 
 
 ALL_EXPERTS_FUNCTIONS.register(NAME, expert_products)
