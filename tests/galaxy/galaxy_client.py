@@ -17,12 +17,12 @@ class NotInTimeError(Exception):
 class Client:
     """A fresh user of a Galaxy, `server` as `running_galaxy` yields it, with one history."""
 
-    def __init__(self, server, name="test"):
+    def __init__(self, server, name="test", email=None):
         self.url = server["url"]
         self.session = requests.Session()
         self.session.headers["x-api-key"] = server["key"]
         name = f"{name}-{secrets.token_hex(4)}"
-        account = {"email": f"{name}@example.org", "username": name, "password": secrets.token_hex(8)}
+        account = {"email": email or f"{name}@example.org", "username": name, "password": secrets.token_hex(8)}
         user = self.post("/api/users", account)
         self.session.headers["x-api-key"] = self.post(f"/api/users/{user['id']}/api_key", {})
         self.history = self.post("/api/histories", {"name": name})["id"]

@@ -6,6 +6,7 @@ README.md beside this file says why it is set up as it is.
 
 import argparse
 import contextlib
+import copy
 import ctypes
 import fcntl
 import json
@@ -111,6 +112,19 @@ def write_dependencies(folder):
     return str(folder)
 
 
+def job_environment(job_conf):
+    """The job configuration with what its jobs find in their environment: models to install, and a hub that is no hub.
+
+    Jobs inherit nothing from Galaxy.
+    """
+    variables = {"DNA_LM_MODELS": str(DATA_MANAGER / "test-data"), "HF_ENDPOINT": os.environ.get("HF_ENDPOINT")}
+    given = [{"name": name, "value": value} for name, value in variables.items() if value]
+    job_conf = copy.deepcopy(job_conf)
+    for destination in job_conf["execution"]["environments"].values():
+        destination["env"] = [*destination.get("env", ()), *given]
+    return job_conf
+
+
 def write_configuration(work, key, job_conf=LOCAL_JOBS, settings=None):
     """Write Galaxy's configuration files below `work`; returns the path of the main one.
 
@@ -165,7 +179,7 @@ def write_configuration(work, key, job_conf=LOCAL_JOBS, settings=None):
         "container_resolvers_config_file": write_json(config / "container_resolvers.yml", []),
         "dependency_resolvers_config_file": write_json(config / "resolvers.yml", [{"type": "galaxy_packages"}]),
         "tool_dependency_dir": write_dependencies(config / "dependencies"),
-        "job_config_file": write_json(config / "job_conf.yml", job_conf),
+        "job_config_file": write_json(config / "job_conf.yml", job_environment(job_conf)),
         "job_working_directory": str(data / "jobs"),
         "cleanup_job": "onsuccess",
         # A Celery worker has Galaxy's metadata code loaded; a job of its own takes a minute to import it.
@@ -199,8 +213,6 @@ def start(name, arguments, work, config):
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("GALAXY_", "PYTHON", "VIRTUAL_ENV"))}
     environment |= {"PATH": f"{GALAXY_BIN}:{os.environ['PATH']}", "GALAXY_CONFIG_FILE": config}
     environment["PYTHONPATH"] = str(Path(__file__).parent)  # for atomicbroker
-    # Local jobs inherit it: where the data manager finds the models of its tests.
-    environment["DNA_LM_MODELS"] = str(DATA_MANAGER / "test-data")
     with open(work / f"{name}.log", "w") as log:
         return subprocess.Popen(
             [GALAXY_BIN / arguments[0], *arguments[1:]],

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import install_and_score
 from galaxy_server import ROOT, SERVE_DIR, TOOLS_VENV, GalaxyError, api, running_galaxy, wrappers
 
 PLANEMO = ROOT / ".venv" / "planemo" / "bin" / "planemo"
@@ -93,8 +94,12 @@ def main():
             passed, failed = check(server, tools, SERVE_DIR / "reports")
         else:
             shutil.rmtree(TEST_DIR, ignore_errors=True)
-            with running_galaxy(TEST_DIR) as server:
+            with install_and_score.hub(), running_galaxy(TEST_DIR) as server:
                 passed, failed = check(server, tools, ROOT / ".galaxy" / "reports")
+                if "data_manager_dna_lm" in tools:
+                    problems = install_and_score.problems(server)
+                    print(*(["FAILED to install a model of the hub and score with it", *problems] if problems else []))
+                    passed, failed = passed + (not problems), failed + bool(problems)
     except GalaxyError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
