@@ -98,7 +98,8 @@ def main():
                 passed, failed = check(server, tools, ROOT / ".galaxy" / "reports")
                 if "data_manager_dna_lm" in tools:
                     problems = install_and_score.problems(server)
-                    print(*(["FAILED to install a model of the hub and score with it", *problems] if problems else []))
+                    if problems:
+                        print("FAILED to install a model of the hub and score with it", *problems, sep="\n    ")
                     passed, failed = passed + (not problems), failed + bool(problems)
     except GalaxyError as error:
         sys.exit(f"error: {error}")
