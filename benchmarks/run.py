@@ -35,7 +35,7 @@ def parse_arguments(argv):
     parser.add_argument("--models", nargs="+", choices=workload.MODELS, default=list(workload.MODELS))
     parser.add_argument("--sizes", nargs="+", metavar="PAIRSxBASES", default=None, help=f"default: {' '.join(SIZES)}")
     parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
-    parser.add_argument("--repeats", type=int, help="default: 5, or 3 of many pairs")
+    parser.add_argument("--repeats", type=int, help="default: 3, or 2 of many pairs")
     parser.add_argument("--quick", action="store_true", help=f"see that it runs: {QUICK_SIZES[0]}, 2 repeats")
     parser.add_argument("--device", choices=PRECISIONS, help="default: cuda when torch finds a GPU")
     arguments = parser.parse_args(argv)
@@ -182,7 +182,7 @@ class Bench:
     def repeats(self, size):
         if self.arguments.repeats:
             return self.arguments.repeats
-        return 2 if self.arguments.quick else 3 if size.pairs > MANY_PAIRS else 5
+        return 2 if self.arguments.quick or size.pairs > MANY_PAIRS else 3
 
     def note(self, cell, name, processes, answer, warm_up=False):
         """Keep what an answer says. False when the contender cannot go on: then its process is closed."""

@@ -64,8 +64,8 @@ class Size:
         return f"{self.pairs:,} × {self.bases:,}"
 
     def fits(self, model):
-        """The masked model reads at most 510 bases, and its rivals at most 1,000 pairs."""
-        return model != "masked" or (self.pairs <= 1000 and self.bases <= 510)
+        """The masked model reads at most 510 bases, in as many forward passes as there are pairs."""
+        return model != "masked" or (self.pairs <= 200 and self.bases <= 510)
 
 
 def random_sequence(letters, length):
