@@ -201,3 +201,43 @@ def test_the_budget_fits_the_memory_that_galaxy_gives(random_mixtral, monkeypatc
         monkeypatch.setenv("GALAXY_MEMORY_MB", str(memory))
         budgets.append(Budget.fitting(loaded).tokens)
     assert budgets[0] == budgets[1] == Budget().tokens > budgets[2] > budgets[3] == 1
+
+
+@pytest.fixture(scope="module")
+def short_llama():
+    """128 tokens at most, each of one base; [CLS] and [SEP] are among them."""
+    return checkpoint.load(TEST_DATA / "models" / "tiny-llama")
+
+
+def pair_of(wild_type, mutant):
+    return Record("a", wild_type, "ok"), Record("a", mutant, "ok")
+
+
+def rows_of(loaded, pairs, strand="forward", truncate=True):
+    settings = pipeline.Settings(strand=strand, truncate=truncate)
+    return list(pipeline.score_pairs(loaded, pairs, settings, ("l2", "llr")))
+
+
+@pytest.mark.parametrize("strand", ["forward", "reverse", "mean"])
+def test_what_is_too_long_is_cut_to_what_surrounds_the_change(short_llama, strand):
+    """The scores are those of the cut sequences, given as they are."""
+    room = short_llama.max_tokens - len(short_llama.tokenise([""])[0])
+    letters = np.random.default_rng(0).choice(list("ACGT"), 1000)
+    wild_type = "".join(letters[:500]) + "A" + "".join(letters[500:])
+    for start, stop, new in ((500, 501, "C"), (500, 501, "CGG"), (0, 1, "T" if wild_type[0] != "T" else "G")):
+        mutant = wild_type[:start] + new + wild_type[stop:]
+        kept = (room - max(stop - start, len(new))) // 2 if start else room - 1
+        left = max(0, start - kept)
+        cut = wild_type[left : stop + kept], mutant[left : start + len(new) + kept]
+        long, short = rows_of(short_llama, [pair_of(wild_type, mutant), pair_of(*cut)], strand)
+        assert (long["status"], long["wt_length"], long["mut_length"]) == ("ok", len(wild_type), len(mutant))
+        assert [long[name] for name in ("l2", "llr", "wt_tokens", "mut_tokens")] == [
+            short[name] for name in ("l2", "llr", "wt_tokens", "mut_tokens")
+        ]
+        assert short_llama.max_tokens - 1 <= max(long["wt_tokens"], long["mut_tokens"]) <= short_llama.max_tokens
+
+
+def test_a_change_that_is_itself_too_long_keeps_its_status(short_llama):
+    pairs = [pair_of("A" * 300, "C" * 300), pair_of("ACGT" * 90, "ACGT" * 90)]
+    assert [row["status"] for row in rows_of(short_llama, pairs)] == ["too_long", "ok"]
+    assert [row["status"] for row in rows_of(short_llama, pairs, truncate=False)] == ["too_long", "too_long"]

@@ -16,6 +16,9 @@ def parse_arguments(argv):
     parser.add_argument(
         "--scores", nargs="+", choices=scores.SCORES, default=["l2"], help="columns to compute (default: l2)"
     )
+    parser.add_argument(
+        "--truncate", action="store_true", help="cut pairs that are too long for the model to what surrounds the change"
+    )
     options.add_model_options(parser)
     return parser.parse_args(argv)
 

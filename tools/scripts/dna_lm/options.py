@@ -69,6 +69,7 @@ def settings_from(arguments, loaded):
         strand=arguments.strand,
         budget=encoder.Budget(tokens) if tokens else encoder.Budget.fitting(loaded),
         tutorial=arguments.tutorial,
+        truncate=getattr(arguments, "truncate", False),
     )
 
 

@@ -6,6 +6,9 @@ Strands: whatever a tool writes is computed on each chosen strand and then avera
 given, `reverse` their reverse complements, `mean` is the arithmetic mean of both results (of the two scores, or of the
 two embeddings). Token counts are those of the strand that was read, of the forward strand for `mean`.
 
+Truncation, when asked for, cuts a pair that is too long for the model to what surrounds its change; its row counts the
+tokens that were read, and the bases that were given.
+
 Tutorial mode gives the public tutorial's numbers: the sequences of a file are padded to the longest one of that file
 and pooled over the padding as well, as if the file were one batch.
 """
@@ -21,6 +24,7 @@ from dna_lm import encoder, likelihood, scores
 from dna_lm.encoder import Budget, Embedding
 from dna_lm.errors import UserError, counted
 from dna_lm.sequences import INVALID_BASE, OK
+from dna_lm.truncation import around_change
 
 TOO_LONG = "too_long"
 # Whether each strand that is read is the reverse complement.
@@ -43,6 +47,7 @@ class Settings:
     strand: str = "forward"
     budget: Budget = field(default_factory=Budget, compare=False)
     tutorial: bool = False
+    truncate: bool = False
 
     def check(self, checkpoint, wanted_scores=("l2",)):
         """Raise `UserError` when the options contradict each other or the checkpoint cannot give what is asked for."""
@@ -51,6 +56,8 @@ class Settings:
                 "tutorial mode is the representation 'logits', the pooling 'max' and the forward strand, without llr: "
                 "leave out the other options, or leave out tutorial mode"
             )
+        if self.tutorial and self.truncate:
+            raise UserError("tutorial mode reads whole sequences: leave out --truncate, or leave out tutorial mode")
         if set(wanted_scores) - {scores.LLR}:
             self.embedding.check(checkpoint)
         if scores.LLR in wanted_scores:
@@ -93,7 +100,7 @@ def score_pairs(checkpoint, pairs, settings, wanted_scores, pad_to=(0, 0)):
     `pad_to`: tokens that wild types and mutants are padded to (tutorial mode).
     """
     for chunk in _chunks(pairs):
-        statuses, strands = _read(checkpoint, chunk, settings.strand)
+        statuses, strands = _read(checkpoint, chunk, settings.strand, settings.truncate)
         good = [number for number, status in enumerate(statuses) if status == OK]
         found = {}
         if good:
@@ -131,8 +138,11 @@ def _chunks(items):
         yield chunk
 
 
-def _read(checkpoint, chunk, strand):
-    """The status of each tuple of records, and per strand a dict from its number to its records' token ids."""
+def _read(checkpoint, chunk, strand, truncate=False):
+    """The status of each tuple of records, and per strand a dict from its number to its records' token ids.
+
+    With `truncate`, pairs that are too long are cut to what surrounds their change.
+    """
     statuses = [next((record.status for record in records if record.status != OK), OK) for records in chunk]
     readable = [number for number, status in enumerate(statuses) if status == OK]
     strands = []
@@ -142,7 +152,12 @@ def _read(checkpoint, chunk, strand):
         strands.append({number: tuple(next(ids) for _ in chunk[number]) for number in readable})
     for number in readable:
         if any(len(ids) > checkpoint.max_tokens for tokens in strands for ids in tokens[number]):
-            statuses[number] = TOO_LONG
+            pair = [record.sequence for record in chunk[number]]
+            cut = around_change(checkpoint, *pair, STRANDS[strand]) if truncate else None
+            if cut is None:
+                statuses[number] = TOO_LONG
+            for tokens, ids in zip(strands, cut or (), strict=False):
+                tokens[number] = ids
     return statuses, strands
 
 

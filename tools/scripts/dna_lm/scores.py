@@ -52,7 +52,8 @@ def count_changed_tokens(wild_type, mutant):
     return max(map(len, _without_shared_ends(wild_type, mutant)))
 
 
-def _without_shared_ends(first, second):
+def shared_ends(first, second):
+    """How long the common beginning and, of what is left, the common end of two sequences are."""
     shorter = min(len(first), len(second))
     start = 0
     while start < shorter and first[start] == second[start]:
@@ -60,6 +61,11 @@ def _without_shared_ends(first, second):
     stop = 0
     while stop < shorter - start and first[-1 - stop] == second[-1 - stop]:
         stop += 1
+    return start, stop
+
+
+def _without_shared_ends(first, second):
+    start, stop = shared_ends(first, second)
     return first[start : len(first) - stop], second[start : len(second) - stop]
 
 
