@@ -1,6 +1,6 @@
 """Compare the suite with the tutorial's code and with its rivals, side by side; see README.md beside this file.
 
-All of it writes its tables into README.md; parts, chosen with options, only print them.
+All of it writes its tables into README.md, after each model and size; parts, chosen with options, only print them.
 """
 
 import argparse
@@ -39,6 +39,8 @@ def parse_arguments(argv):
     parser.add_argument("--quick", action="store_true", help=f"see that it runs: {QUICK_SIZES[0]}, 2 repeats")
     parser.add_argument("--device", choices=PRECISIONS, help="default: cuda when torch finds a GPU")
     arguments = parser.parse_args(argv)
+    # With fewer repeats it is still all of it.
+    arguments.is_all = vars(arguments) == vars(parser.parse_args([])) | {"repeats": arguments.repeats}
     arguments.sizes = [Size.parse(text) for text in arguments.sizes or (QUICK_SIZES if arguments.quick else SIZES)]
     return arguments
 
@@ -268,11 +270,14 @@ def main(argv):
     command = "make bench" + (f' ARGS="{shlex.join(argv)}"' if argv else "")
     with tempfile.TemporaryDirectory(prefix="dna_lm_bench_") as scratch:
         bench = Bench(arguments, device, Path(scratch))
-        text = written(list(bench.cells()), bench, command)
+        cells = []
+        for cell in bench.cells():
+            cells.append(cell)
+            text = written(cells, bench, command)
+            if arguments.is_all:
+                readme = HERE / "README.md"
+                readme.write_text(report.replace_between_markers(readme.read_text(), f"results on {device}", text))
     print(text)
-    if not argv:
-        readme = HERE / "README.md"
-        readme.write_text(report.replace_between_markers(readme.read_text(), f"results on {device}", text))
 
 
 if __name__ == "__main__":
