@@ -90,12 +90,12 @@ class Client:
         self.wait(lambda: self.get(path)["state"] in ENDED, seconds, f"job {job}")
         return self.get(path, full="true")
 
-    def wait_for_output(self, invocation, label, seconds):
-        """Wait until a workflow's output has ended, however; returns {src, id}."""
+    def wait_for_output(self, invocation, label, seconds, but_not=None):
+        """Wait until a workflow's output has ended, however, `but_not` in this state; returns {src, id}."""
 
         def ended():
             output = self.outputs(invocation).get(label)
-            return output and self.get(f"/api/datasets/{output['id']}")["state"] in ENDED and output
+            return output and self.get(f"/api/datasets/{output['id']}")["state"] in ENDED - {but_not} and output
 
         return self.wait(ended, seconds, f"the output {label!r}")
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Build one of the project's virtual environments: make_venv.sh tools|galaxy|planemo|bench
+# Build one of the project's virtual environments: make_venv.sh tools|galaxy|planemo|pulsar|bench
 # The environments are several because their dependencies exclude each other, and because a tool must not find
 # anything that its wrapper does not require.
 set -euo pipefail
@@ -39,9 +39,9 @@ bench)
     .venv/bench/bin/python -m pip install --quiet -r benchmarks/requirements.txt
     .venv/bench/bin/python -m pip install --quiet --no-deps -r benchmarks/rivals.txt
     ;;
-planemo)
+planemo | pulsar)
     need_uv
-    uv_venv planemo
+    uv_venv "$name"
     ;;
 galaxy)
     need_uv
@@ -52,7 +52,7 @@ galaxy)
     uv_venv galaxy --constraints "$constraints"
     ;;
 *)
-    echo "usage: make_venv.sh tools|galaxy|planemo|bench" >&2
+    echo "usage: make_venv.sh tools|galaxy|planemo|pulsar|bench" >&2
     exit 2
     ;;
 esac

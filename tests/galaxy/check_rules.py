@@ -1,0 +1,67 @@
+"""Check the sample configuration in docs/admin/: valid, formatted, and sending each tool where its README says.
+
+Runs on .venv/galaxy's Python: Total Perspective Vortex is asked in one process, since it takes seconds to import.
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import yaml
+from galaxy_server import GALAXY_BIN, ROOT
+from tpv.commands.dryrunner import TPVDryRunner
+
+RULES = ROOT / "docs" / "admin" / "tpv.yml"
+JOB_CONF = ROOT / "docs" / "admin" / "job_conf.yml"
+SHED = "toolshed.g2.bx.psu.edu/repos/someone/dna_lm/"
+
+# Tool, size of its inputs in GiB, and where it should run with how many MiB.
+EXPECTED = (
+    ("dna_lm_embed", 0, "slurm_gpu", 4096),
+    ("dna_lm_score_pairs", 0, "slurm_gpu", 4096),
+    ("dna_lm_score_pairs", 20, "slurm_gpu", 4096),
+    (f"{SHED}dna_lm_score_variants/0.1.0", 0, "slurm_gpu", 4096),
+    (f"{SHED}dna_lm_mutagenesis/0.1.0", 0, "slurm_gpu", 4096),
+    ("dna_lm_compare_groups", 0, "slurm_cpu", 2048),
+    ("dna_lm_compare_groups", 10, "slurm_large", 104448),
+    ("dna_lm_split", 20, "slurm_cpu", 2048),
+    ("dna_lm_collapse", 20, "slurm_cpu", 2048),
+)
+
+
+def destination(tool, input_size, rules):
+    found = TPVDryRunner.from_params(str(JOB_CONF), tool_id=tool, tpv_confs=[str(rules)], input_size=input_size).run()[
+        0
+    ]
+    return found.id, int(found.params["job_--mem"])
+
+
+def without_gpu():
+    """The rules of a site that has no GPU: the sample's, less that destination."""
+    rules = yaml.safe_load(RULES.read_text())
+    del rules["destinations"]["slurm_gpu"]
+    with tempfile.NamedTemporaryFile("w", suffix=".yml", delete=False) as file:
+        yaml.safe_dump(rules, file)
+    return Path(file.name)
+
+
+def main():
+    problems = []
+    subprocess.run([GALAXY_BIN / "tpv", "lint", RULES], check=True, capture_output=True)
+    formatted = subprocess.run([GALAXY_BIN / "tpv", "format", RULES], check=True, capture_output=True, text=True)
+    if formatted.stdout != RULES.read_text():
+        problems.append(f"{RULES} is not as tpv format writes it")
+    for tool, input_size, *expected in EXPECTED:
+        found = destination(tool, input_size, RULES)
+        if found != tuple(expected):
+            problems.append(f"{tool} with {input_size} GiB goes to {found}, not to {tuple(expected)}")
+    no_gpu = without_gpu()
+    if destination("dna_lm_score_pairs", 0, no_gpu) != ("slurm_cpu", 4096):
+        problems.append("without a GPU, dna_lm_score_pairs does not go to slurm_cpu")
+    no_gpu.unlink()
+    sys.exit("\n".join(problems) or 0)
+
+
+if __name__ == "__main__":
+    main()
