@@ -66,6 +66,8 @@ class Client:
             "inputs": inputs,
             "inputs_by": "name",
             "require_exact_tool_versions": False,
+            # A parameter that a tool has got since the workflow was saved takes its default, as planemo has it too.
+            "allow_tool_state_corrections": True,
         }
         return self.post(f"/api/workflows/{stored}/invocations", request)["id"]
 
