@@ -242,6 +242,7 @@ def _load_model(folder, model_class, weights, dtype, device):
             module.register_forward_pre_hook(_forget_longest)
     if device.type == "cpu":
         products.use_onednn(model)
+        products.keep_freed_memory()
     return model.eval().to(device), report["missing_keys"]
 
 
