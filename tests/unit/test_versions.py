@@ -1,0 +1,34 @@
+"""A version stands in several files, each of which some program reads: here they are held together."""
+
+import re
+from xml.etree import ElementTree
+
+from conftest import ROOT
+from dna_lm import __version__
+
+MACROS = ROOT / "tools" / "macros.xml"
+DATA_MANAGER = ROOT / "data_managers/data_manager_dna_lm/data_manager/data_manager_dna_lm.xml"
+CONDA_NAMES = {"torch": "pytorch"}
+
+
+def requirements_of(path):
+    return {(found.text, found.get("version")) for found in ElementTree.parse(path).iter("requirement")}
+
+
+def test_wrappers_require_what_pip_installs():
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    pinned = dict(line.split("==") for line in lines if "==" in line)
+    installed = {(CONDA_NAMES.get(name, name), version) for name, version in pinned.items()}
+    wrappers = [MACROS, DATA_MANAGER, *(ROOT / "tools").glob("dna_lm_*.xml")]
+    required = set().union(*map(requirements_of, wrappers))
+    # A wrapper whose script needs no package asks for a Python of any kind.
+    assert {pair for pair in required if pair[0] != "python"} == installed
+
+
+def test_the_suite_has_one_version():
+    tokens = {found.get("name"): found.text for found in ElementTree.parse(MACROS).iter("token")}
+    wrapper = f"{tokens['@TOOL_VERSION@']}+galaxy{tokens['@VERSION_SUFFIX@']}"
+    assert tokens["@TOOL_VERSION@"] == __version__
+    assert ElementTree.parse(DATA_MANAGER).getroot().get("version") == wrapper
+    assert re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.M)[1] == __version__
+    assert f"\n## {__version__} " in (ROOT / "CHANGELOG.md").read_text()
