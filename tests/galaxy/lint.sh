@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Lint Python code, wrappers, the Tool Shed repository and the workflows; any warning fails. Nothing is looked up in the
-# network.
+# Lint Python code, wrappers, Tool Shed repositories, workflows and CITATION.cff; any warning fails. Nothing is looked up
+# in the network.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -16,3 +16,5 @@ done
 for workflow in workflows/*; do
     .venv/planemo/bin/planemo workflow_lint --iwc --report_level warn --fail_level warn "$workflow"
 done
+.venv/planemo/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yaml
+.venv/planemo/bin/check-jsonschema --quiet --builtin-schema vendor.citation-file-format --default-filetype yaml CITATION.cff
