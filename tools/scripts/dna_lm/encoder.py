@@ -31,8 +31,8 @@ from dna_lm.products import ROWS
 
 REPRESENTATIONS = ("logits", "hidden")
 
-# On a CPU more tokens gain nothing: their tensors leave its caches (1,024 to 8,192 were tried, on two cores). A GPU needs
-# more to be busy.
+# On a CPU more tokens gain nothing: their tensors leave its caches (1,024 to 8,192 were tried, on two cores). A GPU
+# needs more to be busy.
 _CPU_TOKENS = 3072
 _GPU_TOKENS = 65536
 
