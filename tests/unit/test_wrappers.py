@@ -1,13 +1,15 @@
-"""A version stands in several files, each of which some program reads: here they are held together."""
+"""What all wrappers must have, and versions that stand in several files, each of which some program reads."""
 
 import re
 from xml.etree import ElementTree
 
 from conftest import ROOT
 from dna_lm import __version__
+from dna_lm.cli import OUT_OF_MEMORY_EXIT_CODE
 
 MACROS = ROOT / "tools" / "macros.xml"
 DATA_MANAGER = ROOT / "data_managers/data_manager_dna_lm/data_manager/data_manager_dna_lm.xml"
+WRAPPERS = [DATA_MANAGER, *(ROOT / "tools").glob("dna_lm_*.xml")]
 CONDA_NAMES = {"torch": "pytorch"}
 
 
@@ -19,8 +21,7 @@ def test_wrappers_require_what_pip_installs():
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     pinned = dict(line.split("==") for line in lines if "==" in line)
     installed = {(CONDA_NAMES.get(name, name), version) for name, version in pinned.items()}
-    wrappers = [MACROS, DATA_MANAGER, *(ROOT / "tools").glob("dna_lm_*.xml")]
-    required = set().union(*map(requirements_of, wrappers))
+    required = set().union(*map(requirements_of, [MACROS, *WRAPPERS]))
     # A wrapper whose script needs no package asks for a Python of any kind.
     assert {pair for pair in required if pair[0] != "python"} == installed
 
@@ -32,3 +33,10 @@ def test_the_suite_has_one_version():
     assert ElementTree.parse(DATA_MANAGER).getroot().get("version") == wrapper
     assert re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.M)[1] == __version__
     assert f"\n## {__version__} " in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_galaxy_is_told_how_a_script_says_that_memory_ran_out():
+    """Else a destination cannot send the job again with more."""
+    for wrapper in WRAPPERS:
+        command = ElementTree.parse(wrapper).find("command")
+        assert command.attrib == {"detect_errors": "exit_code", "oom_exit_code": str(OUT_OF_MEMORY_EXIT_CODE)}, wrapper
