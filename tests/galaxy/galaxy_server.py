@@ -74,15 +74,16 @@ def write_xml(path, root):
     return str(path)
 
 
-def write_tool_panel(path):
+def write_tool_panel(path, with_suite):
     toolbox = ElementTree.Element("toolbox")
     upload = ElementTree.SubElement(toolbox, "section", id="get_data", name="Get Data")
     ElementTree.SubElement(upload, "tool", file="data_source/upload.xml")
-    suite = ElementTree.SubElement(toolbox, "section", id="dna_lm", name="DNA language models")
-    for wrapper in wrappers().values():
-        # The data manager is no tool of the panel.
-        if wrapper.is_relative_to(ROOT / "tools"):
-            ElementTree.SubElement(suite, "tool", file=str(wrapper))
+    if with_suite:
+        suite = ElementTree.SubElement(toolbox, "section", id="dna_lm", name="DNA language models")
+        for wrapper in wrappers().values():
+            # The data manager is no tool of the panel.
+            if wrapper.is_relative_to(ROOT / "tools"):
+                ElementTree.SubElement(suite, "tool", file=str(wrapper))
     return write_xml(path, toolbox)
 
 
@@ -125,7 +126,29 @@ def job_environment(job_conf):
     return job_conf
 
 
-def write_configuration(work, key, job_conf=LOCAL_JOBS, settings=None):
+def suite_settings(config, job_conf):
+    """Options of galaxy.yml that name what is in this checkout."""
+    demo_files = {"type": "posix", "id": "dna_lm", "label": "dna_lm demo files", "doc": "test-data of the dna_lm suite"}
+    demo_files |= {"root": str(ROOT / "test-data"), "writable": False}
+    return {
+        "tool_data_table_config_path": write_data_tables(config),
+        "data_manager_config_file": str(DATA_MANAGER / "data_manager_conf.xml"),
+        "file_sources_config_file": write_json(config / "file_sources.yml", [demo_files]),
+        "job_config_file": write_json(config / "job_conf.yml", job_environment(job_conf)),
+    }
+
+
+def clean_settings(config, job_conf):
+    """The same options for a Galaxy that knows nothing of this checkout."""
+    return {
+        "tool_data_table_config_path": write_xml(config / "tool_data_tables.xml", ElementTree.Element("tables")),
+        "data_manager_config_file": write_xml(config / "data_managers.xml", ElementTree.Element("data_managers")),
+        "file_sources_config_file": write_json(config / "file_sources.yml", []),
+        "job_config_file": write_json(config / "job_conf.yml", job_conf),
+    }
+
+
+def write_configuration(work, key, job_conf=LOCAL_JOBS, settings=None, with_suite=True):
     """Write Galaxy's configuration files below `work`; returns the path of the main one.
 
     `job_conf` is the job configuration; `settings` are options of galaxy.yml, over those set here.
@@ -145,22 +168,18 @@ def write_configuration(work, key, job_conf=LOCAL_JOBS, settings=None):
     shutil.copy(Path(__file__).with_name("welcome.html"), client)
 
     shed_tools = ElementTree.Element("toolbox", tool_path=str(work / "shed_tools"))
-    tool_configs = [write_tool_panel(config / "tool_conf.xml"), write_xml(config / "shed_tool_conf.xml", shed_tools)]
-    demo_files = {"type": "posix", "id": "dna_lm", "label": "dna_lm demo files", "doc": "test-data of the dna_lm suite"}
+    tool_panel = write_tool_panel(config / "tool_conf.xml", with_suite)
+    tool_configs = [tool_panel, write_xml(config / "shed_tool_conf.xml", shed_tools)]
     galaxy = {
         "data_dir": str(data),
         "config_dir": str(config),
         "managed_config_dir": str(config),
         "static_dir": str(client),
         "brand": "dna_lm",
+        "tour_config_dir": str(ROOT / "tours"),
         "tool_config_file": ",".join(tool_configs),
-        "tool_data_table_config_path": write_data_tables(config),
-        "data_manager_config_file": str(DATA_MANAGER / "data_manager_conf.xml"),
         "galaxy_data_manager_data_path": str(data / "models"),
         "shed_tool_data_table_config": write_xml(config / "shed_data_tables.xml", ElementTree.Element("tables")),
-        "file_sources_config_file": write_json(
-            config / "file_sources.yml", [{**demo_files, "root": str(ROOT / "test-data"), "writable": False}]
-        ),
         # Only administrators may install models, and planemo tests as a user of its own.
         "admin_users": f"{ADMIN},planemo@galaxyproject.org",
         "bootstrap_admin_api_key": key,
@@ -179,7 +198,6 @@ def write_configuration(work, key, job_conf=LOCAL_JOBS, settings=None):
         "container_resolvers_config_file": write_json(config / "container_resolvers.yml", []),
         "dependency_resolvers_config_file": write_json(config / "resolvers.yml", [{"type": "galaxy_packages"}]),
         "tool_dependency_dir": write_dependencies(config / "dependencies"),
-        "job_config_file": write_json(config / "job_conf.yml", job_environment(job_conf)),
         "job_working_directory": str(data / "jobs"),
         "cleanup_job": "onsuccess",
         # A Celery worker has Galaxy's metadata code loaded; a job of its own takes a minute to import it.
@@ -200,6 +218,7 @@ def write_configuration(work, key, job_conf=LOCAL_JOBS, settings=None):
             },
         },
     }
+    galaxy |= (suite_settings if with_suite else clean_settings)(config, job_conf)
     return write_json(config / "galaxy.yml", {"galaxy": galaxy | (settings or {})})
 
 
@@ -208,22 +227,49 @@ def end_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
-def start(name, arguments, work, config):
-    """Start a program of .venv/galaxy in a session of its own, its output in `work`/`name`.log."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("GALAXY_", "PYTHON", "VIRTUAL_ENV"))}
-    environment |= {"PATH": f"{GALAXY_BIN}:{os.environ['PATH']}", "GALAXY_CONFIG_FILE": config}
-    environment["PYTHONPATH"] = str(Path(__file__).parent)  # for atomicbroker
-    with open(work / f"{name}.log", "w") as log:
+def spawn(command, folder, log, environment=None):
+    """Start a program in `folder`, in a session of its own that ends with this process; its output goes to `log`."""
+    with open(log, "w") as output:
         return subprocess.Popen(
-            [GALAXY_BIN / arguments[0], *arguments[1:]],
-            cwd=work,
+            command,
+            cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
-            stdout=log,
+            stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
             preexec_fn=end_with_parent,
         )
+
+
+def hiding(folders, command):
+    """The command, to run where these folders are empty."""
+    if not folders:
+        return command
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
+        raise GalaxyError("hiding files of this checkout needs root: unshare --mount is not permitted")
+    mounts = "".join(f"mount -t tmpfs none '{folder}' && " for folder in folders)
+    return ["unshare", "--mount", "bash", "-c", f'{mounts}exec "$@"', "bash", *command]
+
+
+def wait_for_port(process, port, name, log, seconds):
+    """Wait until a server that was started here accepts connections."""
+    deadline = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise GalaxyError(f"{name} did not start; its log: {log}")
+        time.sleep(0.5)
+
+
+def start(name, arguments, work, config, hidden=()):
+    """Start a program of .venv/galaxy, its output in `work`/`name`.log, where the folders `hidden` are empty."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("GALAXY_", "PYTHON", "VIRTUAL_ENV"))}
+    environment |= {"PATH": f"{GALAXY_BIN}:{os.environ['PATH']}", "GALAXY_CONFIG_FILE": config}
+    environment["PYTHONPATH"] = str(Path(__file__).parent)  # for atomicbroker
+    command = hiding(hidden, [GALAXY_BIN / arguments[0], *arguments[1:]])
+    return spawn(command, work, work / f"{name}.log", environment)
 
 
 def session_members(session):
@@ -248,7 +294,7 @@ def stop(processes):
         process.wait()
 
 
-def wait_until_up(server, processes, work):
+def wait_until_up(server, processes, work, tools):
     deadline = time.monotonic() + START_SECONDS
     while True:
         with contextlib.suppress(OSError):
@@ -260,16 +306,17 @@ def wait_until_up(server, processes, work):
                 raise GalaxyError("\n".join([*tail, f"{name} did not start; its log: {work / name}.log"]))
         time.sleep(0.5)
     loaded = {tool["id"] for tool in api(server, "/api/tools?in_panel=false")}
-    missing = set(wrappers()) - loaded
+    missing = set(tools) - loaded
     if missing:
         raise GalaxyError(f"Galaxy did not load {', '.join(sorted(missing))}; its log: {work}/galaxy.log")
 
 
 @contextlib.contextmanager
-def running_galaxy(work, port=None, job_conf=LOCAL_JOBS, settings=None):
+def running_galaxy(work, port=None, job_conf=LOCAL_JOBS, settings=None, with_suite=True, hidden=()):
     """A Galaxy on 127.0.0.1, up and with the suite's tools loaded: yields its `url` and administrator `key`.
 
-    Its job configuration can be given, and `settings` of galaxy.yml.
+    Its job configuration can be given, and `settings` of galaxy.yml. Without the suite it has no tool of this checkout.
+    It and its jobs find the folders `hidden` empty, which takes root.
 
     While it runs, `work`/server.json has the same two, for other programs of the same user. At the end, however it
     comes, no process is left.
@@ -285,7 +332,7 @@ def running_galaxy(work, port=None, job_conf=LOCAL_JOBS, settings=None):
         except OSError:
             raise GalaxyError(f"a Galaxy runs in {work} already") from None
         server = {"url": f"http://127.0.0.1:{port or free_port()}", "key": secrets.token_hex(16)}
-        config = write_configuration(work, server["key"], job_conf, settings)
+        config = write_configuration(work, server["key"], job_conf, settings, with_suite)
         # A broken off start must stop what it started, so a request to end is an exception from here on.
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
@@ -293,11 +340,11 @@ def running_galaxy(work, port=None, job_conf=LOCAL_JOBS, settings=None):
         processes = {}
         try:
             web = ["galaxy-web", "-c", config, "-b", server["url"].removeprefix("http://"), "-n", str(work / "client")]
-            processes["galaxy"] = start("galaxy", web, work, config)
+            processes["galaxy"] = start("galaxy", web, work, config, hidden)
             celery = ["celery", "--app", "galaxy.celery", "worker", "--pool", "threads", "--concurrency", "2"]
             queues = ["--queues", "celery,galaxy.internal,galaxy.external"]
-            processes["celery"] = start("celery", [*celery, *queues], work, config)
-            wait_until_up(server, processes, work)
+            processes["celery"] = start("celery", [*celery, *queues], work, config, hidden)
+            wait_until_up(server, processes, work, wrappers() if with_suite else ())
             write_json(work / "server.json", server)
             yield server
         finally:

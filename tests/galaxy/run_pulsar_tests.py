@@ -9,7 +9,6 @@ import contextlib
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,17 @@ from pathlib import Path
 
 import yaml
 from galaxy_client import Client
-from galaxy_server import ROOT, TOOLS_VENV, GalaxyError, end_with_parent, free_port, running_galaxy, stop
+from galaxy_server import (
+    ROOT,
+    TOOLS_VENV,
+    GalaxyError,
+    free_port,
+    hiding,
+    running_galaxy,
+    spawn,
+    stop,
+    wait_for_port,
+)
 from run_workflow_tests import MODEL, TEST_DATA, start_in_chunks, upload_pairs
 
 WORK_DIR = ROOT / ".galaxy" / "pulsar"
@@ -31,8 +40,6 @@ JOB_SECONDS = 300
 @contextlib.contextmanager
 def running_pulsar(folder, hidden):
     """A Pulsar server in `folder` that sees empty folders where `hidden` are; yields its URL and token."""
-    if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
-        raise GalaxyError("hiding Galaxy's files from Pulsar needs root: unshare --mount is not permitted")
     (folder / "staging").mkdir(parents=True)
     token, port = secrets.token_hex(16), free_port()
     settings = {
@@ -44,28 +51,13 @@ def running_pulsar(folder, hidden):
     }
     (folder / "app.yml").write_text(yaml.safe_dump(settings))
     (folder / "server.ini").write_text("[app:main]\napp_config = %(here)s/app.yml\n")
-    hide = "".join(f"mount -t tmpfs none '{path}' && " for path in hidden)
-    application = f"pulsar.web.wsgi:init_webapp(ini_path='{folder}/server.ini')"
     # Galaxy describes a job's outputs in the request line: long ones, for collections.
-    serve = f"exec '{PULSAR_BIN}/gunicorn' --threads 8 --limit-request-line 0 --bind 127.0.0.1:{port} \"{application}\""
-    with open(folder / "pulsar.log", "w") as log:
-        process = subprocess.Popen(
-            ["unshare", "--mount", "bash", "-c", hide + serve],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            preexec_fn=end_with_parent,
-        )
+    serve = [PULSAR_BIN / "gunicorn", "--threads", "8", "--limit-request-line", "0", "--bind", f"127.0.0.1:{port}"]
+    serve += [f"pulsar.web.wsgi:init_webapp(ini_path='{folder}/server.ini')"]
+    log = folder / "pulsar.log"
+    process = spawn(hiding(hidden, serve), folder, log)
     try:
-        deadline = time.monotonic() + 60
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise GalaxyError(f"Pulsar did not start; its log: {folder}/pulsar.log")
-            time.sleep(0.5)
+        wait_for_port(process, port, "Pulsar", log, 60)
         yield f"http://127.0.0.1:{port}/", token
     finally:
         stop([process])
