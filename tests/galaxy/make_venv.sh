@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Build one of the project's virtual environments: make_venv.sh tools|galaxy|planemo|pulsar|bench
+# Build one of the project's virtual environments: make_venv.sh tools|galaxy|planemo|pulsar|toolshed|bench
 # The environments are several because their dependencies exclude each other, and because a tool must not find
 # anything that its wrapper does not require.
 set -euo pipefail
@@ -43,16 +43,16 @@ planemo | pulsar)
     need_uv
     uv_venv "$name"
     ;;
-galaxy)
+galaxy | toolshed)
     need_uv
-    version=$(sed -n 's/^galaxy-app==//p' tests/galaxy/requirements-galaxy.txt)
+    version=$(sed -n 's/^galaxy-app==//p' "tests/galaxy/requirements-$name.txt")
     constraints=$(mktemp)
     trap 'rm -f "$constraints"' EXIT
     .venv/uv/bin/python tests/galaxy/galaxy_constraints.py "$version" > "$constraints"
-    uv_venv galaxy --constraints "$constraints"
+    uv_venv "$name" --constraints "$constraints"
     ;;
 *)
-    echo "usage: make_venv.sh tools|galaxy|planemo|pulsar|bench" >&2
+    echo "usage: make_venv.sh tools|galaxy|planemo|pulsar|toolshed|bench" >&2
     exit 2
     ;;
 esac
