@@ -4,22 +4,20 @@ Prints where script and model were when a job ran, and ends with a line `N passe
 view of the disk of its own, in which the checkout's tools and models, and Galaxy's files, are hidden.
 """
 
-import argparse
 import contextlib
 import os
 import secrets
 import shutil
 import subprocess
-import sys
-import time
 from pathlib import Path
+from typing import NamedTuple
 
+import checks
 import yaml
 from galaxy_client import Client
 from galaxy_server import (
     ROOT,
     TOOLS_VENV,
-    GalaxyError,
     free_port,
     hiding,
     running_galaxy,
@@ -109,8 +107,17 @@ def command_lines():
                 yield words
 
 
-def check_installed_model(client, pairs, expected):
+class Scoring(NamedTuple):
+    """A user of the Galaxy, their pairs, and the table that scoring them must give."""
+
+    client: Client
+    pairs: dict
+    expected: bytes
+
+
+def check_installed_model(scoring):
     """A model of the server's table: its folder is another one on the worker, by the rule of the sample."""
+    client, pairs, expected = scoring
     started = client.run("dna_lm_score_pairs", {**pairs, "model|installed": MODEL})
     job = started["jobs"][0]["id"]
     words = client.wait(lambda: next(command_lines(), None), JOB_SECONDS, "the start of the job on the worker")
@@ -122,8 +129,9 @@ def check_installed_model(client, pairs, expected):
     return where_it_should and client.content(started["outputs"][0]["id"]) == expected
 
 
-def check_model_of_the_history(client, pairs, expected):
+def check_model_of_the_history(scoring):
     """A model of the history travels with the job."""
+    client, pairs, expected = scoring
     folder = TEST_DATA / "models" / "demo-mixtral"
     model = {
         "model|source": "history",
@@ -137,8 +145,9 @@ def check_model_of_the_history(client, pairs, expected):
     return client.content(started["outputs"][0]["id"]) == expected
 
 
-def check_workflow(client, pairs, expected):
+def check_workflow(scoring):
     """Chunks travel there, and tables back."""
+    client, pairs, expected = scoring
     invocation = start_in_chunks(client, pairs, size=100)
     return client.content(client.wait_for_output(invocation, "Scores", JOB_SECONDS)["id"]) == expected
 
@@ -150,36 +159,19 @@ CHECKS = {
 }
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", metavar="TEXT", help="only the checks whose name has this in it")
-    only = parser.parse_args().only
-    checks = {name: check for name, check in CHECKS.items() if only in name}
+@contextlib.contextmanager
+def running_servers():
     for folder in (WORK_DIR, SERVER_DIR):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
     models = SERVER_DIR / "models"
     shutil.copytree(TEST_DATA / "models" / "demo-mixtral", models / "demo-mixtral")
-    passed = 0
-    try:
-        with running_pulsar(SERVER_DIR, HIDDEN) as (url, token):
-            configuration = job_configuration(SERVER_DIR, url, token, models)
-            with running_galaxy(WORK_DIR, job_conf=configuration) as server:
-                client = Client(server)
-                pairs, expected = upload_pairs(client), expected_table()
-                for name, check in checks.items():
-                    print(name, flush=True)
-                    start = time.monotonic()
-                    is_right = check(client, pairs, expected)
-                    passed += is_right
-                    print(f"    {'ok' if is_right else 'FAILED'} after {time.monotonic() - start:.0f} s", flush=True)
-    except GalaxyError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted")
-    print(f"{passed} passed, {len(checks) - passed} failed")
-    sys.exit(passed < len(checks))
+    with running_pulsar(SERVER_DIR, HIDDEN) as (url, token):
+        configuration = job_configuration(SERVER_DIR, url, token, models)
+        with running_galaxy(WORK_DIR, job_conf=configuration) as server:
+            client = Client(server)
+            yield Scoring(client, upload_pairs(client), expected_table())
 
 
 if __name__ == "__main__":
-    main()
+    checks.main(__doc__, CHECKS, running_servers)

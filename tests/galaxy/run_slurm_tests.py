@@ -3,17 +3,16 @@
 Ends with a line `N passed, N failed`. As root, with Debian's packages slurm-wlm and munge.
 """
 
-import argparse
+import contextlib
 import os
 import shutil
 import signal
-import sys
-import time
 from pathlib import Path
 
+import checks
 import yaml
-from galaxy_client import Client
-from galaxy_server import ROOT, GalaxyError, api, running_galaxy
+from galaxy_client import ENDED, Client
+from galaxy_server import ROOT, api, running_galaxy
 from run_workflow_tests import MODEL, score_in_one_job, start_in_chunks, upload_pairs
 from slurm_cluster import completed_jobs, processes_of, running_slurm, slurm
 
@@ -129,7 +128,12 @@ def check_killed_for_memory(cluster):
     job, output = cluster.start_scoring()
     first, pid = cluster.scoring_process(job)
     os.kill(pid, signal.SIGKILL)
-    cluster.client.wait(lambda: cluster.job(job)["external_id"] not in (None, first), JOB_SECONDS, "the second try")
+
+    def is_sent_again_or_lost():
+        now = cluster.job(job)
+        return now["external_id"] not in (None, first) or now["state"] in ENDED
+
+    cluster.client.wait(is_sent_again_or_lost, JOB_SECONDS, "the second try")
     ended = cluster.client.wait_for_job(job, JOB_SECONDS)
     tries = [cluster.ended(slurm_id) for slurm_id in (first, cluster.job(job)["external_id"])]
     asked = [(jobs["Partition"], jobs["Tres"]) for jobs in tries]
@@ -160,30 +164,13 @@ CHECKS = {
 }
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", metavar="TEXT", help="only the checks whose name has this in it")
-    only = parser.parse_args().only
-    checks = {name: check for name, check in CHECKS.items() if only in name}
+@contextlib.contextmanager
+def running_cluster():
     shutil.rmtree(WORK_DIR, ignore_errors=True)
     WORK_DIR.mkdir(parents=True)
-    passed = 0
-    try:
-        with running_slurm(WORK_DIR) as node, running_galaxy(WORK_DIR, job_conf=job_configuration(WORK_DIR)) as server:
-            cluster = Cluster(server, WORK_DIR, node)
-            for name, check in checks.items():
-                print(name, flush=True)
-                start = time.monotonic()
-                is_right = check(cluster)
-                passed += is_right
-                print(f"    {'ok' if is_right else 'FAILED'} after {time.monotonic() - start:.0f} s", flush=True)
-    except GalaxyError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted")
-    print(f"{passed} passed, {len(checks) - passed} failed")
-    sys.exit(passed < len(checks))
+    with running_slurm(WORK_DIR) as node, running_galaxy(WORK_DIR, job_conf=job_configuration(WORK_DIR)) as server:
+        yield Cluster(server, WORK_DIR, node)
 
 
 if __name__ == "__main__":
-    main()
+    checks.main(__doc__, CHECKS, running_cluster)
