@@ -19,7 +19,7 @@ test: unit lint test-tools test-workflows  ## every test: unit tests, lint, wrap
 unit: $(TOOLS)  ## the unit tests; ARGS="tests/unit/test_x.py -k name" runs some
 	@.venv/tools/bin/python -m pytest $(ARGS)
 
-.PHONY: test-workflows test-slurm test-pulsar test-toolshed
+.PHONY: test-workflows test-slurm test-pulsar test-toolshed test-browser
 test-workflows: $(TOOLS) $(GALAXY) $(PLANEMO)  ## the workflows in a Galaxy started for them; chunks against one job, byte for byte
 	@.venv/galaxy/bin/python -W ignore tests/galaxy/check_rules.py
 	@.venv/galaxy/bin/python tests/galaxy/run_workflow_tests.py
@@ -34,7 +34,11 @@ test-pulsar: $(TOOLS) $(GALAXY) .venv/pulsar/.built  ## jobs on a real Pulsar th
 test-toolshed: $(TOOLS) $(GALAXY) $(PLANEMO) .venv/toolshed/.built  ## publish to a real Tool Shed, install from it into a clean Galaxy, test there, update: ten minutes; as root
 	@.venv/galaxy/bin/python tests/galaxy/run_toolshed_tests.py
 
-.venv/pulsar/.built .venv/toolshed/.built: .venv/%/.built: tests/galaxy/requirements-%.txt tests/galaxy/make_venv.sh
+test-browser: $(TOOLS) $(GALAXY) .venv/browser/.built  ## a new user's clicks in a real browser, screenshots in .galaxy/browser/: five minutes; Debian, installs chromium as root; ARGS=--docs-images
+	@tests/galaxy/need_chromium.sh
+	@.venv/galaxy/bin/python tests/galaxy/run_browser_tests.py $(ARGS)
+
+.venv/pulsar/.built .venv/toolshed/.built .venv/browser/.built: .venv/%/.built: tests/galaxy/requirements-%.txt tests/galaxy/make_venv.sh
 	@tests/galaxy/make_venv.sh $*
 
 test-tools: $(TOOLS) $(GALAXY) $(PLANEMO)  ## every wrapper's <tests> in a Galaxy started for them

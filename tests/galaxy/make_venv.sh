@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Build one of the project's virtual environments: make_venv.sh tools|galaxy|planemo|pulsar|toolshed|bench
+# Build one of the project's virtual environments: make_venv.sh tools|galaxy|planemo|pulsar|toolshed|browser|bench
 # The environments are several because their dependencies exclude each other, and because a tool must not find
 # anything that its wrapper does not require.
 set -euo pipefail
@@ -39,7 +39,7 @@ bench)
     .venv/bench/bin/python -m pip install --quiet -r benchmarks/requirements.txt
     .venv/bench/bin/python -m pip install --quiet --no-deps -r benchmarks/rivals.txt
     ;;
-planemo | pulsar)
+planemo | pulsar | browser)
     need_uv
     uv_venv "$name"
     ;;
@@ -52,7 +52,7 @@ galaxy | toolshed)
     uv_venv "$name" --constraints "$constraints"
     ;;
 *)
-    echo "usage: make_venv.sh tools|galaxy|planemo|pulsar|toolshed|bench" >&2
+    echo "usage: make_venv.sh tools|galaxy|planemo|pulsar|toolshed|browser|bench" >&2
     exit 2
     ;;
 esac
