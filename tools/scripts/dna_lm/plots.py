@@ -91,7 +91,7 @@ def _distributions(groups, axis_name, kind, log_scale):
     if kind == "violin" and any(len(scores) > MAX_IN_VIOLIN for _, scores in groups):
         note = f"Outlines: a random {MAX_IN_VIOLIN:,} of each larger group; boxes: all scores."
 
-    labels = [f"{_wrap(label, 16 if upright else 28)}\nn = {len(scores):,}" for label, scores in groups]
+    labels = [f"{_wrap(label, 18 if upright else 28)}\nn = {len(scores):,}" for label, scores in groups]
     if upright:
         axes.set_xticks(positions, labels, parse_math=False)
         axes.set_xlim(-0.6, len(groups) - 0.4)
