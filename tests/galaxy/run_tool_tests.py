@@ -34,14 +34,9 @@ def run_planemo(server, paths, report, name):
     command += ["--test_timeout", str(TEST_SECONDS)]
     command += ["--test_output", report / f"{name}.html", "--test_output_json", results, *paths]
     subprocess.run(command, cwd=report)
-    return read_results(results)
-
-
-def read_results(path):
-    """The results of planemo or of galaxy-tool-test: test id -> result."""
-    if not path.exists():
-        raise GalaxyError("the tests ended without results")
-    return {test["id"]: test["data"] for test in json.loads(path.read_text())["tests"]}
+    if not results.exists():
+        raise GalaxyError("planemo ended without results")
+    return {test["id"]: test["data"] for test in json.loads(results.read_text())["tests"]}
 
 
 def find_problems(test, result):

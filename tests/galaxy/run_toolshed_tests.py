@@ -17,11 +17,12 @@ from xml.etree import ElementTree
 
 import yaml
 from galaxy.tool_util.parser import get_tool_source
+from galaxy.tool_util.verify import script as tool_test
+from galaxy.tool_util.verify.interactor import GalaxyInteractorApi
 from galaxy_client import Client, NotInTimeError
 from galaxy_server import (
     ADMIN,
     DATA_MANAGER,
-    GALAXY_BIN,
     LOCAL_JOBS,
     ROOT,
     TOOLS_VENV,
@@ -31,7 +32,7 @@ from galaxy_server import (
     wrappers,
     write_xml,
 )
-from run_tool_tests import INTERPRETER, PLANEMO, TEST_SECONDS, find_problems, read_results
+from run_tool_tests import INTERPRETER, PLANEMO, TEST_SECONDS, find_problems
 from tool_shed_server import running_tool_shed
 
 WORK_DIR = ROOT / ".galaxy" / "toolshed"
@@ -216,32 +217,35 @@ def check_own_tests(place):
             file.write(rows)
         api(place.server, f"/api/tool_data/{table}/reload")
     MODELS_TO_INSTALL.symlink_to(place.folder(MANAGER, manager) / "test-data")
-    problems, listed, results = [], 0, WORK_DIR / "tool_tests.json"
+    problems, listed = [], 0
     for name, tool in place.tools().items():
         tests = api(place.server, f"/api/tools/{tool}/test_data")
         if not tests:
             problems.append(f"the installed {name} has no test")
-        run_tests(place, tool, results)
-        done = read_results(results)
+        results = run_tests(place, tool, len(tests))
         for test in tests:
-            found = find_problems(test, done.get(f"{tool}-{test['test_index']}"))
+            found = find_problems(test, results.get(f"{tool}-{test['test_index']}"))
             problems += [f"{name}, test {test['test_index'] + 1}: {text}" for text in found]
         listed += len(tests)
     print(f"    {listed} tests")
     return problems
 
 
-def run_tests(place, tool, results):
-    """Run an installed tool's tests with Galaxy's own program; adds to the file `results`."""
-    command = [GALAXY_BIN / "galaxy-tool-test", "-u", place.server["url"], "-a", place.server["key"]]
+def run_tests(place, tool, n_tests):
+    """Run an installed tool's tests as galaxy-tool-test does, by its own functions; returns test id -> result.
+
+    The program itself asks Galaxy for a tool without its version, and so finds no installed data manager.
+    """
     # Only an administrator may run the data manager.
-    command += ["-k", place.administrator.session.headers["x-api-key"], "-t", tool, "--with-reference-data"]
+    key = place.administrator.session.headers["x-api-key"]
+    galaxy = GalaxyInteractorApi(galaxy_url=place.server["url"], master_api_key=place.server["key"], api_key=key)
+    results = tool_test.Results(tool, str(WORK_DIR / "tool_tests.json"), append=True)
+    tests = [tool_test.TestReference(tool, None, index) for index in range(n_tests)]
+    limits = {"maxseconds": TEST_SECONDS, "quiet": True}
     # As many at a time as the job configuration lets run.
-    command += ["--parallel-tests", str(LOCAL_JOBS["runners"]["local"]["workers"]), "--append", "-j", results]
-    environment = {**os.environ, "GALAXY_TEST_DEFAULT_WAIT": str(TEST_SECONDS)}
-    with open(WORK_DIR / "tool_tests.log", "a") as log:
-        # It ends with 1 when a test fails.
-        subprocess.run(command, cwd=WORK_DIR, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    n_parallel = LOCAL_JOBS["runners"]["local"]["workers"]
+    tool_test.test_tools(galaxy, tests, results, parallel_tests=n_parallel, verify_kwds=limits)
+    return {test["id"]: test["data"] for test in results.test_results}
 
 
 def check_update(place):
