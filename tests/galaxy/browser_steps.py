@@ -323,7 +323,7 @@ def wrong_file(user, state):
     page = user.page
     user.open_tool("score_pairs")
     user.choose("wild_type", "bad_protein.fasta")
-    user.choose("mutant", "bad_protein.fasta")
+    user.choose("mutant", "cftr_wild_type.fasta")
     (red,) = user.run_tool(state="error")
     item = page.locator(f'.content-item[data-hid="{red["hid"]}"]')
     item.click()
