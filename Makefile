@@ -31,7 +31,7 @@ test-slurm: $(TOOLS) $(GALAXY)  ## jobs on a real Slurm, some killed; as root on
 test-pulsar: $(TOOLS) $(GALAXY) .venv/pulsar/.built  ## jobs on a real Pulsar that shares no files with Galaxy; as root
 	@.venv/galaxy/bin/python tests/galaxy/run_pulsar_tests.py
 
-test-toolshed: $(TOOLS) $(GALAXY) $(PLANEMO) .venv/toolshed/.built  ## publish to a real Tool Shed, install from it into a clean Galaxy, test there, update: ten minutes; as root
+test-toolshed: $(TOOLS) $(GALAXY) $(PLANEMO) .venv/toolshed/.built  ## publish to a real Tool Shed, install from it into a clean Galaxy, test there, update: twenty minutes; as root
 	@.venv/galaxy/bin/python tests/galaxy/run_toolshed_tests.py
 
 test-browser: $(TOOLS) $(GALAXY) .venv/browser/.built  ## a new user's clicks in a real browser, screenshots in .galaxy/browser/: five minutes; Debian, installs chromium as root; ARGS=--docs-images
