@@ -1,4 +1,4 @@
-"""Click through Galaxy's own page as a new user does, in a headless Chromium: about four minutes.
+"""Click through Galaxy's own page as a new user does, in a headless Chromium: about five minutes.
 
 Starts a Galaxy, runs browser_steps.py in .venv/browser, stops the Galaxy. Screenshots: .galaxy/browser/screenshots/.
 """
