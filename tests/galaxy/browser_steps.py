@@ -383,7 +383,7 @@ STEPS = {
 
 def on_the_page(page):
     """A few words of what the window shows, for a message."""
-    texts = page.locator("#center, body").all_inner_texts()
+    texts = [*page.locator("#center").all_inner_texts(), *page.locator("body").all_inner_texts()]
     return " ".join(next((text for text in texts if text.strip()), "nothing").split())[:300]
 
 
