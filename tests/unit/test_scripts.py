@@ -209,6 +209,15 @@ def test_what_the_model_cannot_do_is_one_line_and_no_output(run_script, tmp_path
     assert_refused(run_script(script, *inputs, *options, "--output", "out.tsv"), message, tmp_path)
 
 
+def test_one_file_given_twice_is_warned_of(run_script, tmp_path):
+    path = TEST_DATA / "cftr_mutant.fasta"
+    done = run_script(
+        *("score_pairs.py", "--model", DEMO, "--wild-type", path, "--mutant", path, "--output", tmp_path / "out.tsv")
+    )
+    assert done.returncode == 0
+    assert "are the same file: no pair differs" in done.stderr
+
+
 def test_duplicate_identifiers_are_refused_when_pairing_by_id(run_script, tmp_path):
     path = TEST_DATA / "bad_duplicate_ids.fasta"
     done = run_script(

@@ -29,6 +29,7 @@ def main(argv):
     def pairs():
         return sequences.PAIRINGS[arguments.pair_by](arguments.wild_type, arguments.mutant)
 
+    sequences.warn_of_same_file(arguments.wild_type, arguments.mutant)
     sequences.check(pairs())
     checkpoint = options.load_checkpoint(arguments)
     settings = options.settings_from(arguments, checkpoint)

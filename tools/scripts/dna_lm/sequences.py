@@ -15,7 +15,7 @@ import sqlite3
 import string
 import zlib
 from collections import deque
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 
 from Bio.SeqIO.FastaIO import SimpleFastaParser
@@ -141,6 +141,13 @@ def _refuse_unequal(n_wild_types, n_mutants):
         f"mutant FASTA has {counted(n_mutants, 'record')}, wild-type FASTA has {n_wild_types}: "
         "every wild type needs its mutant"
     )
+
+
+def warn_of_same_file(wild_type_path, mutant_path):
+    """Say so when both are one file: Galaxy proposes the newest file for both, and a click is easily forgotten."""
+    with suppress(OSError):
+        if os.path.samefile(wild_type_path, mutant_path):
+            log.warning("wild-type FASTA and mutant FASTA are the same file: no pair differs, every distance is 0")
 
 
 def pairs_by_id(wild_type_path, mutant_path):
