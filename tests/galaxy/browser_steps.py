@@ -282,7 +282,6 @@ def report(user, state):
         page.wait_for_timeout(800)
         user.shot("32_report_top", docs="report", height=1150)
         page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
-        (user.docs_images / "plot.png").write_bytes(user.content(state["comparison"]["plot"]))
     for number, name in enumerate(("tests", "summary")):
         user.look_at(state["comparison"][name])
         user.shown_table()
