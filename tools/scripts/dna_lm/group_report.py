@@ -314,7 +314,7 @@ def _how_to_read(paired):
         "below 0.474 medium, else large (Romano and others, 2006). Intervals are 95 % each, not corrected for the "
         "number of pairs.",
         "A score says how differently a language model sees two sequences. It is not a probability that a mutation is "
-        "pathogenic, and groups can differ in it for reasons other than biology: length or composition of the sequences, "
-        "repeats, or the number of tokens a change touches.",
+        "pathogenic, and groups can differ in it for reasons other than biology: the length or composition of the "
+        "sequences, repeats, or the number of tokens a change touches.",
     ]
     return "\n".join(f"- {line}" for line in lines)
