@@ -1,9 +1,10 @@
-"""Score every dbSNP variant of the human sequence in Debian's package hisat2: `make dbsnp`.
+"""Score every dbSNP variant of the human sequence in Debian's package hisat2, and list the largest scores.
 
 The .snp file becomes a VCF, with REF from the sequence, and that and its scores go to demo-output/.
 """
 
 import argparse
+import csv
 import os
 import shlex
 import subprocess
@@ -50,7 +51,20 @@ def main():
     command += ["--variants", f"{OUT}/dbsnp.vcf", "--reference", str(arguments.reference)]
     command += ["--output", f"{OUT}/dbsnp_scores.tsv", "--output-vcf", f"{OUT}/dbsnp_scored.vcf", *options]
     print("$", shlex.join(command), flush=True)
-    sys.exit(subprocess.run(command, cwd=ROOT).returncode)
+    if code := subprocess.run(command, cwd=ROOT).returncode:
+        sys.exit(code)
+    show_largest()
+
+
+def show_largest(n=10):
+    with open(ROOT / OUT / "dbsnp_scores.tsv", newline="") as table:
+        rows = [row for row in csv.DictReader(table, delimiter="\t") if row.get("l2")]
+    rows.sort(key=lambda row: -float(row["l2"]))
+    print(f"\nThe {n} largest L2 distances of {len(rows):,} ({OUT}/dbsnp_scores.tsv has all):")
+    for row in rows[:n]:
+        change = f"{row['ref']}>{row['alt']}"
+        tokens = f"{row['changed_tokens']} tokens changed"
+        print(f"  {row['id']:<12} position {row['pos']:>7}  {change:<14.14} {tokens:<18} L2 {float(row['l2']):.2f}")
 
 
 if __name__ == "__main__":

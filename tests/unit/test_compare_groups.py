@@ -229,6 +229,7 @@ GOOD = HEADER + "a\t1\nb\t2\n"
         (HEADER + "a\t1\nb\tx\n", "table of group 'bad', line 3: 'x' in column 'l2' is not a finite number"),
         (HEADER + "a\t1\nb\tinf\n", "line 3: 'inf' in column 'l2' is not a finite number"),
         (HEADER + "a\t1\nb\t1_0\n", "line 3: '1_0' in column 'l2'"),
+        (HEADER + "a\t1\nb\t-2e300\n", "line 3: '-2e300' in column 'l2' is larger than 1e+100"),
         (HEADER + "a\t1\nb\n", "line 3: 1 field where the header has 2"),
         (HEADER + "a\t1\nb\t1\t2\n", "line 3: 3 fields where the header has 2"),
         (HEADER + "a\t1\nb\t\n", "group 'bad' has 1 scored row of 2: need at least two"),
@@ -299,6 +300,13 @@ def test_the_first_sentence_fits_the_finding(tmp_path):
     assert wordy(tmp_path, quantiles, quantiles).startswith("**a** and **b** score alike")
     assert wordy(tmp_path, [1, 2, 3], [2, 3, 4]).startswith("No clear difference")
     assert wordy(tmp_path, quantiles[:500], quantiles[:500] + 1).startswith("**b** scores higher than **a**")
+
+
+def test_the_first_sentence_names_the_higher_group_first_and_its_rows_too(tmp_path):
+    rng = np.random.default_rng(7)
+    low, high = rng.normal(size=20), rng.normal(size=30) + 2
+    assert "**b** scores higher than **a**" in (text := wordy(tmp_path, low, high)) and "n = 30 and 20." in text
+    assert "**a** scores higher than **b**" in (text := wordy(tmp_path, high, low)) and "n = 30 and 20." in text
 
 
 def test_the_first_sentence_does_not_contradict_its_test(tmp_path):

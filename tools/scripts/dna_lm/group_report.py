@@ -134,6 +134,7 @@ def _sentence(tests, score, correction):
     first, quoted_test = tests[0], _quoted_test(tests)
     high, low, effect = _oriented(first)
     delta = _delta(first.effects)
+    n_high, n_low = (quoted_test.n_b, quoted_test.n_a) if delta.value < 0 else (quoted_test.n_a, quoted_test.n_b)
     what = inert(score)
     verdict = _verdict(tests)
     opening = {
@@ -160,7 +161,7 @@ def _sentence(tests, score, correction):
         )
     elif verdict == "clear":
         size += f"; a {magnitude(delta.value)} difference"
-    counts = f"{quoted_test.n_a:,} pairs" if paired else f"n = {quoted_test.n_a:,} and {quoted_test.n_b:,}"
+    counts = f"{quoted_test.n_a:,} pairs" if paired else f"n = {n_high:,} and {n_low:,}"
     p = f"{TITLES[quoted_test.test]} {_p(quoted_test.outcome.p)}"
     if correction:
         p += f" ({correction}: {_p(quoted_test.p_corrected)})"
@@ -306,10 +307,14 @@ def _how_to_read(paired):
     else:
         lines.append(
             "AUC: how often a random score of A exceeds a random score of B, ties counted half; 0.5 is no "
-            "difference, 1 and 0 are complete separation. Cliff's delta is the same on a scale of -1 to 1, Hedges' g "
-            "the difference of the means in standard deviations."
+            "difference, 1 and 0 are complete separation. Below 0.5 B is the higher group, and the sentence at the top "
+            "turns the pair round: 1 - AUC. Cliff's delta is the same on a scale of -1 to 1, Hedges' g the difference "
+            "of the means in standard deviations."
         )
     lines += [
+        "Tests of one pair may disagree, as they ask different questions. Rank tests (Mann–Whitney, Wilcoxon): which "
+        "group tends to have the higher scores? t tests: which has the higher mean, that a few huge scores can move "
+        "alone?",
         "Size, by the absolute Cliff's delta or rank-biserial correlation: below 0.147 negligible, below 0.33 small, "
         "below 0.474 medium, else large (Romano and others, 2006). Intervals are 95 % each, not corrected for the "
         "number of pairs.",

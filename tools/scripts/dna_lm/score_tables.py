@@ -22,6 +22,9 @@ NOT_SCORED = {"", "na", "nan"}
 # More groups than this can neither be read in a plot nor compared in pairs: it is the wrong column.
 MAX_GROUPS = 40
 
+# Sums of squares of a million such scores are still finite.
+LARGEST = 1e100
+
 SCORE_NAMES = {
     "l2": "L2 distance (wild-type to mutant)",
     "l1": "L1 distance (wild-type to mutant)",
@@ -159,6 +162,11 @@ def _score(cell, column, name, number):
         raise UserError(
             f"{name}, line {number}: {quoted(cell)} in column {quoted(column)} is not a finite number "
             "(a row without a score has an empty cell)"
+        )
+    if abs(value) > LARGEST:
+        raise UserError(
+            f"{name}, line {number}: {quoted(cell)} in column {quoted(column)} is larger than {LARGEST:g}: variances "
+            "of such numbers cannot be computed"
         )
     return value
 
