@@ -1,5 +1,7 @@
 """Write the sequence files of test-data/: the tutorial's CFTR trio, real dbSNP variants, files to be refused.
 
+The dbSNP variants are there as pairs of windows, and a part of them as a VCF with its reference.
+
 Every variant lies in the stretch of chromosome 22 that the demonstration model never saw, window and all. Running the
 script again gives the same bytes.
 """
@@ -8,7 +10,7 @@ import argparse
 import gzip
 import io
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from Bio import SeqIO
@@ -18,6 +20,8 @@ from reference import HELD_OUT, REFERENCE, VARIANTS, WINDOW, read_reference
 
 FLANK = WINDOW // 2
 N_SUBSTITUTIONS = 200
+# Bases of the VCF's reference: the beginning of the held-out stretch.
+N_VCF_BASES = 30_000
 
 # The tutorial's portion of the CFTR gene. Its two mutants: the third base, and three bases deleted after the 16th.
 CFTR_WILD_TYPE = "ATTAAAGAAAATATCATCTTTGGTGTTTCCTAT"
@@ -58,6 +62,15 @@ class Variant:
         if self.kind == "deletion":
             return left + right[int(self.change) :]
         return left + self.change + right
+
+    def vcf_line(self, contig, reference):
+        """The variant as a line of a VCF: an insertion or deletion has the base before it in REF and ALT."""
+        start = self.position - (self.kind != "single")
+        n_deleted = int(self.change) if self.kind == "deletion" else self.kind == "single"
+        end = self.position + n_deleted
+        before = reference[start : self.position]
+        added = "" if self.kind == "deletion" else self.change
+        return "\t".join([contig, str(start + 1), self.id, reference[start:end], before + added, ".", ".", "."])
 
 
 def read_variants(path):
@@ -130,6 +143,23 @@ def variant_files(reference, variants):
     return pair_files("snv", pairs(singles)) | pair_files("indel", pairs(indels), ".gz")
 
 
+def vcf(contig, reference, variants):
+    """A VCF, as text, of variants of the sequence `reference`."""
+    header = ["##fileformat=VCFv4.2", f"##contig=<ID={contig},length={len(reference)}>"]
+    header.append("#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO")
+    return "".join(line + "\n" for line in [*header, *(v.vcf_line(contig, reference) for v in variants)])
+
+
+def vcf_files(reference, variants):
+    """Variants and reference for a first try: the VCF of test-data/ that tests have is of every odd allele."""
+    first, contig = HELD_OUT[0], "chr22_part"
+    part = reference[first : first + N_VCF_BASES]
+    places = range(first + FLANK, first + N_VCF_BASES - FLANK)
+    kept = [variant for variant in variants if variant.position in places and not why_unusable(variant, reference)]
+    moved = [replace(variant, position=variant.position - first) for variant in kept]
+    return {"dbsnp.vcf": vcf(contig, part, moved).encode(), "dbsnp_reference.fasta": fasta([(contig, part)])}
+
+
 def embedding_files(reference):
     """Twelve records of 30 to 120 bases; two of them not in plain upper-case DNA."""
     lengths = range(30, 121, 8)
@@ -188,7 +218,8 @@ def main():
     arguments = parser.parse_args()
 
     reference = read_reference(arguments.reference)
-    files = cftr_files() | variant_files(reference, read_variants(arguments.variants))
+    variants = read_variants(arguments.variants)
+    files = cftr_files() | variant_files(reference, variants) | vcf_files(reference, variants)
     files |= embedding_files(reference) | messy_files(reference) | bad_files(files["snv_wild_type.fasta"])
     arguments.output.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():

@@ -11,28 +11,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from make_fixtures import read_variants
+from make_fixtures import read_variants, vcf
 from reference import REFERENCE, VARIANTS, read_reference
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = "demo-output"
-
-
-def vcf_line(contig, variant, reference):
-    """An insertion or deletion has the base before it in REF and ALT."""
-    start = variant.position - (variant.kind != "single")
-    n_deleted = int(variant.change) if variant.kind == "deletion" else variant.kind == "single"
-    end = variant.position + n_deleted
-    before = reference[start : variant.position]
-    added = "" if variant.kind == "deletion" else variant.change
-    return "\t".join([contig, str(start + 1), variant.id, reference[start:end], before + added, ".", ".", "."])
-
-
-def write_vcf(path, contig, variants, reference):
-    header = ["##fileformat=VCFv4.2", f"##contig=<ID={contig},length={len(reference)}>"]
-    header.append("#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO")
-    lines = [vcf_line(contig, variant, reference) for variant in variants]
-    path.write_text("".join(line + "\n" for line in header + lines))
 
 
 def main():
@@ -44,7 +27,7 @@ def main():
     with open(arguments.reference) as handle:
         contig = handle.readline()[1:].split()[0]
     (ROOT / OUT).mkdir(exist_ok=True)
-    write_vcf(ROOT / OUT / "dbsnp.vcf", contig, read_variants(arguments.variants), reference)
+    (ROOT / OUT / "dbsnp.vcf").write_text(vcf(contig, reference, read_variants(arguments.variants)))
 
     command = [os.path.relpath(sys.executable, ROOT), "scripts/score_variants.py"]
     command += ["--model", "test-data/models/demo-mixtral"]

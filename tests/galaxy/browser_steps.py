@@ -273,7 +273,11 @@ def report(user, state):
     for table in state["tables"]:
         check(table["name"] in text, f"the report does not name the group {table['name']}")
     auc = float(rank_sum["auc"])
-    words = ("Mann–Whitney U", "95 % interval", f"{auc:.3f}", "n = 200 and 114", "How to read this")
+    sizes = [rank_sum["n_a"], rank_sum["n_b"]]
+    if auc < 0.5:  # the sentence begins with the higher group
+        sizes.reverse()
+    answer = f"AUC {max(auc, 1 - auc):.3f}, 95 % interval"
+    words = ("Mann–Whitney U", answer, f"n = {' and '.join(sizes)}.", f"{auc:.3f}", "How to read this")
     for word in words:
         check(word in text, f"the report does not say {word!r}")
     user.tall_shot("32_report")

@@ -29,6 +29,8 @@ GALAXY_BIN = Path(sys.prefix) / "bin"
 TOOLS_VENV = ROOT / ".venv" / "tools"
 DATA_MANAGER = ROOT / "data_managers" / "data_manager_dna_lm"
 SERVE_DIR = ROOT / ".galaxy" / "serve"
+# What a user's first clicks need of test-data/, where most files are there to be refused.
+DEMO_FILES = ("cftr_*.fasta", "snv_*.fasta", "indel_*.fasta.gz", "dbsnp*", "sequences.fasta", "one_sequence.fasta.gz")
 ADMIN = "admin@example.org"
 START_SECONDS = 600
 # Galaxy's job configuration when nothing else is asked for: two jobs at a time on this machine.
@@ -128,8 +130,12 @@ def job_environment(job_conf):
 
 def suite_settings(config, job_conf):
     """Options of galaxy.yml that name what is in this checkout."""
-    demo_files = {"type": "posix", "id": "dna_lm", "label": "dna_lm demo files", "doc": "test-data of the dna_lm suite"}
-    demo_files |= {"root": str(ROOT / "test-data"), "writable": False}
+    folder = config / "demo_files"
+    folder.mkdir()
+    for path in (path for pattern in DEMO_FILES for path in (ROOT / "test-data").glob(pattern)):
+        shutil.copy(path, folder)
+    demo_files = {"type": "posix", "id": "dna_lm", "label": "dna_lm demo files", "doc": "For a first try of the suite"}
+    demo_files |= {"root": str(folder), "writable": False}
     return {
         "tool_data_table_config_path": write_data_tables(config),
         "data_manager_config_file": str(DATA_MANAGER / "data_manager_conf.xml"),
@@ -371,7 +377,7 @@ def main():
             print("  user   none is needed; to keep a history, register any (Login or Register); no mail is sent")
             print(f"  admin  register as {ADMIN}")
             print("  files  Upload > Choose from repository > dna_lm demo files, or upload from test-data/:")
-            print("         cftr_wild_type.fasta and cftr_mutant.fasta, snv_*.fasta, indel_*.fasta.gz, sequences.fasta")
+            print("         cftr_*.fasta, snv_*.fasta, indel_*.fasta.gz; dbsnp.vcf with dbsnp_reference.fasta")
             print("  tools  the section DNA language models; the demo models are in their model chooser", flush=True)
             signal.pause()
     except GalaxyError as error:

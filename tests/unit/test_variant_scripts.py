@@ -355,14 +355,29 @@ def test_what_cannot_be_mutated_is_one_line_and_no_output(run_script, tmp_path, 
 
 def test_the_vcf_of_dbsnp_variants_has_the_references_bases(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "demo"))
-    for name in ("score_dbsnp", "make_fixtures", "reference"):
+    for name in ("make_fixtures", "reference"):
         sys.modules.pop(name, None)
-    import score_dbsnp
     from make_fixtures import Variant
 
     def line(kind, position, change):
-        return score_dbsnp.vcf_line("c", Variant("rs1", kind, position, change), "ACGTTGCA").split("\t")[:5]
+        return Variant("rs1", kind, position, change).vcf_line("c", "ACGTTGCA").split("\t")[:5]
 
     assert line("single", 3, "A") == ["c", "4", "rs1", "T", "A"]
     assert line("deletion", 3, "2") == ["c", "3", "rs1", "GTT", "G"]
     assert line("insertion", 3, "CC") == ["c", "3", "rs1", "G", "GCC"]
+
+
+def test_the_first_vcf_scores_like_the_pairs_of_the_same_variants(run_script, tmp_path):
+    vcf = ["--variants", TEST_DATA / "dbsnp.vcf", "--reference", TEST_DATA / "dbsnp_reference.fasta"]
+    pairs = ["--wild-type", TEST_DATA / "snv_wild_type.fasta", "--mutant", TEST_DATA / "snv_mutant.fasta"]
+    scores = []
+    for script, files in (("score_variants.py", vcf), ("score_pairs.py", pairs)):
+        done = run_script(script, "--model", DEMO, *files, "--output", "out.tsv", "--fail-on-unscored")
+        assert done.returncode == 0, done.stderr
+        with open(tmp_path / "out.tsv", newline="") as table:
+            scores.append({row["id"]: row["l2"] for row in csv.DictReader(table, delimiter="\t")})
+    from_vcf, from_pairs = scores
+    assert len(from_vcf) == sum(line[0] != "#" for line in (TEST_DATA / "dbsnp.vcf").read_text().splitlines())
+    both = from_vcf.keys() & from_pairs.keys()
+    assert len(both) > 10
+    assert {name: from_vcf[name] for name in both} == {name: from_pairs[name] for name in both}

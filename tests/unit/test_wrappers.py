@@ -40,3 +40,10 @@ def test_galaxy_is_told_how_a_script_says_that_memory_ran_out():
     for wrapper in WRAPPERS:
         command = ElementTree.parse(wrapper).find("command")
         assert command.attrib == {"detect_errors": "exit_code", "oom_exit_code": str(OUT_OF_MEMORY_EXIT_CODE)}, wrapper
+
+
+def test_every_option_is_explained_in_its_form():
+    """Where there is no help Galaxy shows the bare command-line option."""
+    for wrapper in [MACROS, *WRAPPERS]:
+        for param in ElementTree.parse(wrapper).iter("param"):
+            assert param.get("help") or not param.get("argument"), f"{wrapper}: {param.get('argument')}"

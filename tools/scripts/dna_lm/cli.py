@@ -19,6 +19,14 @@ log = logging.getLogger(__name__)
 # What a process killed for memory exits with (128 + SIGKILL): a Galaxy destination can resubmit on it.
 OUT_OF_MEMORY_EXIT_CODE = 137
 
+# What computed the results. It is said last: Galaxy shows the beginning of what a job said, and that is for its user.
+_notes = []
+
+
+def note(text):
+    """Say `text` when the script has ended well."""
+    _notes.append(text)
+
 
 def run(main):
     """Run a script's `main(argv)` and exit: 0, 1 for a `UserError`, 137 when memory ran out.
@@ -28,11 +36,11 @@ def run(main):
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s", force=True)
     # A job that is stopped leaves as an error would: temporary files are removed.
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    _notes[:] = [f"dna_lm {__version__}, Python {platform.python_version()} at {sys.executable}"]
     try:
         main(sys.argv[1:])
-        # Last, so that an error is the one line that a user sees.
-        log.info("dna_lm %s, Python %s at %s", __version__, platform.python_version(), sys.executable)
     except UserError as error:
+        # The one line that a user sees.
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except (MemoryError, RuntimeError) as error:
@@ -40,6 +48,7 @@ def run(main):
             raise
         print("error: the machine ran out of memory: give the job more, or lower --batch-tokens", file=sys.stderr)
         sys.exit(OUT_OF_MEMORY_EXIT_CODE)
+    log.info("%s", "\n".join(_notes))
 
 
 @contextlib.contextmanager

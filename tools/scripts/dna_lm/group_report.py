@@ -59,8 +59,9 @@ def write_report(
     blocks += ["## How to read this", _how_to_read(paired)]
     blocks += ["## Settings", "\n".join(f"- {name}: {inert(str(value))}" for name, value in settings.items())]
     text = "\n\n".join(blocks) + "\n"
-    # Galaxy sets the cells of a table side by side without any padding. No user text has a bar in it.
-    return re.sub(r" \| (?!---)", " | &ensp;", text) if galaxy else text
+    # Galaxy sets the cells of a table side by side without any padding: a space at which no line breaks. No user text
+    # has a bar in it.
+    return re.sub(r" \| (?!---)", " | &#8199;", text) if galaxy else text
 
 
 def plot_block(name, file_format, note=None, galaxy=False):
@@ -274,7 +275,9 @@ def _test_table(results):
 
 
 def _number(value):
-    return "undefined" if math.isnan(value) else f"{value:.4g}"
+    if math.isnan(value):
+        return "undefined"
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
 def _estimate(estimate):
@@ -312,9 +315,9 @@ def _how_to_read(paired):
             "of the means in standard deviations."
         )
     lines += [
-        "Tests of one pair may disagree, as they ask different questions. Rank tests (Mann–Whitney, Wilcoxon): which "
-        "group tends to have the higher scores? t tests: which has the higher mean, that a few huge scores can move "
-        "alone?",
+        "Tests of one pair may disagree, as they ask different questions. Rank tests (Mann–Whitney, Wilcoxon) ask "
+        "which group tends to have the higher scores; t tests ask which has the higher mean, and a few huge scores can "
+        "move that alone.",
         "Size, by the absolute Cliff's delta or rank-biserial correlation: below 0.147 negligible, below 0.33 small, "
         "below 0.474 medium, else large (Romano and others, 2006). Intervals are 95 % each, not corrected for the "
         "number of pairs.",

@@ -1,15 +1,13 @@
 """Command-line options that the model tools share, and what is made of them."""
 
 import argparse
-import logging
 import os
 
 import torch
 import transformers
 
-from dna_lm import checkpoint, encoder, pipeline, pooling
-
-log = logging.getLogger(__name__)
+from dna_lm import checkpoint, cli, encoder, pipeline, pooling
+from dna_lm.errors import counted
 
 
 def add_model_options(parser):
@@ -74,12 +72,13 @@ def settings_from(arguments, loaded):
 
 
 def load_checkpoint(arguments):
-    """Load the chosen model, using as many threads as Galaxy gave the job, and log what computes with what."""
+    """Load the chosen model, using as many threads as Galaxy gave the job, and note what computes with what."""
     slots = os.environ.get("GALAXY_SLOTS", "")
     if slots.isdecimal() and int(slots):
         torch.set_num_threads(int(slots))
     folder = checkpoint.find_folder(arguments.model, arguments.model_id, arguments.revision)
     loaded = checkpoint.load(folder, arguments.precision)
     versions = f"torch {torch.__version__}, transformers {transformers.__version__}"
-    log.info("%s, %s on %s, %d threads", versions, arguments.precision, loaded.device, torch.get_num_threads())
+    threads = counted(torch.get_num_threads(), "thread")
+    cli.note(f"{versions}, {arguments.precision} on {loaded.device}, {threads}")
     return loaded

@@ -248,12 +248,13 @@ class Tally:
         """Log the count of each status. Raise `UserError` when nothing could be read, or not all of what must be."""
         total = self.counts.total()
         unread = total - self.counts[OK]
-        listed = ", ".join(
-            f"{status} {count}" + (f" ({self.meanings[status]})" if status in self.meanings else "")
-            for status, count in self.counts.most_common()
-        )
+        listed = ", ".join(f"{status} {count}" for status, count in self.counts.most_common())
+        meanings = "; ".join(f"{status}: {self.meanings[status]}" for status in self.counts if status in self.meanings)
+        if unread == total or (unread and fail_on_unscored):
+            reasons = f" ({meanings})" if meanings else ""
+            raise UserError(f"the model could not read {unread} of {counted(total, 'record')}: {listed}{reasons}")
         log.info("%s: %s", counted(total, "record"), listed)
+        if meanings:
+            log.info("%s", meanings)
         budget = self.budget
         log.info("%s given, %d computed, %d at once", counted(budget.given, "token"), budget.computed, budget.tokens)
-        if unread == total or (unread and fail_on_unscored):
-            raise UserError(f"the model could not read {unread} of {counted(total, 'record')}: {listed}")

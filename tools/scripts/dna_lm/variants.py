@@ -29,7 +29,7 @@ MEANINGS = {
     SYMBOLIC_ALLELE: "<...>, *, or a breakend: no sequence",
     MISSING_ALT: "ALT is '.'",
     UNKNOWN_CONTIG: "CHROM is not in the reference",
-    REF_MISMATCH: "REF is not what the reference has there",
+    REF_MISMATCH: "REF is not what the reference has there; if many, is it another genome build?",
     NO_CHANGE: "ALT equals REF",
     WINDOW_OFF_END: "the sequence is shorter than the window",
 }
