@@ -437,7 +437,7 @@ def _check_tutorial(groups, tests, paired):
         raise UserError("--tutorial makes the tutorial's own two tests: leave out --tests and --paired")
     if len(groups) != 2:
         raise UserError(f"--tutorial compares exactly two groups, found {len(groups)}")
-    _check_pairs(groups, "the tutorial's signed-rank test")
+    _check_pairs(groups, "the rows of the tutorial's signed-rank test")
 
 
 def _check_pairs(groups, what):
