@@ -14,7 +14,7 @@ help:  ## this list
 demo: $(TOOLS)  ## score the demo mutations with the demo model, compare the groups; results in demo-output/
 	@.venv/tools/bin/python demo/run_demo.py
 
-test: unit lint test-tools test-workflows  ## every test: unit tests, lint, wrappers and workflows in a real Galaxy
+test: unit lint test-tools test-workflows  ## unit tests, lint, wrappers and workflows in a real Galaxy
 
 unit: $(TOOLS)  ## the unit tests; ARGS="tests/unit/test_x.py -k name" runs some
 	@.venv/tools/bin/python -m pytest $(ARGS)

@@ -17,7 +17,7 @@ RULES = ROOT / "docs" / "admin" / "tpv.yml"
 JOB_CONF = ROOT / "docs" / "admin" / "job_conf.yml"
 SHED = "toolshed.g2.bx.psu.edu/repos/someone/dna_lm/"
 
-# Tool, size of its inputs in GiB, and where it should run with how many MiB.
+# Tool, size of its inputs in GiB, and where it should run with how many MiB (Slurm's destinations).
 EXPECTED = (
     ("dna_lm_embed", 0, "slurm_gpu", 4096),
     ("dna_lm_score_pairs", 0, "slurm_gpu", 4096),
@@ -28,6 +28,8 @@ EXPECTED = (
     ("dna_lm_compare_groups", 10, "slurm_large", 43008),
     ("dna_lm_split", 20, "slurm_cpu", 2048),
     ("dna_lm_collapse", 20, "slurm_cpu", 2048),
+    ("data_manager_dna_lm", 0, "galaxy_host", None),
+    (f"{SHED}data_manager_dna_lm/0.1.0", 0, "galaxy_host", None),
 )
 
 
@@ -35,7 +37,8 @@ def destination(tool, input_size, rules):
     found = TPVDryRunner.from_params(str(JOB_CONF), tool_id=tool, tpv_confs=[str(rules)], input_size=input_size).run()[
         0
     ]
-    return found.id, int(found.params["job_--mem"])
+    memory = found.params.get("job_--mem")
+    return found.id, memory and int(memory)
 
 
 def without_gpu():
