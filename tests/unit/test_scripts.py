@@ -262,7 +262,7 @@ def test_running_out_of_memory_has_its_own_exit_code(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", program, SCRIPTS], capture_output=True, text=True)
     assert done.returncode == 137
-    assert done.stderr.startswith("error: the machine ran out of memory")
+    assert done.stderr.startswith("error: the job ran out of memory")
 
 
 def test_a_script_needs_nothing_but_its_interpreter(tmp_path):
