@@ -32,13 +32,35 @@ EXPECTED = (
     (f"{SHED}data_manager_dna_lm/0.1.0", 0, "galaxy_host", None),
 )
 
+# Where a job goes that runs out of memory each time it is sent.
+EXPECTED_AFTER_MEMORY = {
+    "dna_lm_score_pairs": [("slurm_cpu", 8192), ("slurm_cpu", 16384), ("slurm_large", 32768)],
+    "dna_lm_compare_groups": [("slurm_cpu", 4096), ("slurm_cpu", 8192), ("slurm_cpu", 16384)],
+}
 
-def destination(tool, input_size, rules):
-    found = TPVDryRunner.from_params(str(JOB_CONF), tool_id=tool, tpv_confs=[str(rules)], input_size=input_size).run()[
-        0
-    ]
+
+def ask(tool, input_size, rules, before=None):
+    """The destination of a job, which has had the destination `before` when it is sent again."""
+    runner = TPVDryRunner.from_params(str(JOB_CONF), tool_id=tool, tpv_confs=[str(rules)], input_size=input_size)
+    if before:
+        runner.job.destination_params = before.params
+    return runner.run()[0]
+
+
+def described(found):
     memory = found.params.get("job_--mem")
     return found.id, memory and int(memory)
+
+
+def destination(tool, input_size, rules):
+    return described(ask(tool, input_size, rules))
+
+
+def destinations_after_memory(tool, times):
+    found = ask(tool, 0, RULES)
+    for _ in range(times):
+        found = ask(tool, 0, RULES, found)
+        yield described(found)
 
 
 def without_gpu():
@@ -61,13 +83,18 @@ def main():
         found = destination(tool, input_size, RULES)
         if found != tuple(expected):
             problems.append(f"{tool} with {input_size} GiB goes to {found}, not to {tuple(expected)}")
+    for tool, expected in EXPECTED_AFTER_MEMORY.items():
+        found = list(destinations_after_memory(tool, len(expected)))
+        if found != expected:
+            problems.append(f"{tool}, out of memory each time, goes to {found}, not to {expected}")
     no_gpu = without_gpu()
     if destination("dna_lm_score_pairs", 0, no_gpu) != ("slurm_cpu", 4096):
         problems.append("without a GPU, dna_lm_score_pairs does not go to slurm_cpu")
     no_gpu.unlink()
     if problems:
         sys.exit("\n".join(problems))
-    print(f"the sample rules are valid and send {len(EXPECTED) + 1} jobs where they should")
+    n_jobs = len(EXPECTED) + 1 + sum(map(len, EXPECTED_AFTER_MEMORY.values()))
+    print(f"the sample rules are valid and send {n_jobs} jobs where they should")
 
 
 if __name__ == "__main__":
