@@ -22,8 +22,6 @@ import urllib.request
 from pathlib import Path
 from xml.etree import ElementTree
 
-from galaxy.tool_util.parser import get_tool_source
-
 ROOT = Path(__file__).resolve().parents[2]
 GALAXY_BIN = Path(sys.prefix) / "bin"
 TOOLS_VENV = ROOT / ".venv" / "tools"
@@ -100,19 +98,15 @@ def write_data_tables(config):
     return write_xml(config / "tool_data_tables.xml", tables)
 
 
-def write_dependencies(folder):
-    """Let Galaxy resolve each <requirement> of the tools to .venv/tools.
+def write_dependencies(config):
+    """Write .venv/tools as the package of each <requirement> of the tools; returns Galaxy's dependency resolvers.
 
     Galaxy itself runs in a virtual environment and activates that inside every job, after whatever environment the
     job configuration sets; only what a dependency resolver sources comes later still.
     """
-    activate = f'PATH="{TOOLS_VENV}/bin:$PATH"; VIRTUAL_ENV="{TOOLS_VENV}"; export PATH VIRTUAL_ENV; unset PYTHONPATH\n'
-    for wrapper in wrappers().values():
-        for requirement in get_tool_source(str(wrapper)).parse_requirements()[0]:
-            package = folder / requirement.name / requirement.version
-            package.mkdir(parents=True, exist_ok=True)
-            (package / "env.sh").write_text(activate)
-    return str(folder)
+    folder = config / "dependencies"
+    subprocess.run([ROOT / "docs" / "admin" / "packages_from_venv.sh", TOOLS_VENV, folder], check=True)
+    return [{"type": "galaxy_packages", "base_path": str(folder)}]
 
 
 def job_environment(job_conf):
@@ -202,8 +196,7 @@ def write_configuration(work, key, job_conf=LOCAL_JOBS, settings=None, with_suit
         "conda_auto_install": False,
         "enable_mulled_containers": False,
         "container_resolvers_config_file": write_json(config / "container_resolvers.yml", []),
-        "dependency_resolvers_config_file": write_json(config / "resolvers.yml", [{"type": "galaxy_packages"}]),
-        "tool_dependency_dir": write_dependencies(config / "dependencies"),
+        "dependency_resolvers_config_file": write_json(config / "resolvers.yml", write_dependencies(config)),
         "job_working_directory": str(data / "jobs"),
         "cleanup_job": "onsuccess",
         # A Celery worker has Galaxy's metadata code loaded; a job of its own takes a minute to import it.

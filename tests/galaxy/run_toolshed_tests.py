@@ -4,6 +4,7 @@ Ends with a line `N passed, N failed`. As root: Galaxy and its jobs find nothing
 data manager and its test data, so whatever works there works from the installed copies alone.
 """
 
+import json
 import os
 import re
 import shutil
@@ -47,6 +48,7 @@ PUBLISHED = {
     MANAGER: ["LICENSE", "README.md", "*.xml", "*.py", "*.xml.sample", "*.loc.sample", "test-data/*"],
 }
 SCORING = "dna_lm_score_pairs"
+WORKFLOW = ROOT / "workflows" / "score-mutations-in-chunks" / "score-mutations-in-chunks.ga"
 MODEL = "somebody/demo-mixtral"
 # What the newer version's tools have at the end of their versions.
 NEWER = ".1"
@@ -205,6 +207,19 @@ def check_scoring(place):
     return [] if [line.split("\t")[1] for line in lines[1:]] == ["ok", "ok"] else ["two records should be ok"]
 
 
+def check_workflow(place):
+    """A user imports one of the suite's workflows and runs it: its steps name the tools without their Tool Shed."""
+    pairs = {"Wild-type sequences": place.pairs["wild_type"], "Mutant sequences": place.pairs["mutant"]}
+    inputs = {**pairs, "Pairs in a chunk": 1, "DNA language model": MODEL}
+    invocation = place.user.invoke(json.loads(WORKFLOW.read_text()), inputs)
+    table = place.user.wait_for_output(invocation, "Scores", JOB_SECONDS)
+    lines = place.user.content(table["id"]).decode().splitlines()
+    print("    " + "\n    ".join(lines))
+    # The workflow computes L2 alone, the first of the scores that were computed before.
+    before = [line.split("\t")[:-1] for line in place.user.content(place.table).decode().splitlines()]
+    return [] if [line.split("\t") for line in lines] == before else ["the workflow's table is another"]
+
+
 def check_own_tests(place):
     """The installed tools' own tests pass, with the rows that they need added by hand, as docs/admin/ says."""
     [suite] = place.revisions(SUITE)
@@ -285,6 +300,7 @@ CHECKS = {
     "the table of models comes with them, empty": check_empty_table,
     "the installed data manager installs the demonstration model": check_installing_a_model,
     "the installed tool scores with it": check_scoring,
+    "a workflow of the suite runs with the installed tools": check_workflow,
     "the installed tools' own tests pass": check_own_tests,
     "a newer version is installed beside the older one": check_update,
 }
