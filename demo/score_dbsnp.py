@@ -36,7 +36,9 @@ def main():
     print("$", shlex.join(command), flush=True)
     if code := subprocess.run(command, cwd=ROOT).returncode:
         sys.exit(code)
-    show_largest()
+    # Other options may have put other scores elsewhere.
+    if not options:
+        show_largest()
 
 
 def show_largest(n=10):

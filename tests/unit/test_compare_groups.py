@@ -229,7 +229,7 @@ GOOD = HEADER + "a\t1\nb\t2\n"
         (HEADER + "a\t1\nb\tx\n", "table of group 'bad', line 3: 'x' in column 'l2' is not a finite number"),
         (HEADER + "a\t1\nb\tinf\n", "line 3: 'inf' in column 'l2' is not a finite number"),
         (HEADER + "a\t1\nb\t1_0\n", "line 3: '1_0' in column 'l2'"),
-        (HEADER + "a\t1\nb\t-2e300\n", "line 3: '-2e300' in column 'l2' is larger than 1e+100"),
+        (HEADER + "a\t1\nb\t-2e300\n", "line 3: '-2e300' in column 'l2' is beyond ±1e+70"),
         (HEADER + "a\t1\nb\n", "line 3: 1 field where the header has 2"),
         (HEADER + "a\t1\nb\t1\t2\n", "line 3: 3 fields where the header has 2"),
         (HEADER + "a\t1\nb\t\n", "group 'bad' has 1 scored row of 2: need at least two"),
@@ -242,6 +242,19 @@ GOOD = HEADER + "a\t1\nb\t2\n"
 def test_a_bad_table_ends_in_one_line(tmp_path, text, message):
     good, bad = write(tmp_path / "good.tsv", GOOD), write(tmp_path / "bad.tsv", text)
     fails(tmp_path, message, "--group", f"good={good}", "--group", f"bad={bad}")
+
+
+@pytest.mark.parametrize("unit", [1e-60, 1e10, 1e69])
+def test_p_does_not_depend_on_the_unit_of_the_scores(tmp_path, unit):
+    """Up to the largest scores that are read: the tests compute squares of squares."""
+    ps = []
+    for factor in (1, unit):
+        low = write(tmp_path / "low.tsv", "l2\n" + "".join(f"{n * factor!r}\n" for n in (1, 2, 3, 4, 5.5, 6)))
+        high = write(tmp_path / "high.tsv", "l2\n" + "".join(f"{n * factor!r}\n" for n in (3, 4.5, 5, 6, 7, 9)))
+        tests = ["--tests", "welch-t", "student-t", "mann-whitney", "kolmogorov-smirnov"]
+        groups = ["--group", f"low={low}", "--group", f"high={high}"]
+        ps.append([float(row["p"]) for row in rows(succeed(tmp_path, *groups, *tests)["tests"])])
+    assert len(ps[0]) == 4 and ps[1] == pytest.approx(ps[0], rel=1e-6)
 
 
 def test_as_a_process_an_error_is_one_line_and_exit_code_1(tmp_path):

@@ -292,6 +292,12 @@ def test_an_archive_that_is_larger_than_the_disk_or_cut_short_is_refused(tmp_pat
         unpacked(tmp_path / "b.tar.gz", tmp_path / "half")
 
 
+@pytest.mark.parametrize("path", ["models/mine", "../../../test-data/models/tiny-llama", "."])
+def test_a_path_that_is_not_absolute_is_refused(path):
+    with pytest.raises(UserError, match="is not absolute"):
+        model_sources.on_server(path, MODEL_ID, "main")
+
+
 def test_a_folder_and_its_archive_have_one_version_and_a_cache_its_commit(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     archive = packed(tmp_path / "a.tar", [(f"m/{name}", content) for name, content in READ.items()])

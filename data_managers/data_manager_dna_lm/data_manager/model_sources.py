@@ -114,7 +114,7 @@ def on_server(path, model_id, revision):
     """
     path = Path(path)
     if not path.is_absolute():
-        if not (TEST_MODELS / path).exists():
+        if len(path.parts) != 1 or not (TEST_MODELS / path).exists():
             raise UserError(f"the path {quoted(path)} is not absolute")
         path = TEST_MODELS / path
     if path.is_dir():

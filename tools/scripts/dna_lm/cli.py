@@ -46,7 +46,7 @@ def run(main):
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        print("error: the job ran out of memory: give it more, a smaller model, or shorter input", file=sys.stderr)
+        print("error: the job ran out of memory: give it more, or a smaller input or model", file=sys.stderr)
         sys.exit(OUT_OF_MEMORY_EXIT_CODE)
     log.info("%s", "\n".join(_notes))
 

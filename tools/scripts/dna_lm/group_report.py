@@ -277,7 +277,7 @@ def _test_table(results):
 def _number(value):
     if math.isnan(value):
         return "undefined"
-    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
+    return f"{value:,.0f}" if 9999.5 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
 def _estimate(estimate):

@@ -22,8 +22,8 @@ NOT_SCORED = {"", "na", "nan"}
 # More groups than this can neither be read in a plot nor compared in pairs: it is the wrong column.
 MAX_GROUPS = 40
 
-# Sums of squares of a million such scores are still finite.
-LARGEST = 1e100
+# Welch's degrees of freedom have the fourth power of a score, which is then still finite, summed over a million rows.
+LARGEST = 1e70
 
 SCORE_NAMES = {
     "l2": "L2 distance (wild-type to mutant)",
@@ -165,7 +165,7 @@ def _score(cell, column, name, number):
         )
     if abs(value) > LARGEST:
         raise UserError(
-            f"{name}, line {number}: {quoted(cell)} in column {quoted(column)} is larger than {LARGEST:g}: variances "
+            f"{name}, line {number}: {quoted(cell)} in column {quoted(column)} is beyond ±{LARGEST:g}: variances "
             "of such numbers cannot be computed"
         )
     return value
