@@ -39,24 +39,27 @@ def _mask(group, device, precision):
 
 
 def attention(module, query, key, value, attention_mask, scaling=None, tree=None, **options):
-    """query, key, value (batch, heads, tokens, width) -> (batch, tokens, heads, width), as transformers calls it."""
+    """Attention as transformers calls it: three of (batch, heads, tokens, width) -> (batch, tokens, heads, width).
+
+    The width of values, and so of the output, may differ from that of queries and keys.
+    """
     if tree is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)
     if options.get("softcap") is not None or options.get("s_aux") is not None:
         raise NotImplementedError("attention with a soft cap or with sinks")
-    n_heads, width = query.shape[1], query.shape[-1]
+    n_heads = query.shape[1]
     # (tokens, heads x width): gathering whole rows is several times faster than gathering from more dimensions.
-    query, key, value = (states[0].transpose(0, 1).flatten(1) for states in (query, key, value))
+    rows_of_all = [(states[0].transpose(0, 1).flatten(1), states.shape[-1]) for states in (query, key, value)]
     outputs = []
     for queries, keys, mask in tree.groups:
         q, k, v = (
             states.index_select(0, rows.flatten()).view(*rows.shape, -1, width).transpose(1, 2)
-            for states, rows in ((query, queries), (key, keys), (value, keys))
+            for (states, width), rows in zip(rows_of_all, (queries, keys, keys), strict=True)
         )
         k, v = (repeat_kv(states, n_heads // states.shape[1]) for states in (k, v))
         output = scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scaling)
-        outputs.append(output.transpose(1, 2).reshape(-1, n_heads * width))
-    return torch.cat(outputs).index_select(0, tree.places).view(1, -1, n_heads, width), None
+        outputs.append(output.transpose(1, 2).flatten(0, 1).flatten(1))
+    return torch.cat(outputs).index_select(0, tree.places).view(1, -1, n_heads, value.shape[-1]), None
 
 
 AttentionInterface.register(NAME, attention)

@@ -10,15 +10,21 @@ class UserError(Exception):
     """
 
 
+# What the libraries say when memory runs out, and only then. torch raises a RuntimeError for most of them. oneDNN has a
+# message for a primitive that finds no memory, which begins like the one for products of the wrong shape.
+_OUT_OF_MEMORY = re.compile(
+    r"can't allocate memory"
+    r"|CUDA error: out of memory"
+    r"|CU(BLAS|DNN|SOLVER|SPARSE)_STATUS_ALLOC_FAILED"
+    r"|could not create a (primitive|memory|memory object)$"
+)
+
+
 def is_out_of_memory(error):
     """Whether an exception says that memory ran out: Python's, torch's on a GPU, or torch's on the CPU."""
-    # torch raises a subclass of RuntimeError on CUDA and a plain RuntimeError from its CPU allocator; oneDNN cannot
-    # "create a primitive" or "a memory object" without memory.
-    return bool(
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and re.search("can't allocate memory|could not create a", str(error)))
-    )
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error)) is not None
 
 
 def quoted(text, limit=60):
