@@ -27,6 +27,7 @@ from dna_lm.sequences import INVALID_BASE, OK
 from dna_lm.truncation import around_change
 
 TOO_LONG = "too_long"
+NOT_FINITE = "not_finite"
 # Whether each strand that is read is the reverse complement.
 STRANDS = {"forward": (False,), "reverse": (True,), "mean": (False, True)}
 
@@ -83,7 +84,7 @@ def embed(checkpoint, records, settings, pad_to=0):
         found = {}
         if good:
             per_strand = [_embeddings(checkpoint, [s[n][0] for n in good], settings, pad_to) for s in strands]
-            found = dict(zip(good, np.mean(per_strand, axis=0), strict=True))
+            found = _finite_means(per_strand, good, statuses)
         for number, ((record,), status) in enumerate(zip(chunk, statuses, strict=True)):
             yield {
                 "id": record.id,
@@ -108,7 +109,7 @@ def score_pairs(checkpoint, pairs, settings, wanted_scores, pad_to=(0, 0)):
             per_strand = [
                 _scores(checkpoint, [s[n] for n in good], same_length, settings, wanted_scores, pad_to) for s in strands
             ]
-            found = dict(zip(good, np.mean(per_strand, axis=0).T, strict=True))
+            found = _finite_means(per_strand, good, statuses)
         not_scored = [None] * len(wanted_scores)
         for number, ((wild_type, mutant), status) in enumerate(zip(chunk, statuses, strict=True)):
             yield {
@@ -123,6 +124,19 @@ def score_pairs(checkpoint, pairs, settings, wanted_scores, pad_to=(0, 0)):
                 **_token_counts(strands[0].get(number)),
                 **dict(zip(wanted_scores, found.get(number, not_scored), strict=True)),
             }
+
+
+@np.errstate(invalid="ignore", over="ignore")
+def _finite_means(per_strand, numbers, statuses):
+    """The means of results over strands, each (n, width), as a dict from the numbers of the n items to (width,).
+
+    An item whose result is not finite is left out, and its status says so.
+    """
+    means = np.mean(per_strand, axis=0)
+    finite = np.isfinite(means).all(axis=1)
+    for number in np.compress(~finite, numbers):
+        statuses[number] = NOT_FINITE
+    return {number: mean for number, mean, is_finite in zip(numbers, means, finite, strict=True) if is_finite}
 
 
 def _chunks(items):
@@ -166,8 +180,9 @@ def _embeddings(checkpoint, token_lists, settings, pad_to):
     return encoder.encode(checkpoint, padded, settings.embedding, False, settings.budget)[0]
 
 
+@np.errstate(invalid="ignore", over="ignore")
 def _scores(checkpoint, token_pairs, same_length, settings, wanted_scores, pad_to):
-    """The wanted scores of one strand: float64 (scores, pairs)."""
+    """The wanted scores of one strand: float64 (pairs, scores)."""
     n_pairs = len(token_pairs)
     token_lists = [
         ids for side in (0, 1) for ids in _padded(checkpoint, [pair[side] for pair in token_pairs], pad_to[side])
@@ -191,7 +206,7 @@ def _scores(checkpoint, token_pairs, same_length, settings, wanted_scores, pad_t
         found[scores.LLR] = likelihood.masked_log_likelihood_ratios(
             checkpoint, token_pairs, same_length, settings.budget
         )
-    return np.stack([found[name] for name in wanted_scores])
+    return np.stack([found[name] for name in wanted_scores], axis=1)
 
 
 def _padded(checkpoint, token_lists, pad_to):
@@ -234,6 +249,7 @@ class Tally:
         self.meanings = {
             INVALID_BASE: "letters other than A, C, G, T",
             TOO_LONG: f"more than the {checkpoint.max_tokens} tokens that the model reads",
+            NOT_FINITE: f"the model's output, or a score of it, is not a finite number in {checkpoint.precision_name}",
         }
 
     def watch(self, rows):

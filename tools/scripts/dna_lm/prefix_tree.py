@@ -133,6 +133,8 @@ class PrefixTree:
                 rows = path[start:stop]
                 queries[item, : len(rows)] = rows
                 keys[item, :stop] = path[:stop]
+                # Filling is masked, but what is not finite in another sequence would still reach this one.
+                keys[item, stop:] = path[0]
                 places[rows] = offset + item * n_queries + np.arange(len(rows))
             positions = np.array([start for _, start, _ in items])
             step = max(1, _MAX_KEYS // n_keys)
