@@ -9,7 +9,8 @@ import platform
 
 import torch
 from torch.nn.functional import linear, pad
-from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
+from transformers.activations import SiLUActivation
+from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS, _default_apply_gate
 
 NAME = "dna_lm"
 
@@ -25,12 +26,20 @@ _M_MMAP_THRESHOLD, _LARGEST_TENSOR = -3, 2**30
 
 
 def use_onednn(model):
-    """Make the layers of a model compute through `product`: its linear layers, and a Mixtral's experts."""
+    """Make the layers of a model compute through `product`: its linear layers, and its experts."""
     for module in model.modules():
         if type(module) is torch.nn.Linear:
             module.__class__ = _Linear
-    if model.config.model_type == "mixtral" and model.config.hidden_act == "silu":
+    # transformers marks a module of experts with the layout of its weights.
+    experts = [module for module in model.modules() if hasattr(module, "is_concatenated")]
+    if experts and all(map(_has_plain_gate, experts)):
         model.set_experts_implementation(NAME)
+
+
+def _has_plain_gate(experts):
+    """Whether experts are act(gate) * up, then down, in the layout that `expert_products` reads."""
+    is_standard = experts.has_gate and experts.is_concatenated and not (experts.has_bias or experts.is_transposed)
+    return is_standard and type(experts)._apply_gate is _default_apply_gate
 
 
 def keep_freed_memory():
@@ -64,11 +73,12 @@ def product(inputs, weight, bias=None, silu=False):
 
 
 def expert_products(module, hidden_states, top_k_index, top_k_weights):
-    """Output of a layer of SiLU-gated experts without biases: three products per expert.
+    """Output of a layer of gated experts without biases: three products per expert.
 
     hidden_states (tokens, width), top_k_index and top_k_weights (tokens, k) -> (tokens, width).
     """
     n_tokens, k = top_k_index.shape
+    is_silu = isinstance(module.act_fn, torch.nn.SiLU | SiLUActivation)
     chosen = top_k_index.flatten()
     order = chosen.argsort(stable=True)
     counts = chosen.bincount(minlength=module.num_experts)
@@ -82,7 +92,9 @@ def expert_products(module, hidden_states, top_k_index, top_k_weights):
     for expert, rows in enumerate(hidden_states.index_select(0, tokens).split(filled.tolist())):
         if len(rows):
             gate, up = module.gate_up_proj[expert].chunk(2)
-            outputs.append(product(product(rows, gate, silu=True) * product(rows, up), module.down_proj[expert]))
+            # Rows are whole multiples of a vector register: any other activation rounds each of them alike too.
+            gated = product(rows, gate, silu=True) if is_silu else module.act_fn(product(rows, gate))
+            outputs.append(product(gated * product(rows, up), module.down_proj[expert]))
     outputs = torch.cat(outputs).index_select(0, places).view(n_tokens, k, -1)
     outputs = outputs.to(top_k_weights.dtype).mul_(top_k_weights[..., None])
     return (outputs[:, 0] if k == 1 else outputs.sum(dim=1)).to(hidden_states.dtype)
