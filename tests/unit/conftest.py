@@ -9,6 +9,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import settings
+
+# Property tests have the same examples on every machine; tests/fuzz.py, which takes the other profile, draws new ones.
+settings.register_profile("same", derandomize=True, database=None, deadline=None)
+settings.register_profile("new", derandomize=False, database=None, deadline=None, print_blob=True)
+settings.load_profile("same")
 
 ROOT = Path(__file__).parents[2]
 TEST_DATA = ROOT / "test-data"

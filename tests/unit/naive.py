@@ -3,27 +3,79 @@
 Shares nothing with the library but the model folder.
 """
 
+import contextlib
+
+import numpy as np
 import torch
 from Bio.Seq import reverse_complement
-from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
+
+# Where a trunk has its blocks, if not in `layers` (most causal models) or `encoder.layer` (most masked ones).
+BLOCKS = {
+    "albert": "encoder.albert_layer_groups",
+    "bloom": "h",
+    "distilbert": "transformer.layer",
+    "falcon": "h",
+    "gpt2": "h",
+    "gpt_bigcode": "h",
+    "mpt": "blocks",
+    "opt": "decoder.layers",
+    "rwkv": "blocks",
+}
 
 
 class Naive:
     """A model read with transformers' own classes; every method takes one sequence."""
 
-    def __init__(self, folder, masked=False, head=True):
-        model_class = (AutoModelForMaskedLM if masked else AutoModelForCausalLM) if head else AutoModel
-        self.model = model_class.from_pretrained(folder, dtype=torch.float32).eval()
+    def __init__(self, folder, masked=False, dtype=torch.float32):
+        model_class = AutoModelForMaskedLM if masked else AutoModelForCausalLM
+        self.model = model_class.from_pretrained(folder, dtype=dtype).eval()
+        # The plain loop over experts is the only one that computes in float64.
+        self.model.set_experts_implementation("eager")
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.special = set(self.tokenizer.all_special_ids)
 
     def ids(self, sequence):
+        if getattr(self.model.config, "attention_type", None) == "block_sparse":
+            # transformers switches a BigBird to full attention for a short sequence, and keeps that for the next one.
+            self.trunk().set_attention_type("block_sparse")
         return self.tokenizer(sequence, return_tensors="pt")["input_ids"]
 
     @torch.no_grad()
     def states(self, sequence, representation="logits", layer=-1):
-        output = self.model(self.ids(sequence), output_hidden_states=True)
-        return output.logits[0] if representation == "logits" else output.hidden_states[layer][0]
+        ids = self.ids(sequence)
+        if representation == "logits":
+            return self.model(ids).logits[0]
+        return self.layers(ids)[layer][0, : ids.shape[1]]
+
+    def layers(self, ids):
+        """Hidden states of every layer: what enters the first block, what leaves each but the last, and the output."""
+        entering, leaving = [], []
+
+        def enters(_block, inputs, options):
+            entering.append([*inputs, *options.values()][0])
+
+        def leaves(_block, _inputs, output):
+            leaving.append(output if torch.is_tensor(output) else output[0])
+
+        blocks = self.blocks()
+        with contextlib.ExitStack() as hooks:
+            hooks.enter_context(blocks[0].register_forward_pre_hook(enters, with_kwargs=True))
+            for block in blocks:
+                hooks.enter_context(block.register_forward_hook(leaves))
+            last = self.trunk()(ids).last_hidden_state
+        return [entering[0], *leaving[:-1], last]
+
+    def trunk(self):
+        # Llama 4 calls its trunk otherwise than its class says.
+        return getattr(self.model, self.model.base_model_prefix, None) or self.model.model
+
+    def blocks(self):
+        place = self.trunk()
+        path = BLOCKS.get(self.model.config.model_type, "layers" if hasattr(place, "layers") else "encoder.layer")
+        for name in path.split("."):
+            place = getattr(place, name)
+        return place
 
     def embedding(self, sequence, representation="logits", layer=-1, pooling="max", strand="forward"):
         if strand == "mean":
@@ -76,3 +128,22 @@ class Naive:
 
     def tutorial_effect(self, wild_types, mutants):
         return torch.norm(self.tutorial_embedding(mutants) - self.tutorial_embedding(wild_types), dim=1)
+
+
+def assert_rounded_alike(found, float32, float64):
+    """Numbers of the library are as near to those of float64 as those of transformers in float32 are.
+
+    found, float32, float64: arrays of one shape, computed by the library and by two naive passes. What the library is
+    off by may be a small factor of what transformers is off by, and some units in the last place of the largest number:
+    of a few numbers transformers may happen to round each one well.
+    """
+    found, float32, float64 = (np.asarray(numbers, dtype=np.float64) for numbers in (found, float32, float64))
+    rounding = abs(float32 - float64).max()
+    last_place = np.finfo(np.float32).eps * abs(float64).max()
+    assert abs(found - float64).max() <= ROUNDINGS * rounding + LAST_PLACES * last_place
+
+
+# Of thousands of random models and sequences half were off by as much as transformers, one in a hundred by 2.4 times as
+# much, and none by more than 3 times as much and one unit in the last place.
+ROUNDINGS = 4
+LAST_PLACES = 4

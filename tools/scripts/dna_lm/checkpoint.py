@@ -4,7 +4,6 @@ Knows nothing of scores. Nothing is fetched, no code of a checkpoint is run: saf
 `config.json` of an architecture that transformers itself implements, and a `tokenizer.json`.
 """
 
-import json
 import logging
 import os
 import re
@@ -15,14 +14,12 @@ from pathlib import Path
 
 import torch
 import transformers
-from safetensors import SafetensorError
-from transformers.modeling_outputs import BaseModelOutputWithPast
+from transformers.modeling_outputs import MoeModelOutputWithPast
 from transformers.models.auto import modeling_auto
 
-from dna_lm import attention, model_files, products, self_check
+from dna_lm import attention, lengths, model_files, products, self_check
 from dna_lm import tokenizer as dna_tokenizer
-from dna_lm.errors import UserError, is_out_of_memory, quoted
-from dna_lm.tokenizer import NO_LIMIT
+from dna_lm.errors import UserError, quoted
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -37,7 +34,8 @@ class Checkpoint:
     the checkpoint has no weights for it (`missing_head` then names them). `max_tokens` counts special tokens, which are
     `special_token_ids`; `mask_token_id` is `None` when the tokenizer has no mask. `is_causal`: the model reads from
     left to right; otherwise it fills masks. Sequences of up to `max_shared_tokens` tokens can go through the trunk as a
-    `PrefixTree`; 0 when the model cannot read one.
+    `PrefixTree`; 0 when the model cannot read one. `blocks` are the modules of the trunk's layers in their order; empty
+    when they cannot be told, and then only the last layer's hidden states can be read.
     """
 
     tokenizer: transformers.PreTrainedTokenizerFast
@@ -50,11 +48,17 @@ class Checkpoint:
     max_tokens: int
     max_shared_tokens: int
     pad_token_id: int
+    blocks: tuple[torch.nn.Module, ...]
     n_layers: int
     vocabulary_size: int
     hidden_size: int
     device: torch.device
     precision: torch.dtype
+
+    @property
+    def precision_name(self):
+        """Such as `float32`."""
+        return str(self.precision).removeprefix("torch.")
 
     def tokenise(self, sequences):
         """Token ids, special tokens included, for each sequence: a list of lists, never padded or cut."""
@@ -125,37 +129,27 @@ def load(folder, precision="float32"):
     Raises `UserError` for a folder that is incomplete, unsafe, of an unknown architecture, or whose tokenizer cannot
     write DNA. A missing head is no error until something needs it.
     """
-    try:
-        return _load(Path(folder), precision)
-    except Exception as error:
-        # A folder that somebody else made can break the libraries that read it in any way they did not foresee.
-        if isinstance(error, UserError) or is_out_of_memory(error):
-            raise
-        raise UserError(
-            f"model: it cannot be loaded: {type(error).__name__}: {model_files.first_line(error)}"
-        ) from error
-
-
-def _load(folder, precision):
+    folder = Path(folder)
     settings = model_files.read_config(folder)
     weights = model_files.check_weights(folder)
     device = _device()
     model_class, is_causal = _architecture(settings)
     tokenizer = dna_tokenizer.load(folder)
     model, missing = _load_model(folder, model_class, weights, PRECISIONS[precision], device)
-    head, missing_head = _split_head(model, missing)
-    own_attention = model.config._attn_implementation
+    trunk_name, trunk = _trunk(model)
+    head, missing_head = _split_head(model, trunk_name, missing)
     checkpoint = Checkpoint(
         tokenizer=tokenizer,
-        trunk=model.base_model,
+        trunk=trunk,
         head=head,
         missing_head=missing_head,
         special_token_ids=dna_tokenizer.special_token_ids(tokenizer),
         mask_token_id=dna_tokenizer.mask_token_id(tokenizer),
         is_causal=is_causal,
-        max_tokens=_max_tokens(model, tokenizer),
-        max_shared_tokens=_max_shared_tokens(model) if is_causal else 0,
+        max_tokens=lengths.max_tokens(model, trunk, tokenizer),
+        max_shared_tokens=0,
         pad_token_id=_pad_token_id(model.config, tokenizer),
+        blocks=_blocks(trunk, model.config),
         n_layers=model.config.num_hidden_layers,
         vocabulary_size=model.config.vocab_size,
         hidden_size=model.config.hidden_size,
@@ -163,13 +157,20 @@ def _load(folder, precision):
         precision=PRECISIONS[precision],
     )
     dna_tokenizer.check(checkpoint)
-    if checkpoint.max_shared_tokens and not self_check.reads_trees(checkpoint):
-        checkpoint = replace(checkpoint, max_shared_tokens=0)
-        # Also where no tree is read, ours would leave out what it does not know, such as attention sinks.
-        model.set_attn_implementation(own_attention)
+    with model_files.refusing("transformers cannot run the model"):
+        # Before anything of it is replaced: what fails here is not ours.
+        self_check.run_once(checkpoint, model)
+    lengths.forget_earlier_sequences(model, trunk)
+    if device.type == "cpu":
+        products.use_onednn(model)
+        products.keep_freed_memory()
+    if is_causal:
+        checkpoint = _sharing_prefixes(checkpoint, model)
+    if not self_check.has_layers(checkpoint):
+        checkpoint = replace(checkpoint, blocks=())
     expected = self_check.check_finite(checkpoint, model)
     if head is not None and not self_check.is_head(checkpoint, expected):
-        checkpoint = replace(checkpoint, head=_Head(model))
+        checkpoint = replace(checkpoint, head=_Head(model, trunk_name))
         if not self_check.is_head(checkpoint, expected):
             raise UserError(f"model: the head of the architecture {quoted(settings['model_type'])} is not supported")
     self_check.check_padding(checkpoint)
@@ -186,7 +187,11 @@ def _device():
 
 def _architecture(settings):
     """The transformers class with the language-model head, and whether it is causal."""
-    model_type = settings.get("model_type")
+    model_type, declared = settings.get("model_type"), settings.get("architectures") or []
+    if not isinstance(model_type, str):
+        raise UserError(f"model: {model_files.CONFIG} names no architecture (model_type is {quoted(model_type)})")
+    if not isinstance(declared, list):
+        raise UserError(f"model: in {model_files.CONFIG}, architectures is not a list but {quoted(declared)}")
     causal = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(model_type)
     masked = modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES.get(model_type)
     if settings.get("is_encoder_decoder"):
@@ -198,22 +203,27 @@ def _architecture(settings):
             f"model: the architecture {quoted(model_type)} in config.json is no causal or masked language model "
             f"that transformers {transformers.__version__} implements"
         )
-    if causal and masked:
-        # One that can be either: the class with which it was saved tells, or whether its attention is a decoder's.
-        declared = settings.get("architectures") or ()
-        if causal in declared or (masked not in declared and settings.get("is_decoder")):
-            masked = None
-    return (transformers.AutoModelForMaskedLM, False) if masked else (transformers.AutoModelForCausalLM, True)
+    # One that can be either: the class with which it was saved tells, or whether its attention is a decoder's.
+    is_saved_as_causal = causal in declared or (masked not in declared and settings.get("is_decoder"))
+    if masked and not (causal and is_saved_as_causal):
+        return transformers.AutoModelForMaskedLM, False
+    return transformers.AutoModelForCausalLM, True
 
 
 def _load_model(folder, model_class, weights, dtype, device):
     """The model in evaluation mode, and the names of the weights that the checkpoint does not have."""
     transformers.logging.disable_progress_bar()
-    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    with model_files.refusing(f"transformers cannot use {model_files.CONFIG}"):
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    for name in ("num_hidden_layers", "hidden_size", "vocab_size"):
+        if not isinstance(getattr(config, name, None), int):
+            raise UserError(
+                f"model: the architecture {quoted(config.model_type)} has no number {quoted(name)}: it is not supported"
+            )
     # What the machine that saved the checkpoint computed with is not for this one.
     config._attn_implementation_internal = config._experts_implementation_internal = None
     _check_size(config, model_class, weights)
-    try:
+    with model_files.refusing(f"transformers cannot load what {model_files.CONFIG} describes"):
         model, report = model_class.from_pretrained(
             folder,
             config=config,
@@ -225,8 +235,6 @@ def _load_model(folder, model_class, weights, dtype, device):
             # Reported by name below instead of with a reference to a table on stderr.
             ignore_mismatched_sizes=True,
         )
-    except SafetensorError as error:
-        raise UserError(f"model: the safetensors file is damaged: {model_files.first_line(error)}") from error
     if mismatched := sorted(key[0] for key in report["mismatched_keys"]):
         raise UserError(f"model: weights of another shape than config.json says: {_some(mismatched)}")
     if deeper := sorted(filter(partial(_is_deeper, config.num_hidden_layers), report["unexpected_keys"])):
@@ -237,12 +245,6 @@ def _load_model(folder, model_class, weights, dtype, device):
             raise UserError(
                 f"model: the weights hold NaN or infinite values in {str(dtype).removeprefix('torch.')}: {quoted(name)}"
             )
-    for module in model.modules():
-        if "dynamic" in str(getattr(module, "rope_type", "")):
-            module.register_forward_pre_hook(_forget_longest)
-    if device.type == "cpu":
-        products.use_onednn(model)
-        products.keep_freed_memory()
     return model.eval().to(device), report["missing_keys"]
 
 
@@ -251,7 +253,7 @@ def _check_size(config, model_class, weights):
     message = "model: config.json describes a larger model than the weights are for"
     if getattr(config, "num_hidden_layers", 0) > weights.n_tensors:
         raise UserError(message)
-    with torch.device("meta"):
+    with model_files.refusing(f"transformers cannot make what {model_files.CONFIG} describes"), torch.device("meta"):
         trunk = model_class.from_config(config, trust_remote_code=False).base_model
     n_numbers = sum(tensor.numel() for tensor in (*trunk.parameters(), *trunk.buffers()))
     # Twice, and tables of positions: what is merely missing is named when it is missed.
@@ -263,46 +265,78 @@ def _check_size(config, model_class, weights):
 _SPARE_NUMBERS = 10**8
 
 
-def _forget_longest(module, _inputs):
-    """Make rotary embeddings that are stretched to the longest sequence seen so far be those of the next one alone."""
-    module.max_seq_len_cached = module.original_max_seq_len
-    module.inv_freq = module.original_inv_freq.to(module.inv_freq.device)
-
-
 def _is_deeper(n_layers, name):
     """Whether a weight belongs to a layer that the model, as configured, does not have."""
     return any(int(part) >= n_layers for part in name.split(".")[:-1] if part.isdecimal())
 
 
-def _split_head(model, missing):
+def _trunk(model):
+    """Name and module of what maps token ids to hidden states, under the language-model head."""
+    # Some classes name their base model otherwise than their attribute is called.
+    for name in (model.base_model_prefix, "model"):
+        if isinstance(trunk := getattr(model, name, None), torch.nn.Module):
+            return name, trunk
+    raise UserError(
+        f"model: the architecture {quoted(model.config.model_type)} has no part without its head: it is not supported"
+    )
+
+
+def _blocks(trunk, config):
+    """The layers of a trunk in their order, or () when it does not have them in one list of modules."""
+    # ALBERT uses each of a few blocks for several layers.
+    n_blocks = getattr(config, "num_hidden_groups", config.num_hidden_layers)
+    lists = {}
+    for name, module in trunk.named_modules():
+        is_inner = any(name.startswith(f"{outer}.") for outer in lists)
+        if isinstance(module, torch.nn.ModuleList) and len(module) == n_blocks and not is_inner:
+            lists[name] = tuple(module)
+    return next(iter(lists.values())) if len(lists) == 1 else ()
+
+
+def _sharing_prefixes(checkpoint, model):
+    """The checkpoint of a causal model, told whether it reads a `PrefixTree`; if so, with the attention for that."""
+    limit = lengths.max_shared_tokens(model.config)
+    if not (limit and model._supports_attention_backend and model._can_set_attn_implementation()):
+        return checkpoint
+    first_attention = model.config._attn_implementation
+    model.set_attn_implementation(attention.NAME)
+    if self_check.reads_trees(checkpoint):
+        return replace(checkpoint, max_shared_tokens=limit)
+    # Also where no tree is read, ours would leave out what it does not know, such as attention sinks.
+    model.set_attn_implementation(first_attention)
+    return checkpoint
+
+
+def _split_head(model, trunk_name, missing):
     """What follows the trunk, as a function from hidden states to logits; or the names of its missing weights."""
-    prefix = f"{model.base_model_prefix}."
     missing = {name for name in missing if not _UNUSED.search(name)}
-    if missing_trunk := sorted(name for name in missing if name.startswith(prefix)):
+    if missing_trunk := sorted(name for name in missing if name.startswith(f"{trunk_name}.")):
         raise UserError(f"model: the checkpoint lacks weights that its config.json calls for: {_some(missing_trunk)}")
     if missing:
         return None, tuple(sorted(missing))
-    modules = [module for module in model.children() if module is not model.base_model]
+    modules = [module for name, module in model.named_children() if name != trunk_name]
     return torch.nn.Sequential(*modules), ()
 
 
 class _Head:
     """What a model does with hidden states, where that is more than its modules one after the other."""
 
-    def __init__(self, model):
+    def __init__(self, model, trunk_name):
         self.model = model
+        self.trunk = _PresetTrunk()
         # From here on the model has no trunk of its own.
-        setattr(model, model.base_model_prefix, _Given())
+        setattr(model, trunk_name, self.trunk)
 
     def __call__(self, states):
         rows = states.flatten(0, -2)[None]
-        self.model.base_model.output = BaseModelOutputWithPast(last_hidden_state=rows)
+        # Heads of experts' models ask for the router's logits, which this kind of output has, as `None`.
+        self.trunk.output = MoeModelOutputWithPast(last_hidden_state=rows)
         no_tokens = torch.zeros(rows.shape[:2], dtype=torch.long, device=rows.device)
         return self.model(no_tokens).logits.view(*states.shape[:-1], -1)
 
 
-class _Given(torch.nn.Module):
-    """Stands for a trunk: gives the output that was laid down."""
+class _PresetTrunk(torch.nn.Module):
+    """Takes the place of a trunk, and returns a preset output."""
 
     def forward(self, *_inputs, **_options):
         return self.output
@@ -312,36 +346,11 @@ class _Given(torch.nn.Module):
 _UNUSED = re.compile(r"\.(pooler|contact_head)\.")
 
 
-def _max_tokens(model, tokenizer):
-    limits = [tokenizer.model_max_length]
-    config = model.config
-    if positions := getattr(config, "max_position_embeddings", None):
-        # Models of RoBERTa's line number their positions from after the padding index, which their tables name.
-        tables = [module for module in model.base_model.modules() if isinstance(module, torch.nn.Embedding)]
-        tables = [table for table in tables if table is not model.get_input_embeddings()]
-        padding = [table.padding_idx for table in tables if table.num_embeddings == positions]
-        padding += [config.pad_token_id] if config.model_type == "esm" else []
-        limits.append(positions - max((index + 1 for index in padding if index is not None), default=0))
-    return min(NO_LIMIT, *limits)
-
-
 def _pad_token_id(config, tokenizer):
     for token_id in (tokenizer.pad_token_id, getattr(config, "pad_token_id", None)):
         if token_id is not None:
             return token_id
     return 0
-
-
-def _max_shared_tokens(model):
-    """The longest sequence that the model's attention reads from a `PrefixTree` as it would alone, by its settings."""
-    config = model.config
-    if not (model._supports_attention_backend and model._can_set_attn_implementation()):
-        return 0
-    # Rotary embeddings that are stretched by the longest sequence of a batch would depend on the batch.
-    if re.search("dynamic|longrope", json.dumps(getattr(config, "rope_parameters", None))):
-        return 0
-    model.set_attn_implementation(attention.NAME)
-    return getattr(config, "sliding_window", None) or NO_LIMIT
 
 
 def _some(names, limit=3):

@@ -10,10 +10,12 @@ What stands here once and holds in every tool:
   other models read batches of sequences of exactly one length.
 - **Nothing depends on the batch**: on the CPU, what is computed for a token is the same to the last bit whatever is
   beside it (see `products` and `prefix_tree`), and sums run from the first token to the last.
-- **Layers** are numbered as transformers numbers hidden states: 0 is the output of the embedding layer, k the output of
-  block k, and the last (-1) is the output of the last block after the model's final normalisation.
+- **Layers** are numbered from 0: layer 0 is what enters the first block, layer k what leaves block k, and the last (-1)
+  is the output of the last block after the model's final normalisation. They are read at the blocks: transformers' own
+  tuple of hidden states leaves layer 0 out for Mamba and RWKV.
 """
 
+import contextlib
 import logging
 import math
 import os
@@ -58,10 +60,14 @@ class Embedding:
                 f"--layer {self.layer}: the model has layers 0 (embeddings) to {checkpoint.n_layers}, "
                 f"or -{checkpoint.n_layers + 1} to -1 counted from the last"
             )
+        elif not checkpoint.blocks and self.layer not in (-1, checkpoint.n_layers):
+            raise UserError(f"--layer {self.layer}: only the last layer (-1) of this model can be read")
 
     def width(self, checkpoint):
         """Numbers per embedding."""
-        return checkpoint.vocabulary_size if self.representation == "logits" else checkpoint.hidden_size
+        # Settings are no guide: the last layer may be wider or narrower than the others, logits than the vocabulary.
+        embeddings, _ = encode(checkpoint, checkpoint.tokenise(["A"]), self, False, Budget())
+        return embeddings.shape[1]
 
 
 @dataclass
@@ -201,6 +207,37 @@ def sequence_states(checkpoint, ids, layer=-1):
 
 
 def _hidden_states(checkpoint, ids, layer, **options):
-    is_last = layer in (-1, checkpoint.n_layers)
-    output = checkpoint.trunk(ids, use_cache=False, output_hidden_states=not is_last, **options)
-    return output.last_hidden_state if is_last else output.hidden_states[layer], output.last_hidden_state
+    if layer in (-1, checkpoint.n_layers):
+        last = checkpoint.trunk(ids, use_cache=False, **options).last_hidden_state
+        return last, last
+    layer %= checkpoint.n_layers + 1
+    with watching_layers(checkpoint, [layer]) as states:
+        last = checkpoint.trunk(ids, use_cache=False, **options).last_hidden_state
+    # Some trunks fill sequences up to a block of attention, and cut their output only.
+    return states[layer][:, : ids.shape[1]], last
+
+
+@contextlib.contextmanager
+def watching_layers(checkpoint, wanted):
+    """A context for one forward pass, which yields a dict that is filled with hidden states: layer -> (..., width).
+
+    wanted: the layers to keep, from 0. A block that is used several times (ALBERT) counts as often as it is called.
+    """
+    states, n_calls = {}, 0
+
+    def before(_block, inputs, options):
+        if not n_calls and 0 in wanted:
+            states[0] = (inputs[0] if inputs else options["hidden_states"]).clone()
+
+    def after(_block, _inputs, output):
+        nonlocal n_calls
+        n_calls += 1
+        if n_calls in wanted:
+            # A copy: the next block may change them in place.
+            states[n_calls] = (output if torch.is_tensor(output) else output[0]).clone()
+
+    with contextlib.ExitStack() as stack:
+        for block in checkpoint.blocks:
+            stack.enter_context(block.register_forward_pre_hook(before, with_kwargs=True))
+            stack.enter_context(block.register_forward_hook(after))
+        yield states

@@ -4,12 +4,16 @@ Knows file formats, nothing of architectures. What is read is `config.json`, the
 nothing in a folder can name a file outside of it, and no file can make its reader reserve more than it holds.
 """
 
+import contextlib
 import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from dna_lm.errors import UserError, quoted
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+
+from dna_lm.errors import UserError, is_out_of_memory, quoted
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
@@ -198,6 +202,39 @@ def _damaged(path, why):
     return UserError(f"model: the safetensors file {path.name} is damaged: {why}")
 
 
+# What libraries raise when a file holds what they did not foresee. Their errors for a missing key, a wrong type or a
+# wrong shape are not told apart: all mean that the file is not what it should be.
+_FOREIGN_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,  # also NotImplementedError and RecursionError
+    SafetensorError,
+    StrictDataclassError,
+    TypeError,
+    ValueError,
+)
+
+
+@contextlib.contextmanager
+def refusing(failed):
+    """Make what a library raises about the files of a model folder a `UserError` that begins with `failed`.
+
+    Only calls of libraries belong inside: a mistake of ours must show its traceback.
+    """
+    try:
+        yield
+    except Exception as error:
+        # The tokenizers library, which is written in Rust, raises Exception itself.
+        is_foreign = isinstance(error, _FOREIGN_ERRORS) or type(error) is Exception
+        if is_out_of_memory(error) or not is_foreign:
+            raise
+        raise UserError(f"model: {failed}: {type(error).__name__}: {first_line(error)}") from error
+
+
 def first_line(error):
-    """The first line of what another library says of a file, as it may stand in a message."""
+    """The first line of what another library says of a file, as it may appear in a message."""
     return quoted(str(error).strip().split("\n")[0], 200)

@@ -5,20 +5,49 @@ The reason is that config.json says what a model should be, and only its output 
 
 import torch
 
-from dna_lm import encoder
+from dna_lm import encoder, lengths
 from dna_lm.errors import UserError, is_out_of_memory
 from dna_lm.prefix_tree import PrefixTree
 from dna_lm.tokenizer import PROBE
 
 
 @torch.inference_mode()
+def run_once(checkpoint, model):
+    """Let the whole model read a short sequence twice, once with its last token masked as padding."""
+    ids = _probe(checkpoint).repeat(2, 1)
+    mask = torch.ones_like(ids)
+    mask[1, -1] = 0
+    model(ids, attention_mask=mask, **_without_cache(checkpoint))
+
+
+def _without_cache(checkpoint):
+    return {"use_cache": False} if checkpoint.is_causal else {}
+
+
+@torch.inference_mode()
+def has_layers(checkpoint):
+    """Whether the checkpoint's blocks are called one after the other, with one vector for each token between them."""
+    ids = _probe(checkpoint)
+    # One layer more than there should be, to see it if there is.
+    with encoder.watching_layers(checkpoint, range(checkpoint.n_layers + 2)) as states:
+        checkpoint.trunk(ids, use_cache=False)
+    shape = (*ids.shape, checkpoint.hidden_size)
+    return len(states) == checkpoint.n_layers + 1 and all(layer.shape == shape for layer in states.values())
+
+
+@torch.inference_mode()
 def check_finite(checkpoint, model):
     """Hidden states of one short sequence, which must be finite, and the whole model's logits of it."""
-    ids = torch.tensor(checkpoint.tokenise([PROBE]), device=checkpoint.device)
-    hidden = checkpoint.trunk(ids).last_hidden_state
+    hidden = checkpoint.trunk(_probe(checkpoint), use_cache=False).last_hidden_state
     if not torch.isfinite(hidden).all():
-        raise UserError(f"model: its output is not finite in {_named(checkpoint.precision)}")
-    return hidden, model(ids).logits if checkpoint.head is not None else None
+        raise UserError(f"model: its output is not finite in {checkpoint.precision_name}")
+    if checkpoint.head is None:
+        return hidden, None
+    return hidden, model(_probe(checkpoint), **_without_cache(checkpoint)).logits
+
+
+def _probe(checkpoint):
+    return torch.tensor(checkpoint.tokenise([PROBE]), device=checkpoint.device)
 
 
 @torch.inference_mode()
@@ -35,10 +64,19 @@ def is_head(checkpoint, expected):
 
 @torch.inference_mode()
 def check_padding(checkpoint):
-    """A sequence must come out alone as in a padded batch, and of a causal model as it begins a longer one."""
+    """A causal model must read a sequence as it reads the beginning of a longer one; any model, in a padded batch too.
+
+    The sequences are so short that the model reads them alike in every batch by its settings.
+    """
     short, long = sorted(checkpoint.tokenise([PROBE[:17], PROBE * 2]), key=len)
-    long = long[: checkpoint.max_tokens]
+    long = long[: min(checkpoint.max_tokens, lengths.tokens_read_alike(checkpoint.trunk.config))]
     short = short[: len(long) - 1]
+    if checkpoint.is_causal:
+        beginning = _alone(checkpoint, long)[: len(short)]
+        if _differ(checkpoint, beginning, _alone(checkpoint, long[: len(short)])):
+            raise UserError(
+                "model: by its config.json it is causal, but its output for a token depends on the tokens after it"
+            )
     filling = len(long) - len(short)
     ids = torch.tensor([[*short, *[checkpoint.pad_token_id] * filling], long], device=checkpoint.device)
     mask = torch.tensor([[1] * len(short) + [0] * filling, [1] * len(long)], device=checkpoint.device)
@@ -48,8 +86,6 @@ def check_padding(checkpoint):
             "model: a short sequence scored alone and in a padded batch gives different answers: "
             "it does not tell padding from DNA"
         )
-    if checkpoint.is_causal and _differ(checkpoint, together[1, : len(short)], _alone(checkpoint, long[: len(short)])):
-        raise UserError("model: by its config.json it is causal, but what it makes of a token depends on later tokens")
 
 
 def _alone(checkpoint, ids):
@@ -67,12 +103,13 @@ def _differ(checkpoint, found, expected):
 
 @torch.inference_mode()
 def reads_trees(checkpoint):
-    """Whether two sequences that share a prefix come out of the trunk as they do alone: the proof of the pudding."""
+    """Whether two sequences that share a prefix come out of the trunk as they do alone."""
     sequences = sorted(map(tuple, checkpoint.tokenise([PROBE, PROBE[:20] + PROBE[:10]])))
     tree = PrefixTree(sequences)
     try:
         packed = encoder.packed_states(checkpoint, tree)[0]
-    except Exception as error:  # an architecture that has no place for a tree fails in a way of its own
+    except (TypeError, RuntimeError) as error:
+        # An architecture that makes masks of its own meets packed tokens with another shape.
         if is_out_of_memory(error):
             raise
         return False
@@ -80,7 +117,3 @@ def reads_trees(checkpoint):
         _differ(checkpoint, packed[tree.paths[leaf]], _alone(checkpoint, sequence))
         for sequence, leaf in zip(sequences, tree.leaves, strict=True)
     )
-
-
-def _named(dtype):
-    return str(dtype).removeprefix("torch.")

@@ -7,7 +7,7 @@ import tokenizers
 import transformers
 
 from dna_lm import model_files
-from dna_lm.errors import UserError
+from dna_lm.errors import UserError, quoted
 
 # A tokenizer without a limit of its own says so with a huge number.
 NO_LIMIT = 10**9
@@ -20,18 +20,19 @@ _ESM_TOKENS = {"unk": "<unk>", "cls": "<cls>", "pad": "<pad>", "mask": "<mask>",
 def load(folder):
     """The tokenizer, which neither cuts nor pads. Raises `UserError` when there is none that can be read."""
     transformers.logging.set_verbosity_error()
-    try:
-        if (folder / model_files.TOKENIZER).exists():
-            model_files.read_json(folder / model_files.TOKENIZER)
+    if (folder / model_files.TOKENIZER).exists():
+        model_files.read_json(folder / model_files.TOKENIZER)
+        with model_files.refusing(f"{model_files.TOKENIZER} cannot be used"):
             tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
-        elif (folder / model_files.VOCABULARY).exists():
-            tokenizer = _tokenizer_of_vocabulary(folder)
-        else:
-            raise UserError("model: the folder has no tokenizer.json, so its tokenizer is missing")
-    except UserError:
-        raise
-    except Exception as error:  # the Rust tokenizers library raises bare Exception for a file it cannot read
-        raise UserError(f"model: tokenizer.json cannot be used: {model_files.first_line(error)}") from error
+    elif (folder / model_files.VOCABULARY).exists():
+        tokenizer = _tokenizer_of_vocabulary(folder)
+    else:
+        raise UserError("model: the folder has no tokenizer.json, so its tokenizer is missing")
+    if not isinstance(tokenizer.model_max_length, int | float) or tokenizer.model_max_length < 1:
+        raise UserError(
+            f"model: in {model_files.TOKENIZER_CONFIG}, model_max_length is {quoted(tokenizer.model_max_length)}, "
+            "not a number of tokens"
+        )
     backend = tokenizer.backend_tokenizer
     # A tokenizer.json may say that sequences are cut or padded; here every token counts, and no other.
     backend.no_truncation()
@@ -57,7 +58,13 @@ def _tokenizer_of_vocabulary(folder):
     tokens = model_files.read_text(folder / model_files.VOCABULARY).split()
     vocabulary = {token: number for number, token in enumerate(tokens)}
     specials = {name: names.get(f"{name}_token", default) for name, default in _ESM_TOKENS.items()}
-    specials = {name: token["content"] if isinstance(token, dict) else token for name, token in specials.items()}
+    specials = {name: token.get("content") if isinstance(token, dict) else token for name, token in specials.items()}
+    for name, token in specials.items():
+        if (token or name in ("unk", "cls")) and token not in tokens:
+            raise UserError(
+                f"model: the {name} token {quoted(token)} of {model_files.TOKENIZER_CONFIG} is not in "
+                f"{model_files.VOCABULARY}"
+            )
     backend = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token=specials["unk"]))
     pieces = tokenizers.Regex(_longest_first([token for token in tokens if token.isalpha()]))
     backend.pre_tokenizer = tokenizers.pre_tokenizers.Split(pieces, behavior="isolated")
@@ -84,8 +91,9 @@ def _longest_first(words):
 
 def special_token_ids(tokenizer):
     """Tokens that stand for no bases: those with a role, and all that tokenizer.json says are special."""
-    added = tokenizer.added_tokens_decoder.items()
-    return frozenset(tokenizer.all_special_ids) | {
+    with model_files.refusing("the special tokens cannot be read"):
+        roles, added = tokenizer.all_special_ids, tokenizer.added_tokens_decoder.items()
+    return frozenset(roles) | {
         number for number, token in added if token.special and not re.fullmatch("[ACGTNacgtn]+", token.content)
     }
 

@@ -1,0 +1,84 @@
+"""What the length of a sequence means to a model: its longest input, and settings that change with the length.
+
+Some models read a sequence in another way when it is long: stretched rotary embeddings, sparse attention. transformers
+decides this by the longest sequence of a batch, or by the longest one so far. `forget_earlier_sequences` makes it
+depend on the sequences of one forward pass alone.
+"""
+
+import json
+import re
+
+import torch
+
+from dna_lm.tokenizer import NO_LIMIT
+
+
+def max_tokens(model, trunk, tokenizer):
+    """The longest input in tokens, special tokens included, by the tokenizer's and the model's settings."""
+    limits = [tokenizer.model_max_length]
+    config = model.config
+    if positions := getattr(config, "max_position_embeddings", None):
+        # Models of RoBERTa's line number their positions from after the padding index, which their tables name.
+        tables = [module for module in trunk.modules() if isinstance(module, torch.nn.Embedding)]
+        tables = [table for table in tables if table is not model.get_input_embeddings()]
+        padding = [table.padding_idx for table in tables if table.num_embeddings == positions]
+        padding += [config.pad_token_id] if config.model_type == "esm" else []
+        limits.append(positions - max((index + 1 for index in padding if index is not None), default=0))
+    return min(NO_LIMIT, *limits)
+
+
+def max_shared_tokens(config):
+    """The longest sequence that the attention of a causal model may read from a `PrefixTree`, by its settings; or 0."""
+    # Rotary embeddings that are stretched by the longest sequence of a batch would depend on the batch. Queries that
+    # are scaled by their place in the packed row would depend on what is packed before them.
+    if _rotary_types(config) & {"dynamic", "longrope"} or getattr(config, "attn_temperature_tuning", False):
+        return 0
+    windows = (getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size"))
+    return min((window for window in windows if type(window) is int and window > 0), default=NO_LIMIT)
+
+
+def tokens_read_alike(config):
+    """Up to this length a sequence is read alike alone and in a batch with other lengths, or `NO_LIMIT`."""
+    limits = [NO_LIMIT]
+    if "longrope" in _rotary_types(config):
+        rotary = config.rope_parameters
+        limits.append(rotary.get("original_max_position_embeddings") or config.max_position_embeddings)
+    if _is_block_sparse(config):
+        limits.append(_tokens_of_full_attention(config))
+    return min(limits)
+
+
+def forget_earlier_sequences(model, trunk):
+    """Make what a module of the model decides by the longest sequence so far depend on the next batch alone."""
+    for module in model.modules():
+        if "dynamic" in str(getattr(module, "rope_type", "")):
+            module.register_forward_pre_hook(_reset_rotary_frequencies)
+    if _is_block_sparse(model.config):
+        trunk.register_forward_pre_hook(_reset_sparse_attention, with_kwargs=True)
+
+
+def _rotary_types(config):
+    # One set of parameters, or one for each kind of layer.
+    return set(re.findall('"rope_type": "([^"]+)"', json.dumps(getattr(config, "rope_parameters", None), default=str)))
+
+
+def _is_block_sparse(config):
+    return getattr(config, "attention_type", None) == "block_sparse"
+
+
+def _tokens_of_full_attention(config):
+    """BigBird reads sequences of up to so many tokens with full attention (Zaheer et al. 2020, and transformers)."""
+    return (5 + 2 * config.num_random_blocks) * config.block_size
+
+
+def _reset_rotary_frequencies(module, _inputs):
+    """Reset the cached rotary frequencies before each forward pass."""
+    module.max_seq_len_cached = module.original_max_seq_len
+    module.inv_freq = module.original_inv_freq.to(module.inv_freq.device)
+
+
+def _reset_sparse_attention(trunk, inputs, options):
+    """Undo the switch to full attention that transformers makes for a short sequence and then keeps."""
+    ids = inputs[0] if inputs else options["input_ids"]
+    if ids.shape[1] > _tokens_of_full_attention(trunk.config):
+        trunk.set_attention_type("block_sparse")
