@@ -19,6 +19,10 @@ test: unit lint test-tools test-workflows  ## unit tests, lint, wrappers and wor
 unit: $(TOOLS)  ## the unit tests; ARGS="tests/unit/test_x.py -k name" runs some
 	@.venv/tools/bin/python -m pytest $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(TOOLS)  ## the property tests with new examples, for half an hour or ARGS="--minutes 5"; prints what reproduces a failure
+	@.venv/tools/bin/python tests/fuzz.py $(ARGS)
+
 .PHONY: test-workflows test-slurm test-pulsar test-toolshed test-browser
 test-workflows: $(TOOLS) $(GALAXY) $(PLANEMO)  ## the workflows in a Galaxy started for them; chunks against one job, byte for byte
 	@.venv/galaxy/bin/python -W ignore tests/galaxy/check_rules.py

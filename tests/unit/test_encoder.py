@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import TEST_DATA, save_random_mixtral
-from dna_lm import checkpoint, encoder, pipeline, pooling, scores
+from dna_lm import checkpoint, encoder, pipeline, pooling, products, scores
 from dna_lm.encoder import Budget, Embedding
 from dna_lm.sequences import Record
 from naive import Naive
@@ -148,21 +148,23 @@ def test_long_logits_pooled_in_slices_equal_the_whole(random_mixtral, monkeypatc
         np.testing.assert_allclose([row["llr"] for row in rows], ratios, rtol=1e-5, atol=2e-3)
 
 
-def test_identical_sequences_are_computed_once(mixtral, monkeypatch):
-    loaded, _ = mixtral
-    seen = []
+def test_identical_sequences_are_computed_once(model, monkeypatch):
+    """Counted in tokens that the trunk reads: those of one sequence, filled up to the rows of a matrix product."""
+    loaded, _ = model
+    read = []
     trunk = loaded.trunk.forward
-    monkeypatch.setattr(loaded.trunk, "forward", lambda ids, **how: seen.append(len(ids)) or trunk(ids, **how))
-    tokens = loaded.tokenise(["ACGTTGACCATG" * 4] * 50)
-    embeddings, _ = encoder.encode(loaded, tokens, Embedding(), False, Budget())
-    assert sum(seen) <= 2 and len(np.unique(embeddings, axis=0)) == 1 and len(embeddings) == 50
+    monkeypatch.setattr(loaded.trunk, "forward", lambda ids, **how: read.append(ids.numel()) or trunk(ids, **how))
+    [tokens] = loaded.tokenise(["ACGTTGACCATG" * 4])
+    budget = Budget()
+    embeddings, _ = encoder.encode(loaded, [tokens] * 50, Embedding(), False, budget)
+    assert len(read) == 1 and len(tokens) <= read[0] < len(tokens) + products.ROWS
+    assert (budget.given, budget.computed) == (50 * len(tokens), len(tokens))
+    assert embeddings.shape[0] == 50 and len(np.unique(embeddings, axis=0)) == 1
 
 
 def test_every_expert_and_every_choice_is_used(random_mixtral, tmp_path):
     """Our products per expert equal transformers' own loop, also when some expert gets no token."""
     from transformers import AutoModelForCausalLM
-
-    from dna_lm import products
 
     for folder in (random_mixtral, save_random_mixtral(tmp_path, num_experts_per_tok=1, num_local_experts=8)):
         model = AutoModelForCausalLM.from_pretrained(folder).eval()
