@@ -6,7 +6,7 @@ import os
 import platform
 from importlib.metadata import version
 
-from dna_lm import cli, group_report, groups, plots, score_tables
+from dna_lm import cli, group_report, groups, labels, plots, score_tables
 from dna_lm.errors import UserError
 
 
@@ -54,7 +54,7 @@ def read(args):
         column = args.group_column if args.group_column is not None else args.group_column_number
         if column is None:
             raise UserError("--table needs --group-column: the column that says which group a row belongs to")
-        only = score_tables.split_labels(args.only)
+        only = labels.split_labels(args.only)
         return score_tables.read_grouped_table(args.table, args.column, column, args.paired, only)
     if args.only:
         raise UserError("--only needs --table: leave out the tables of the other groups instead")
@@ -68,8 +68,8 @@ def main(argv):
     compared = read(args)
     results = groups.compare(compared, args.tests, args.paired, args.correction, args.tutorial)
     summaries = [groups.summarise(group.scores) for group in compared]
-    score = score_tables.score_name(args.column)
-    title = score_tables.clean_label(args.title or "")
+    score = labels.score_name(args.column)
+    title = labels.clean_label(args.title or "")
     with cli.atomic_outputs(args.output, args.summary, args.plot, args.report) as (output, summary, plot, report):
         score_tables.write_results(output, results)
         score_tables.write_summaries(summary, compared, summaries)

@@ -6,11 +6,11 @@ import re
 
 from dna_lm import (
     cli,
+    labels,
     options,
     pipeline,
     provenance,
     regions,
-    score_tables,
     scores,
     tables,
     variant_scores,
@@ -92,7 +92,7 @@ def read_regions(arguments, reference):
     if not arguments.regions:
         return None
     found = regions.Regions(
-        regions.read(arguments.regions, arguments.regions_format), score_tables.split_labels(arguments.region_names)
+        regions.read(arguments.regions, arguments.regions_format), labels.split_labels(arguments.region_names)
     )
     if not set(found.contigs) & set(reference.lengths):
         variants.refuse_unknown(found.contigs, list(reference.lengths), "regions")

@@ -12,7 +12,7 @@ import numpy as np
 
 from dna_lm import bgzip
 from dna_lm.errors import UserError, counted, quoted
-from dna_lm.score_tables import clean_label
+from dna_lm.labels import clean_label
 
 FORMATS = ("bed", "gff")
 # What a variant outside all regions is in: a group of its own when groups are compared.

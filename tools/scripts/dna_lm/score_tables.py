@@ -7,7 +7,6 @@ the line; no row is dropped silently.
 
 import json
 import math
-import unicodedata
 from array import array
 from itertools import islice
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from dna_lm.errors import UserError, counted, quoted
 from dna_lm.groups import Group
+from dna_lm.labels import clean_label
 
 # How a table says that a row has no score: the suite's own tables leave the cell empty, R writes NA, pandas nan.
 NOT_SCORED = {"", "na", "nan"}
@@ -24,30 +24,6 @@ MAX_GROUPS = 40
 
 # Welch's degrees of freedom have the fourth power of a score, which is then still finite, summed over a million rows.
 LARGEST = 1e70
-
-SCORE_NAMES = {
-    "l2": "L2 distance (wild-type to mutant)",
-    "l1": "L1 distance (wild-type to mutant)",
-    "cosine_distance": "Cosine distance (wild-type to mutant)",
-    "inner_product": "Inner product (wild-type and mutant)",
-    "llr": "Log-likelihood ratio (mutant / wild-type)",
-}
-
-
-def score_name(column):
-    """What a person reads for a score column: the suite's own columns in words, another column as it is called."""
-    return SCORE_NAMES.get(column, clean_label(column))
-
-
-def clean_label(text):
-    """A label on one line: control, format and line-separator characters become spaces, runs of spaces one."""
-    text = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in str(text))
-    return " ".join(text.split())
-
-
-def split_labels(text):
-    """The labels in a comma-separated list."""
-    return [label for label in map(clean_label, text.split(",")) if label]
 
 
 def split_group(argument):
