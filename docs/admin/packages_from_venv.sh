@@ -4,9 +4,10 @@
 set -eu
 venv=$(cd "$1" && pwd)
 [ -f "$venv/bin/activate" ] || { echo "error: $venv is no virtual environment" >&2; exit 1; }
-# The wrappers have conda's names. One of them asks for nothing but a Python.
+# The wrappers have conda's names, and ask for the Python that conda has all packages for: this environment's serves too.
+python=$(sed -nE 's|.*version="([^"]+)">python<.*|python/\1|p' "$(dirname "$0")/../../tools/macros.xml")
 packages=$(sed -nE 's/^torch=/pytorch=/; s|==|/|p' "$(dirname "$0")/../../requirements.txt")
-for package in python/3.11 $packages; do
+for package in $python $packages; do
     mkdir -p "$2/$package"
     # A PYTHONPATH would put Galaxy's modules before the tools'.
     echo ". '$venv/bin/activate'; unset PYTHONPATH" > "$2/$package/env.sh"

@@ -1,7 +1,11 @@
 """What all wrappers must have, and versions that stand in several files, each of which some program reads."""
 
 import re
+import subprocess
+import sys
 from xml.etree import ElementTree
+
+import pytest
 
 from conftest import ROOT
 from dna_lm import __version__
@@ -11,19 +15,49 @@ MACROS = ROOT / "tools" / "macros.xml"
 DATA_MANAGER = ROOT / "data_managers/data_manager_dna_lm/data_manager/data_manager_dna_lm.xml"
 WRAPPERS = [DATA_MANAGER, *(ROOT / "tools").glob("dna_lm_*.xml")]
 CONDA_NAMES = {"torch": "pytorch"}
+# Those that the suite supports; conda gets the one of them that macros.xml names.
+PYTHONS = {"3.11", "3.12", "3.13"}
 
 
-def requirements_of(path):
-    return {(found.text, found.get("version")) for found in ElementTree.parse(path).iter("requirement")}
+def requirements_of(wrapper):
+    """(name, version) of each package that a wrapper requires, itself or by macros of the suite."""
+    macros = {macro.get("name"): macro for macro in ElementTree.parse(MACROS).iter("xml")}
+
+    def listed(element):
+        own = {(found.text, found.get("version")) for found in element.iter("requirement")}
+        used = {expand.get("macro") for expand in element.iter("expand")} & macros.keys()
+        return own.union(*(listed(macros[name]) for name in used))
+
+    return listed(ElementTree.parse(wrapper).getroot())
 
 
-def test_wrappers_require_what_pip_installs():
+@pytest.mark.parametrize("wrapper", WRAPPERS, ids=lambda wrapper: wrapper.stem)
+def test_wrappers_require_what_pip_installs(wrapper):
+    """All of them all of it: one container image, whose name Galaxy makes of the packages, serves the suite."""
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     pinned = dict(line.split("==") for line in lines if "==" in line)
-    installed = {(CONDA_NAMES.get(name, name), version) for name, version in pinned.items()}
-    required = set().union(*map(requirements_of, [MACROS, *WRAPPERS]))
-    # A wrapper whose script needs no package asks for a Python of any kind.
-    assert {pair for pair in required if pair[0] != "python"} == installed
+    installed = {CONDA_NAMES.get(name, name): version for name, version in pinned.items()}
+    listed = requirements_of(wrapper)
+    required = dict(listed)
+    assert len(listed) == len(required)
+    python = required.pop("python")
+    assert python in PYTHONS
+    assert required == installed
+
+
+def test_a_package_is_found_in_a_virtual_environment(tmp_path):
+    """What docs/admin's script writes for a resolver of Galaxy is what the wrappers ask it for."""
+    script = ROOT / "docs" / "admin" / "packages_from_venv.sh"
+    subprocess.run([script, sys.prefix, tmp_path], check=True)
+    found = {path.relative_to(tmp_path).parts[:2] for path in tmp_path.glob("*/*/env.sh")}
+    assert all(requirements_of(wrapper) <= found for wrapper in WRAPPERS)
+
+
+def test_a_gpu_is_asked_for_where_a_model_runs():
+    tree = {wrapper: ElementTree.tostring(ElementTree.parse(wrapper).getroot(), "unicode") for wrapper in WRAPPERS}
+    with_model = {wrapper.stem for wrapper in WRAPPERS if 'macro="requirements_model"' in tree[wrapper]}
+    assert with_model == {"dna_lm_embed", "dna_lm_mutagenesis", "dna_lm_score_pairs", "dna_lm_score_variants"}
+    assert not any("cuda_device_count" in text for text in tree.values())
 
 
 def test_the_suite_has_one_version():
