@@ -1,0 +1,86 @@
+"""The files of test-data/expected/, by which Galaxy compares numbers, let pass what they should and nothing else."""
+
+import random
+import re
+import sys
+
+import pytest
+
+from conftest import ROOT, TEST_DATA
+
+sys.path.insert(0, str(ROOT / "tests"))
+import make_expected_tables as expected  # noqa: E402
+
+NUMBER = re.compile(r"\(\?#([^)]+)\)(\(\?:(?:[^()]|\([^()]*\))*\))")
+
+
+def ends(draw):
+    """Two ends of an interval: of both signs, around 0, tiny and large."""
+    value = draw.choice([-1, 1]) * 10 ** draw.uniform(-9, 6)
+    margin = min(400, abs(value) * 10 ** draw.uniform(-4, 1))
+    return value - margin, value + margin
+
+
+def test_an_interval_has_its_numbers_and_no_other():
+    draw = random.Random(1)
+    inside_seen = outside_seen = 0
+    for _ in range(2000):
+        low, high = ends(draw)
+        pattern = re.compile(expected.interval(low, high))
+        # Its ends are rounded outwards, by a tenth of its width at most.
+        slack = (high - low) / 10
+        probes = [draw.uniform(low - (high - low), high + (high - low)) for _ in range(20)]
+        # Numbers with few digits, as the tools write whole and round ones.
+        probes += [float(f"{probe:.{draw.randint(1, 3)}g}") for probe in probes] + [0.0, (low + high) / 2]
+        for probe in probes:
+            text = f"{probe:.9g}"
+            if low <= float(text) <= high:
+                inside_seen += 1
+                assert pattern.fullmatch(text), (low, high, text)
+            elif not low - slack <= float(text) <= high + slack and abs(probe) > 1e-12:
+                outside_seen += 1
+                assert not pattern.fullmatch(text), (low, high, text)
+    assert min(inside_seen, outside_seen) > 10_000
+
+
+def test_an_interval_of_known_numbers():
+    """By hand: a number, its neighbours at the tolerance, and other ways to write it."""
+    pattern = re.compile(expected.Number(16.0689).pattern())
+    accepted = {"16.0689", "16.08", "16.0849", "16.0529", "16.07"}
+    refused = {"16.086", "16.051", "16", "16.1", "-16.0689", "160.689", "1.60689", "16.0689e-05", "", "nan"}
+    assert {text for text in accepted | refused if pattern.fullmatch(text)} == accepted
+    with pytest.raises(ValueError, match="too large"):
+        expected.interval(1e8, 2e9)
+
+
+# Every kind of table, short ones: all 26 take half a minute.
+@pytest.mark.parametrize("name", ["score_pairs_cftr", "score_pairs_esm", "score_variants", "mutagenesis_esm", "embed"])
+def test_the_files_are_of_this_tolerance_and_these_numbers(name):
+    rows = list(dict(expected.tables())[name])
+    lines = (TEST_DATA / "expected" / f"{name}.re").read_text().splitlines()
+    assert len(lines) == len(rows)
+    for line, row in zip(lines, rows, strict=True):
+        numbers = [cell for cell in row if isinstance(cell, expected.Number)]
+        for (said, pattern), number in zip(NUMBER.findall(line), numbers, strict=True):
+            assert float(said) == pytest.approx(number.value, rel=1e-5, abs=number.margin / 10)
+            for shift, accepted in ((-0.9, True), (0, True), (0.9, True), (-1.3, False), (1.3, False)):
+                text = f"{number.value + shift * number.margin:.9g}"
+                assert bool(re.fullmatch(pattern, text)) == accepted, (line, text)
+
+
+@pytest.mark.parametrize(
+    "corrected, tutorial, fewest",
+    [
+        ("embed", "embed_tutorial", 10),
+        ("score_variants", "score_variants_tutorial", 3),
+    ],
+)
+def test_the_tutorials_numbers_are_told_from_the_corrected_ones(corrected, tutorial, fewest):
+    """Else a wrapper's test of tutorial mode could not see that nothing was padded."""
+    tables = dict(expected.tables())
+    patterns = (TEST_DATA / "expected" / f"{tutorial}.re").read_text().splitlines()
+    told = 0
+    for pattern, row in zip(patterns, tables[corrected], strict=True):
+        cells = ["0" if cell is None else getattr(cell, "value", cell) for cell in row]
+        told += not re.match(pattern, "\t".join(map(str, cells)))
+    assert told >= fewest
