@@ -6,8 +6,8 @@ Galaxy compares no table within a numeric tolerance: of its comparisons only `re
 expression a line. So each number is written here as the expression of an interval around it. The number itself stands
 before it in a comment of the expression, `(?#16.0683)`, for people. How wide the intervals are, macros.xml says once.
 
-The numbers are transformers' own, one sequence at a time (the tutorial's: whole files at a time), in float64, with
-windows, counts and statuses as docs/method.md defines them.
+A model's numbers are transformers' own, one sequence at a time (the tutorial's: whole files at a time), in float64,
+with windows, counts and statuses as docs/method.md defines them. Those of groups are scipy's and numpy's.
 """
 
 import gzip
@@ -18,9 +18,11 @@ from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import torch
 from Bio import SeqIO
 from Bio.Seq import reverse_complement
+from scipy import stats
 
 ROOT = Path(__file__).resolve().parents[1]
 TEST_DATA = ROOT / "test-data"
@@ -52,7 +54,7 @@ class Number:
 
 
 def interval(low, high):
-    """A regular expression of the numbers from `low` to `high`, as `%g` writes them; the ends are rounded outwards.
+    """A regular expression of the numbers from `low` to `high` as `%g` or `str` writes them; the ends round outwards.
 
     Numbers below 1e-12 are 0 to it. Raises `ValueError` for numbers from 1e9 on, which `%g` may write otherwise, and
     for an interval so wide that a list of its whole numbers is long.
@@ -79,7 +81,7 @@ def _positive(low, high):
             mantissas = _fixed(start / 10.0**exponent, min(end / 10.0**exponent, 10), digits, 9)
             parts.append(f"(?:{'|'.join(mantissas)})e-{-exponent:02}")
     if low < 1e-12:
-        parts += ["0", r"[\d.]+e-(?:1[3-9]|[2-9]\d)"]
+        parts += [r"0(?:\.0)?", r"[\d.]+e-(?:1[3-9]|[2-9]\d)"]
     return parts
 
 
@@ -113,10 +115,10 @@ def _block(first, count, decimals):
         return [rf"{text[:-1]}{digits}(?:\.\d+)?"]
     whole, fraction = text[:-decimals], text[-decimals:-1]
     parts = [rf"{whole}\.{fraction}{digits}\d*"]
-    # Zeros at the end are not written.
+    # Zeros at the end are not written; Python keeps one after the point.
     if not int(text[-1]):
         shorter = f"{whole}.{fraction}".rstrip("0").rstrip(".")
-        parts.append(re.escape(shorter))
+        parts.append(re.escape(shorter) + ("" if "." in shorter else r"(?:\.0)?"))
     return parts
 
 
@@ -432,6 +434,71 @@ def track(table):
         yield [rows[at]["chrom"], rows[at]["pos"] - 1, rows[at]["pos"], Number(mean)]
 
 
+REST = re.compile(".*")
+
+
+def scores_of(name):
+    """The column `l2` of a score table, NaN where it is empty."""
+    lines = [line.split("\t") for line in (TEST_DATA / name).read_text().splitlines()]
+    column = lines[0].index("l2")
+    return np.array([float(cells[column] or "nan") for cells in lines[1:]])
+
+
+def summaries(groups):
+    yield ["group", "n", "n_not_scored", "mean", "sd", "median", "q1", "q3", "min", "max"]
+    for label, scores in groups.items():
+        scored = scores[~np.isnan(scores)]
+        quarters = np.percentile(scored, [50, 25, 75])
+        numbers = [scored.mean(), scored.std(ddof=1), *quarters, scored.min(), scored.max()]
+        yield [label, len(scored), len(scores) - len(scored), *map(Number, numbers)]
+
+
+def comparisons(groups, listed, holm, auc=""):
+    """`listed`: name, two counts, left out, statistic, degrees of freedom or None, p.
+
+    Effect sizes other than `auc` are left open. `holm`: correct two p-values after Holm; without it they stay.
+    """
+    yield ["comparison", "group_a", "group_b", "test", REST]
+    smaller, larger = sorted(p for *_, p in listed)
+    corrected = {smaller: 2 * smaller, larger: max(2 * smaller, larger)} if holm else {p: p for p in (smaller, larger)}
+    for name, n_a, n_b, left_out, statistic, df, p in listed:
+        df = "" if df is None else Number(df)
+        numbers = [Number(statistic), df, "", Number(p), Number(corrected[p])]
+        yield ["pair", *groups, name, n_a, n_b, left_out, *numbers, auc, REST]
+
+
+def independent(groups, tutorial=False):
+    """The default tests of two groups, or the tutorial's two on them: a paired one on rows that are not paired."""
+    given = list(groups.values())
+    a, b = (scores[~np.isnan(scores)] for scores in given)
+    n = [len(a), len(b), sum(map(len, given)) - len(a) - len(b)]
+    u = stats.mannwhitneyu(a, b, method="exact")
+    auc = Number(u.statistic / len(a) / len(b))
+    if not tutorial:
+        welch = stats.ttest_ind(a, b, equal_var=False)
+        listed = [("mann-whitney", *n, u.statistic, None, u.pvalue)]
+        return comparisons(groups, [*listed, ("welch-t", *n, welch.statistic, welch.df, welch.pvalue)], True, auc)
+    t = stats.ttest_ind(a, b)
+    _, (n_both, *_), signed = signed_rank(*given)
+    listed = [("student-t-as-in-the-tutorial", *n, t.statistic, t.df, t.pvalue)]
+    listed += [("signed-rank-as-in-the-tutorial", n_both, n_both, n[2], signed.statistic, None, signed.pvalue)]
+    return comparisons(groups, listed, True, auc)
+
+
+def signed_rank(a, b):
+    """Rows with both scores, [their number twice, and how many are left out], and Wilcoxon's test of them."""
+    both = ~(np.isnan(a) | np.isnan(b))
+    return both, [both.sum(), both.sum(), len(a) - both.sum()], stats.wilcoxon(a[both], b[both])
+
+
+def paired(groups):
+    a, b = groups.values()
+    both, n, signed = signed_rank(a, b)
+    t = stats.ttest_rel(a[both], b[both])
+    listed = [("wilcoxon-signed-rank", *n, signed.statistic, None, signed.pvalue)]
+    return comparisons(groups, [*listed, ("paired-t", *n, t.statistic, t.df, t.pvalue)], False)
+
+
 # --- all files -------------------------------------------------------------------------------------------------------
 
 
@@ -490,6 +557,16 @@ def tables():
     yield "embed_messy", embed(demo, records("messy.fasta"), 128)
 
 
+def group_tables():
+    """As `tables`, for `compare_groups`."""
+    regions = {name: scores_of(name) for name in ("groups_exon.tsv", "groups_intron.tsv")}
+    models = {"model A": scores_of("groups_model_a.tsv"), "model B": scores_of("groups_model_b.tsv")}
+    yield "compare_groups", independent(regions)
+    yield "compare_groups_summary", summaries(regions)
+    yield "compare_groups_paired", paired(models)
+    yield "compare_groups_tutorial", independent(regions, tutorial=True)
+
+
 def pattern(cell):
     if isinstance(cell, tuple):
         return "".join(map(pattern, cell))
@@ -512,7 +589,7 @@ def line(row):
 def main():
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else TEST_DATA / "expected"
     folder.mkdir(exist_ok=True)
-    for name, rows in tables():
+    for name, rows in (*group_tables(), *tables()):
         (folder / f"{name}.re").write_text("".join(map(line, rows)))
 
 

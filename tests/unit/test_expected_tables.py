@@ -33,7 +33,7 @@ def test_an_interval_has_its_numbers_and_no_other():
         # Numbers with few digits, as the tools write whole and round ones.
         probes += [float(f"{probe:.{draw.randint(1, 3)}g}") for probe in probes] + [0.0, (low + high) / 2]
         for probe in probes:
-            text = f"{probe:.9g}"
+            text = draw.choice([f"{probe:.9g}", repr(probe)])
             if low <= float(text) <= high:
                 inside_seen += 1
                 assert pattern.fullmatch(text), (low, high, text)
@@ -46,6 +46,8 @@ def test_an_interval_has_its_numbers_and_no_other():
 def test_an_interval_of_known_numbers():
     """By hand: a number, its neighbours at the tolerance, and other ways to write it."""
     pattern = re.compile(expected.Number(16.0689).pattern())
+    whole = re.compile(expected.Number(37).pattern())
+    assert all(whole.fullmatch(text) for text in ("37", "37.0", "37.01")) and not whole.fullmatch("37.1")
     accepted = {"16.0689", "16.08", "16.0849", "16.0529", "16.07"}
     refused = {"16.086", "16.051", "16", "16.1", "-16.0689", "160.689", "1.60689", "16.0689e-05", "", "nan"}
     assert {text for text in accepted | refused if pattern.fullmatch(text)} == accepted
