@@ -146,6 +146,69 @@ def test_every_allele_has_one_row_with_its_status(tmp_path):
     assert found[-1].mutant[found[-1].start - found[-1].window[0]] == "T"
 
 
+def moved_base_by_base(sequence, start, indel):
+    while start and sequence[start - 1] == indel[-1]:
+        start, indel = start - 1, indel[-1] + indel[:-1]
+    return start, indel
+
+
+@pytest.mark.parametrize("unit", ["A", "CA", "GATTACA"])
+def test_an_indel_moves_left_as_far_as_base_by_base(unit):
+    """In repeats that begin at the first base of the sequence, or after another base; longer than one block read."""
+    for before in ("", "T", "TC"):
+        sequence = before + unit * (600 // len(unit)) + "G"
+        for start in [*range(20), *range(250, 265), *range(505, 520)]:
+            for length in (len(unit), 2 * len(unit), len(unit) + 1):
+                indel = sequence[start : start + length]
+                expected = moved_base_by_base(sequence, start, indel)
+                assert variants._leftmost(Sequences(c=sequence), "c", start, indel) == expected
+
+
+def test_an_indel_at_the_first_base_keeps_the_base_after_it(tmp_path):
+    """Every spelling of one A less of the first run; bcftools norm writes it so."""
+    reference = Sequences(c="AAAACGTTGCAGGCATCAGG")
+    lines = ["c 1 AA A", "c 2 AA A", "c 3 AA A", "c 4 AC C", "c 1 AAAACG AAACG"]
+    found = {(a.start, a.ref, a.alt, a.window) for a in alleles(tmp_path, reference, lines, 5)}
+    assert found == {(0, "AA", "A", (0, 6))}
+
+
+def test_an_indel_at_the_second_base_keeps_the_first(tmp_path):
+    reference = Sequences(c="TAAACGTTGCAGGCATCAGG")
+    lines = ["c 1 TA T", "c 2 AA A", "c 3 AA A", "c 4 AC C"]
+    found = {(a.start, a.ref, a.alt) for a in alleles(tmp_path, reference, lines, 5)}
+    assert found == {(0, "TA", "T")}
+    (insertion,) = alleles(tmp_path, reference, ["c 1 T TC"], 5)
+    assert (insertion.start, insertion.ref, insertion.alt) == (0, "T", "TC")
+
+
+def test_the_bases_that_an_allele_replaces(tmp_path):
+    """Half-open from 0: of its one spelling, or, without a window, of its REF as written."""
+    reference = Sequences(c="ACGTTTGCAACGGATCCATG", s="ACGTACGT")
+    changed = {
+        "c 6 T A": (5, 6),
+        "c 5 TTG TTA": (6, 7),
+        "c 6 TG T": (6, 7),
+        "c 4 TT T": (3, 4),
+        "c 6 T TCC": (6, 6),
+        "c 6 TG CA": (5, 7),
+        "s 3 G A": (2, 3),
+        "s 3 GTA G": (2, 5),
+        "c 6 T <DEL>": (5, 6),
+        "c 6 TGC .": (5, 8),
+        "c 1 A *": (0, 1),
+        "x 4 ACG A": (3, 6),
+        "c 4 A C": (3, 4),
+        "c 4 TTT TTT": (3, 6),
+    }
+    found = alleles(tmp_path, reference, changed, 9)
+    assert {line: allele.changed() for line, allele in zip(changed, found, strict=True)} == changed
+    without = [allele for allele in found if allele.window is None]
+    assert {allele.status for allele in without} == {
+        *(variants.WINDOW_OFF_END, variants.SYMBOLIC_ALLELE, variants.MISSING_ALT),
+        *(variants.UNKNOWN_CONTIG, variants.REF_MISMATCH, variants.NO_CHANGE),
+    }
+
+
 # --- VCF -----------------------------------------------------------------------------------------------------------
 
 
