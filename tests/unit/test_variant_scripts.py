@@ -216,6 +216,37 @@ def test_what_cannot_be_scored_is_one_line_and_no_output(run_script, tmp_path, o
     assert_refused(done, message, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("script", "options", "message"),
+    [
+        ("score_variants.py", ["--region-names", "exon"], "--region-names has no effect without --regions"),
+        ("score_variants.py", ["--regions-format", "gff"], "--regions-format has no effect without --regions"),
+        ("score_variants.py", ["--background-width", 51], "--background-width has no effect without --background"),
+        ("score_variants.py", ["--same-change", "--background", 0], "--same-change has no effect without --background"),
+        ("score_variants.py", ["--seed", 1], "--seed has no effect without --background"),
+        ("score_variants.py", ["--info-prefix", "DNALM"], "--info-prefix has no effect without --output-vcf"),
+        ("mutagenesis.py", ["--flank", 0], "--flank has no effect without --intervals"),
+        ("mutagenesis.py", ["--reference", "x"], "--reference has no effect without --intervals"),
+        ("mutagenesis.py", ["--intervals-format", "bed"], "--intervals-format has no effect without --intervals"),
+        ("mutagenesis.py", ["--heatmap-format", "png"], "--heatmap-format has no effect without --heatmap"),
+        ("mutagenesis.py", ["--draw", "l2"], "--draw has no effect without --heatmap or --track"),
+        ("mutagenesis.py", ["--draw", "llr", "--heatmap", "x"], "--draw llr: it is not among the scores to compute"),
+        ("split.py", ["--pair-by", "order"], "--pair-by has no effect without --wild-type"),
+    ],
+)
+def test_an_option_without_its_partner_is_refused_before_anything_is_read(
+    run_script, tmp_path, script, options, message
+):
+    """The files do not exist."""
+    inputs = {
+        "score_variants.py": ["--model", "m", "--variants", "v", "--reference", "r"],
+        "mutagenesis.py": ["--model", "m", "--sequences", "s"],
+        "split.py": ["--variants", "v", "--size", 1],
+    }
+    done = run_script(script, *inputs[script], "--output", tmp_path / "out.tsv", *options)
+    assert_refused(done, f"^error: {message}", tmp_path)
+
+
 def assert_refused(done, message, folder):
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1 and re.search(message, errors[0]), done.stderr

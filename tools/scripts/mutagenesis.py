@@ -13,12 +13,11 @@ def parse_arguments(argv):
     source = parser.add_argument_group("what to mutate: sequences, or intervals of a reference")
     source.add_argument("--sequences", metavar="FASTA", help="every base of every sequence (may be gzipped)")
     source.add_argument("--intervals", metavar="FILE", help="BED or GFF: every base of every interval (may be gzipped)")
-    source.add_argument("--intervals-format", choices=regions.FORMATS, default="bed", help="(default: bed)")
+    source.add_argument("--intervals-format", choices=regions.FORMATS, help="(default: bed)")
     source.add_argument("--reference", metavar="FASTA", help="what the intervals are of (may be bgzipped)")
     source.add_argument(
         "--flank",
         type=_not_negative,
-        default=0,
         metavar="N",
         help="bases read on either side of an interval (default: 0)",
     )
@@ -32,7 +31,7 @@ def parse_arguments(argv):
         "--draw", choices=scores.SCORES, metavar="SCORE", help="drawn and in the track (default: first)"
     )
     outputs.add_argument("--heatmap", metavar="FILE", help="picture of the scores")
-    outputs.add_argument("--heatmap-format", choices=plots.FORMATS, default="png", help="(default: png)")
+    outputs.add_argument("--heatmap-format", choices=plots.FORMATS, help="(default: png)")
     outputs.add_argument("--track", metavar="BEDGRAPH", help="mean score of each base's substitutions, for intervals")
     options.add_model_options(parser)
     return parser.parse_args(argv)
@@ -53,6 +52,10 @@ def check(arguments):
         raise UserError("--intervals needs --reference: the FASTA file that they are intervals of")
     if arguments.track and not arguments.intervals:
         raise UserError("--track needs --intervals: sequences have no coordinates")
+    cli.refuse_unless_given(arguments, "intervals", intervals_format="bed", flank=0, reference=None)
+    cli.refuse_unless_given(arguments, "heatmap", heatmap_format="png")
+    if arguments.draw and not arguments.heatmap and not arguments.track:
+        raise UserError("--draw has no effect without --heatmap or --track: give one of them, or leave --draw out")
     drawn = arguments.draw or arguments.scores[0]
     if drawn not in arguments.scores:
         raise UserError(f"--draw {drawn}: it is not among the scores to compute ({', '.join(arguments.scores)})")

@@ -39,9 +39,8 @@ def parse_arguments(argv):
     parser.add_argument(
         "--info-prefix",
         type=_prefix,
-        default=variant_scores.PREFIX,
         metavar="NAME",
-        help="the new INFO fields are called NAME_L2 and so on (default: %(default)s)",
+        help=f"the new INFO fields are called NAME_L2 and so on (default: {variant_scores.PREFIX})",
     )
     background = parser.add_argument_group("background: a percentile for each score")
     background.add_argument(
@@ -54,22 +53,26 @@ def parse_arguments(argv):
     background.add_argument(
         "--background-width",
         type=_at_least(1),
-        default=51,
         metavar="BASES",
         help="how far around the variant they may lie (default: 51 bases, 25 on either side)",
     )
     background.add_argument(
-        "--same-change", action="store_true", help="draw only the variant's own change between the same two neighbours"
+        "--same-change",
+        action="store_true",
+        default=None,
+        help="draw only the variant's own change between the same two neighbours",
     )
-    background.add_argument("--seed", type=int, default=1, help="of the draws (default: 1)")
+    background.add_argument("--seed", type=int, help="of the draws (default: 1)")
     named = parser.add_argument_group("regions: a column with the names of those a variant lies in")
     named.add_argument("--regions", metavar="FILE", help="BED or GFF (may be gzipped)")
-    named.add_argument("--regions-format", choices=regions.FORMATS, default="bed", help="(default: bed)")
-    named.add_argument(
-        "--region-names", default="", metavar="A,B", help="use only regions of these names (default: all)"
-    )
+    named.add_argument("--regions-format", choices=regions.FORMATS, help="(default: bed)")
+    named.add_argument("--region-names", metavar="A,B", help="use only regions of these names (default: all)")
     options.add_model_options(parser)
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    cli.refuse_unless_given(arguments, "output_vcf", info_prefix=variant_scores.PREFIX)
+    cli.refuse_unless_given(arguments, "background", background_width=51, same_change=False, seed=1)
+    cli.refuse_unless_given(arguments, "regions", regions_format="bed", region_names="")
+    return arguments
 
 
 def _at_least(smallest):

@@ -17,7 +17,7 @@ def parse_arguments(argv):
     source.add_argument("--variants", metavar="VCF", help="variants (may be gzipped)")
     parser.add_argument("--mutant", metavar="FASTA", help="mutant sequences (may be gzipped)")
     parser.add_argument(
-        "--pair-by", choices=sequences.PAIRINGS, default="order", help="n-th with n-th record, or equal identifiers"
+        "--pair-by", choices=sequences.PAIRINGS, help="n-th with n-th record (default), or equal identifiers"
     )
     parser.add_argument(
         "--size", required=True, type=int, metavar="N", help="pairs, or lines of the VCF, in a chunk; the last has less"
@@ -30,6 +30,7 @@ def parse_arguments(argv):
         parser.error("--wild-type and --mutant belong together")
     if arguments.size < 1:
         parser.error(f"--size {arguments.size}: a chunk holds at least one record")
+    cli.refuse_unless_given(arguments, "wild_type", pair_by="order")
     return arguments
 
 

@@ -51,6 +51,19 @@ def run(main):
     log.info("%s", "\n".join(_notes))
 
 
+def refuse_unless_given(arguments, partner, **defaults):
+    """Raise `UserError` when an option is given without the `partner` that it says something about.
+
+    defaults: the options (their default in the parser is None), and their values when they are not given.
+    """
+    for name, default in defaults.items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, default)
+        elif not getattr(arguments, partner):
+            option, other = (f"--{text.replace('_', '-')}" for text in (name, partner))
+            raise UserError(f"{option} has no effect without {other}: give both, or leave {option} out")
+
+
 @contextlib.contextmanager
 def atomic_outputs(*paths):
     """Temporary paths, one for each of `paths`, moved into place when the block has ended well.
