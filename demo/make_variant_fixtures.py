@@ -103,6 +103,14 @@ def variant_files(reference):
     return {"variants.vcf": text, "variants_sorted.vcf": whole}
 
 
+def of_another_build(reference):
+    """A VCF of substitutions whose positions are those of another build, in which chr1 has 7 bases less before them."""
+    chr1 = reference["chr1"].upper()
+    places = range(50, 1050, 60)
+    rows = "".join(f"chr1\t{pos}\t.\t{chr1[pos + 6]}\t{other(chr1[pos + 6])}\t.\t.\t.\n" for pos in places)
+    return FORMAT + COLUMNS + "\n" + rows
+
+
 def bad_files(whole):
     """VCFs that are refused, each for what its name says."""
     head, first = whole.split(COLUMNS + "\n")
@@ -162,6 +170,7 @@ def main():
     reference = make_reference()
     files = variant_files(reference) | region_files() | {"reference.fasta": fasta(reference)}
     files |= bad_files(files["variants_sorted.vcf"])
+    files["variants_other_build.vcf"] = of_another_build(reference)
     files = {name: content.encode() for name, content in files.items()}
     for name in ("reference.fasta", "variants_sorted.vcf"):
         files[f"{name}.gz"] = bgzipped(files[name].decode())

@@ -1,6 +1,7 @@
 """Splitting an input into chunks and putting the chunks' tables together: nothing is lost, moved or changed."""
 
 import gzip
+import shutil
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from conftest import TEST_DATA
 from dna_lm import chunks, sequences
 from dna_lm.errors import UserError
 
+DEMO = TEST_DATA / "models" / "demo-mixtral"
 WILD_TYPES, MUTANTS = TEST_DATA / "snv_wild_type.fasta", TEST_DATA / "snv_mutant.fasta"
 
 
@@ -45,9 +47,10 @@ def test_records_paired_by_identifier_are_paired_by_order_afterwards(run_script,
 
 
 def test_a_record_without_a_name_keeps_its_number(run_script, tmp_path):
-    fasta, out = tmp_path / "x.fasta", tmp_path / "out"
-    fasta.write_text(">\nAC\n>\nGT\n")
-    run_script("split.py", "--wild-type", fasta, "--mutant", fasta, "--size", 1, "--output", out)
+    wild_types, mutants, out = tmp_path / "w.fasta", tmp_path / "m.fasta", tmp_path / "out"
+    wild_types.write_text(">\nAC\n>\nGT\n")
+    mutants.write_text(">\nAA\n>\nGG\n")
+    run_script("split.py", "--wild-type", wild_types, "--mutant", mutants, "--size", 1, "--output", out)
     assert [record.id for record in records(out / "mutant")] == ["record_1", "record_2"]
 
 
@@ -63,7 +66,9 @@ def test_a_vcf_goes_through_byte_for_byte(run_script, tmp_path):
 def test_a_bgzipped_vcf_is_read(run_script, tmp_path):
     vcf = TEST_DATA / "variants_sorted.vcf.gz"
     run_script("split.py", "--variants", vcf, "--size", 100, "--output", tmp_path / "out")
-    assert (tmp_path / "out/variants/chunk_000001.vcf").read_bytes() == gzip.decompress(vcf.read_bytes())
+    lines = (tmp_path / "out/variants/chunk_000001.vcf").read_bytes().splitlines(keepends=True)
+    lines.remove(b"##dna_lm_chunk=yes\n")
+    assert b"".join(lines) == gzip.decompress(vcf.read_bytes())
 
 
 @given(st.lists(st.lists(st.binary(max_size=9).filter(lambda row: b"\n" not in row), max_size=4), min_size=1))
@@ -105,6 +110,177 @@ def test_a_fault_leaves_no_chunk(run_script, tmp_path, arguments, message):
     done = run_script("split.py", *arguments, "--size", 1, "--output", tmp_path / "out")
     assert done.returncode == 1 and message in done.stderr and done.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+# --- rules for a whole input, whose chunks need not keep them --------------------------------------------------------
+
+HEADER = "##fileformat=VCFv4.2\r\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\r\n"
+
+
+def vcf_text(*lines):
+    rows = (line.split() for line in lines)
+    return HEADER + "".join(f"{c}\t{p}\t.\t{r}\t{a}\t.\t.\t.\r\n" for c, p, r, a in rows)
+
+
+def reference_text():
+    """Two sequences of 300 bases; at every fourth place, from the first on, is an A."""
+    return "".join(f">{name}\n{'ACGTACCTAGGT' * 25}\n" for name in ("c1", "c2"))
+
+
+@pytest.fixture
+def score_variants(run_script, tmp_path):
+    """Run score_variants.py on a VCF: its table and annotated VCF, as paths, or how it failed."""
+    (tmp_path / "reference.fa").write_text(reference_text())
+
+    def run(variants, name, *options):
+        outputs = tmp_path / f"{name}.tsv", tmp_path / f"{name}.vcf"
+        done = run_script(
+            *("score_variants.py", "--model", DEMO, "--variants", variants, "--reference", tmp_path / "reference.fa"),
+            *("--window", 21, "--output", outputs[0], "--output-vcf", outputs[1], *options),
+        )
+        return done, outputs
+
+    return run
+
+
+def in_chunks(run_script, score_variants, tmp_path, variants, size, *options):
+    """Split, score every chunk, put together: (what collapse.py said of the tables, its table, its VCF)."""
+    done = run_script("split.py", "--variants", variants, "--size", size, "--output", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    made = []
+    for chunk in sorted((tmp_path / "out" / "variants").iterdir()):
+        done, outputs = score_variants(chunk, chunk.stem, *options)
+        assert done.returncode == 0, done.stderr
+        made.append(outputs)
+    assert len(made) > 1
+    together = tmp_path / "together.tsv", tmp_path / "together.vcf"
+    ended = [
+        run_script("collapse.py", "--tables", *parts, "--output", output, *options)
+        for parts, output in zip(zip(*made, strict=True), together, strict=True)
+    ]
+    assert ended[0].returncode == ended[1].returncode
+    return ended, together
+
+
+def test_chunks_in_which_nothing_can_be_scored_change_nothing(run_script, score_variants, tmp_path):
+    """Decoys at the end of a sorted VCF, a run of ALT '.', a chunk of mismatches: the unsplit file decides."""
+    lines = [f"c1 {place} A {alt}" for place in range(1, 121, 12) for alt in ("C", "G,T", "AC")]
+    lines += [f"c1 {place} A ." for place in range(121, 181, 12)]
+    lines += [f"c2 {place} C A" for place in (1, 13, 25)]
+    lines += [f"decoy{n} 5 A C" for n in range(7)]
+    whole = tmp_path / "whole.vcf"
+    whole.write_bytes(vcf_text(*lines).encode())
+    options = "--scores", "l2", "llr"
+    done, expected = score_variants(whole, "unsplit", *options)
+    assert done.returncode == 0, done.stderr
+    ended, together = in_chunks(run_script, lambda *a: score_variants(*a, *options), tmp_path, whole, 5)
+    assert [done.returncode for done in ended] == [0, 0]
+    assert [path.read_bytes() for path in together] == [path.read_bytes() for path in expected]
+    assert all("55 records: ok 40, unknown_contig 7, missing_alt 5, ref_mismatch 3" in done.stderr for done in ended)
+
+
+def test_what_no_chunk_can_score_fails_when_put_together(run_script, score_variants, tmp_path):
+    whole = tmp_path / "whole.vcf"
+    whole.write_bytes(vcf_text(*[f"decoy{n} 5 A C" for n in range(7)], "c1 1 A .").encode())
+    done, _ = score_variants(whole, "unsplit")
+    assert done.returncode == 1 and "could not read 8 of 8 records" in done.stderr
+    ended, together = in_chunks(run_script, score_variants, tmp_path, whole, 3)
+    for done in ended:
+        assert done.returncode == 1
+        assert "error: none of 8 records has a score: unknown_contig 7, missing_alt 1" in done.stderr
+    assert not any(path.exists() for path in together)
+
+
+def test_mismatches_of_all_chunks_count_together(run_script, score_variants, tmp_path):
+    """12 of 60 in the whole file, at most 3 of 15 in a chunk."""
+    lines = [f"c1 {place} A C" for place in range(1, 193, 4)] + [f"c2 {place} G C" for place in range(1, 49, 4)]
+    lines = [line for n in range(12) for line in lines[n::12]]
+    whole = tmp_path / "whole.vcf"
+    whole.write_bytes(vcf_text(*lines).encode())
+    done, _ = score_variants(whole, "unsplit")
+    assert done.returncode == 1 and "12 of 60 REF alleles differ from the reference" in done.stderr
+    ended, together = in_chunks(run_script, score_variants, tmp_path, whole, 15)
+    for done in ended:
+        assert done.returncode == 1
+        assert "error: 12 of 60 REF alleles differ from the reference: the VCF and the reference" in done.stderr
+    assert not any(path.exists() for path in together)
+    shutil.rmtree(tmp_path / "out")
+    done, expected = score_variants(whole, "unsplit", "--allow-ref-mismatches")
+    assert done.returncode == 0, done.stderr
+    ended, together = in_chunks(run_script, score_variants, tmp_path, whole, 15, "--allow-ref-mismatches")
+    assert [path.read_bytes() for path in together] == [path.read_bytes() for path in expected]
+
+
+def test_chunks_of_pairs_in_which_nothing_can_be_scored_or_differs_change_nothing(run_script, tmp_path):
+    wild_types = ["ACGTTGCATTGA", "TTGACCATGGAC", "ACGNTT", "NNN", "ACGTACGTA", "GGGTTTAAA", "ACGATTTA"]
+    mutants = ["ACGTTACATTGA", "TTGCCCATGGAC", "ACGNTA", "NNC", "ACGTACGTA", "GGGTTTAAA", "ACGTTTA"]
+    paths = tmp_path / "w.fasta", tmp_path / "m.fasta"
+    for path, sequences_of in zip(paths, (wild_types, mutants), strict=True):
+        path.write_text("".join(f">r{n} a b\n{bases}\n" for n, bases in enumerate(sequences_of)))
+
+    def score(wild_type, mutant, name, *options):
+        output = tmp_path / f"{name}.tsv"
+        pair = "--wild-type", wild_type, "--mutant", mutant
+        return run_script("score_pairs.py", "--model", DEMO, *pair, "--output", output, *options), output
+
+    done, expected = score(*paths, "unsplit")
+    assert done.returncode == 0
+    pair = "--wild-type", paths[0], "--mutant", paths[1]
+    assert run_script("split.py", *pair, "--size", 2, "--output", tmp_path / "out").returncode == 0
+    parts = []
+    for wild_type in sorted((tmp_path / "out/wild_type").iterdir()):
+        done, output = score(wild_type, tmp_path / "out/mutant" / wild_type.name, wild_type.stem)
+        assert done.returncode == 0, done.stderr
+        parts.append(output)
+    done = run_script("collapse.py", "--tables", *parts, "--output", tmp_path / "together.tsv")
+    assert done.returncode == 0 and "7 records: ok 5, invalid_base 2" in done.stderr
+    assert (tmp_path / "together.tsv").read_bytes() == expected.read_bytes()
+
+    # Sequences that are embedded in chunks, too.
+    embed = "embed.py", "--model", DEMO, "--output", tmp_path / "e.tsv", "--input"
+    assert run_script(*embed, tmp_path / "out/wild_type/chunk_000002.fasta").returncode == 0
+    # What was asked for is asked for of each chunk.
+    chunk = [tmp_path / "out" / role / "chunk_000002.fasta" for role in ("wild_type", "mutant")]
+    assert score(*chunk, "asked", "--fail-on-unscored")[0].returncode == 1
+    # The list of wild types chosen for both: in a job of another machine the two are not one file.
+    same = tmp_path / "copy.fasta"
+    same.write_bytes(chunk[0].read_bytes())
+    done, _ = score(chunk[0], same, "same")
+    assert done.returncode == 1 and "the mutant is identical to its wild type in each of 2 pairs" in done.stderr
+
+
+def test_identical_pairs_are_refused_before_they_are_split(run_script, tmp_path):
+    copy = tmp_path / "copy.fasta"
+    copy.write_bytes(MUTANTS.read_bytes())
+    for mutant, message in ((MUTANTS, "are the same file"), (copy, "identical to its wild type in each of 200 pairs")):
+        split = "split.py", "--wild-type", MUTANTS, "--mutant", mutant, "--size", 90, "--output", tmp_path / "out"
+        done = run_script(*split)
+        assert done.returncode == 1 and message in done.stderr and not (tmp_path / "out").exists()
+    assert run_script(*split, "--allow-identical").returncode == 0
+
+
+def test_only_a_chunk_is_taken_for_one(run_script, tmp_path):
+    run_script("split.py", "--wild-type", WILD_TYPES, "--mutant", MUTANTS, "--size", 90, "--output", tmp_path / "out")
+    wild_type, mutant = (tmp_path / "out" / role / "chunk_000003.fasta" for role in ("wild_type", "mutant"))
+    assert wild_type.read_text().split("\n")[0].endswith(" dna_lm_chunk=wild_type")
+    packed = tmp_path / "packed.fasta.gz"
+    packed.write_bytes(gzip.compress(mutant.read_bytes()))
+    assert all(map(chunks.is_fasta_chunk, (wild_type, mutant, packed)))
+    assert chunks.are_fasta_chunks(wild_type, packed) and chunks.are_fasta_chunks(mutant, wild_type)
+    assert not chunks.are_fasta_chunks(wild_type, wild_type) and not chunks.are_fasta_chunks(WILD_TYPES, mutant)
+    assert not any(map(chunks.is_fasta_chunk, (WILD_TYPES, TEST_DATA / "messy.fasta", TEST_DATA / "sequences.fasta")))
+
+
+def test_statuses_of_the_last_model_count(tmp_path):
+    """A VCF scored with two models: the rows of the last one decide, whatever its fields are called."""
+    header = "##fileformat=VCFv4.2\n##dna_lm=<ID=A,version=1>\n##dna_lm=<ID=B_2,version=1>\n#CHROM\n"
+    row = "c\t1\tB_2_STATUS=x\tA\tC,G\t.\t.\tA_STATUS=no_change,ok;B_2_L2=.,1;B_2_STATUS={}\tGT\t0/1\n"
+    (tmp_path / "x.vcf").write_text(header + row.format("too_long,ok") + row.format("no_change,no_change"))
+    counts = chunks.collapse([("x", tmp_path / "x.vcf")], tmp_path / "out.vcf")
+    assert counts == {"too_long": 1, "ok": 1, "no_change": 2}
+    (tmp_path / "x.vcf").write_text(header + row.format("too_long,no_change"))
+    with pytest.raises(UserError, match="none of 2 records has a score: too_long 1, no_change 1"):
+        chunks.collapse([("x", tmp_path / "x.vcf")], tmp_path / "out.vcf")
 
 
 def test_more_chunks_than_a_collection_should_have_are_refused():

@@ -209,13 +209,25 @@ def test_what_the_model_cannot_do_is_one_line_and_no_output(run_script, tmp_path
     assert_refused(run_script(script, *inputs, *options, "--output", "out.tsv"), message, tmp_path)
 
 
-def test_one_file_given_twice_is_warned_of(run_script, tmp_path):
+def test_a_file_without_a_mutation_is_refused_unless_asked_for(run_script, score, tmp_path):
+    """One file chosen for both roles, a link to it, a copy; before the model is loaded."""
     path = TEST_DATA / "cftr_mutant.fasta"
-    done = run_script(
-        *("score_pairs.py", "--model", DEMO, "--wild-type", path, "--mutant", path, "--output", tmp_path / "out.tsv")
-    )
-    assert done.returncode == 0
-    assert "are the same file: no pair differs" in done.stderr
+    link, copy = tmp_path / "link.fasta", tmp_path / "copy.fasta"
+    link.symlink_to(path)
+    copy.write_text(path.read_text().lower())
+    command = "score_pairs.py", "--output", "out.tsv", "--wild-type", path, "--mutant"
+    for mutant, message in (
+        (path, "wild-type FASTA and mutant FASTA are the same file, so there is no mutation to score"),
+        (link, "are the same file"),
+        (copy, "the mutant is identical to its wild type in each of 2 pairs"),
+    ):
+        assert_refused(run_script(*command, mutant, "--model", "nowhere"), message, tmp_path)
+        rows, _ = score(path, mutant, "--allow-identical")
+        assert [float(row["l2"]) for row in rows] == [0, 0]
+    # One pair that differs is enough, were it one that cannot be read.
+    copy.write_text(path.read_text().replace("ATAAAAG", "ATNAAAG", 1))
+    rows, _ = score(path, copy)
+    assert [row["status"] for row in rows] == ["invalid_base", "ok"]
 
 
 def test_duplicate_identifiers_are_refused_when_pairing_by_id(run_script, tmp_path):

@@ -208,6 +208,7 @@ def test_too_long_windows_keep_their_rows(run, tmp_path):
         (["--variants", TEST_DATA / "variants_other_style.vcf"], "like '1', the reference like 'chr1'"),
         (["--variants", TEST_DATA / "bad_no_header.vcf"], "VCF, line 1"),
         (["--fail-on-unscored"], "could not read 12 of 34 records"),
+        (["--variants", TEST_DATA / "variants_other_build.vcf"], "13 of 17 REF alleles differ from the reference"),
     ],
 )
 def test_what_cannot_be_scored_is_one_line_and_no_output(run_script, tmp_path, options, message):
@@ -232,6 +233,7 @@ def test_what_cannot_be_scored_is_one_line_and_no_output(run_script, tmp_path, o
         ("mutagenesis.py", ["--draw", "l2"], "--draw has no effect without --heatmap or --track"),
         ("mutagenesis.py", ["--draw", "llr", "--heatmap", "x"], "--draw llr: it is not among the scores to compute"),
         ("split.py", ["--pair-by", "order"], "--pair-by has no effect without --wild-type"),
+        ("split.py", ["--allow-identical"], "--allow-identical has no effect without --wild-type"),
     ],
 )
 def test_an_option_without_its_partner_is_refused_before_anything_is_read(

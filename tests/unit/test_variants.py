@@ -21,6 +21,8 @@ HEADER = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 class Sequences:
     """A reference in memory."""
 
+    name = "reference.fa"
+
     def __init__(self, **sequences):
         self.sequences = sequences
         self.lengths = {name: len(bases) for name, bases in sequences.items()}
@@ -261,6 +263,46 @@ def test_a_bad_vcf_is_one_line_that_names_the_line(tmp_path, content, message):
     path = tmp_path / "x.vcf"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     assert re.search(message, refused(path))
+
+
+@pytest.mark.parametrize(
+    ("n_right", "n_wrong", "others", "refused"),
+    [
+        (0, 9, "", ""),
+        (0, 10, "", "10 of 10"),
+        (90, 10, "", ""),
+        (89, 10, "", "10 of 99"),
+        (980, 109, "", "109 of 1089"),
+        (981, 109, "", ""),
+        # What has no REF to compare does not count; what has one and cannot be scored does.
+        (89, 10, "x 1 A C\n" * 50 + "c 1 A .\n" * 50 + "c 1 A <DEL>\n" * 50, "10 of 99"),
+        (88, 10, "c 1 A A\nc 1 A N\n", ""),
+    ],
+)
+def test_a_vcf_of_another_genome_build_is_refused(tmp_path, n_right, n_wrong, others, refused):
+    """More than one in ten REF alleles, and at least ten, differ from the reference."""
+    reference = Sequences(c="ACGT" * 50)
+    lines = ["c 5 A C"] * n_right + ["c 6 G GT"] * n_wrong + others.splitlines()
+    path = tmp_path / "of_19.vcf"
+    path.write_text(HEADER + "".join("{}\t{}\t.\t{}\t{}\t.\t.\t.\n".format(*line.split()) for line in lines))
+    if not refused:
+        variants.check(path, reference)
+        return
+    message = (
+        rf"^{refused} REF alleles differ from the reference, first at line {n_right + 3}: 'c:6' is 'G' in the VCF "
+        r"\('of_19.vcf'\) and 'C' in the reference \('reference.fa'\)\. .*\(--allow-ref-mismatches\)$"
+    )
+    with pytest.raises(UserError, match=message):
+        variants.check(path, reference)
+    variants.check(path, reference, allow_ref_mismatches=True)
+
+
+def test_another_build_is_refused_where_a_sequence_ends(tmp_path):
+    reference = Sequences(c="ACGT")
+    path = tmp_path / "x.vcf"
+    path.write_text(HEADER + "c\t4\t.\tTAAAA\tT\t.\t.\t.\n" * 10)
+    with pytest.raises(UserError, match="'c:4' is 'TAAAA' in the VCF .* and 'T' in the reference"):
+        variants.check(path, reference)
 
 
 def test_a_bgzip_file_cut_between_blocks_is_noticed(tmp_path):

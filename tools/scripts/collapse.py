@@ -4,7 +4,7 @@ import argparse
 import json
 import logging
 
-from dna_lm import chunks, cli
+from dna_lm import chunks, cli, statuses
 from dna_lm.errors import counted
 
 log = logging.getLogger(__name__)
@@ -16,6 +16,11 @@ def parse_arguments(argv):
     source.add_argument("--tables", nargs="+", metavar="FILE", help="tables, or VCF files, in the order wanted")
     source.add_argument("--list", metavar="JSON", help='the same in a file: [{"name": ..., "path": ...}, ...]')
     parser.add_argument("--output", required=True, metavar="FILE", help="all rows under one header")
+    parser.add_argument(
+        "--allow-ref-mismatches",
+        action="store_true",
+        help="go on when more than one in ten REF alleles of all chunks differ from the reference",
+    )
     return parser.parse_args(argv)
 
 
@@ -27,8 +32,10 @@ def main(argv):
     else:
         tables = [(path, path) for path in arguments.tables]
     with cli.atomic_outputs(arguments.output) as [output]:
-        chunks.collapse(tables, output)
+        counts = chunks.collapse(tables, output, arguments.allow_ref_mismatches)
     log.info("%s put together", counted(len(tables), "table"))
+    if counts:
+        log.info("%s: %s", counted(counts.total(), "record"), statuses.listed(counts))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import argparse
 
-from dna_lm import cli, options, pipeline, sequences, tables
+from dna_lm import chunks, cli, options, pipeline, sequences, tables
 
 
 def parse_arguments(argv):
@@ -25,7 +25,7 @@ def main(argv):
     settings = options.settings_from(arguments, checkpoint)
     settings.check(checkpoint)
     pad_to = pipeline.longest(checkpoint, records()) if settings.tutorial else 0
-    tally = pipeline.Tally(checkpoint, settings.budget)
+    tally = pipeline.Tally(checkpoint, settings.budget, chunks.is_fasta_chunk(arguments.input))
     rows = tally.watch(pipeline.embed(checkpoint, records(), settings, pad_to))
     width = settings.embedding.width(checkpoint)
     with cli.atomic_outputs(arguments.output) as [output]:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from dna_lm import cli, options, pipeline, scores, sequences, tables
+from dna_lm import chunks, cli, options, pipeline, scores, sequences, tables
 
 
 def parse_arguments(argv):
@@ -19,6 +19,9 @@ def parse_arguments(argv):
     parser.add_argument(
         "--truncate", action="store_true", help="cut pairs that are too long for the model to what surrounds the change"
     )
+    parser.add_argument(
+        "--allow-identical", action="store_true", help="score the file even if all mutants equal their wild types"
+    )
     options.add_model_options(parser)
     return parser.parse_args(argv)
 
@@ -29,13 +32,16 @@ def main(argv):
     def pairs():
         return sequences.PAIRINGS[arguments.pair_by](arguments.wild_type, arguments.mutant)
 
-    sequences.warn_of_same_file(arguments.wild_type, arguments.mutant)
-    sequences.check(pairs())
+    paths = arguments.wild_type, arguments.mutant
+    n_pairs, n_identical = sequences.check(pairs())
+    is_chunk = chunks.are_fasta_chunks(*paths)
+    if not arguments.allow_identical and not is_chunk:
+        sequences.refuse_identical(n_pairs, n_identical, *paths)
     checkpoint = options.load_checkpoint(arguments)
     settings = options.settings_from(arguments, checkpoint)
     settings.check(checkpoint, arguments.scores)
     pad_to = pipeline.longest_pair(checkpoint, pairs()) if settings.tutorial else (0, 0)
-    tally = pipeline.Tally(checkpoint, settings.budget)
+    tally = pipeline.Tally(checkpoint, settings.budget, is_chunk)
     with cli.atomic_outputs(arguments.output) as [output]:
         rows = pipeline.score_pairs(checkpoint, pairs(), settings, arguments.scores, pad_to)
         tables.write_table(output, tally.watch(rows))

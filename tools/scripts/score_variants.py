@@ -42,6 +42,11 @@ def parse_arguments(argv):
         metavar="NAME",
         help=f"the new INFO fields are called NAME_L2 and so on (default: {variant_scores.PREFIX})",
     )
+    parser.add_argument(
+        "--allow-ref-mismatches",
+        action="store_true",
+        help="go on when more than one in ten REF alleles, and at least ten, differ from the reference",
+    )
     background = parser.add_argument_group("background: a percentile for each score")
     background.add_argument(
         "--background",
@@ -112,7 +117,12 @@ def main(argv):
         background = Background(arguments.background, arguments.background_width, arguments.same_change, arguments.seed)
     with contextlib.ExitStack() as stack:
         reference = stack.enter_context(open_reference(arguments.reference))
-        header = variants.check(arguments.variants, reference, annotation.ids if arguments.output_vcf else ())
+        header = variants.check(
+            arguments.variants,
+            reference,
+            annotation.ids if arguments.output_vcf else (),
+            arguments.allow_ref_mismatches,
+        )
         named = read_regions(arguments, reference)
 
         def alleles():
@@ -124,7 +134,7 @@ def main(argv):
         pad_to = (0, 0)
         if settings.tutorial:
             pad_to = pipeline.longest_pair(checkpoint, (allele.pair() for allele in alleles()))
-        tally = pipeline.Tally(checkpoint, settings.budget)
+        tally = pipeline.Tally(checkpoint, settings.budget, vcf.is_chunk(header))
         tally.meanings |= variants.MEANINGS
         paths = arguments.output, arguments.output_vcf, arguments.wild_type_windows, arguments.mutant_windows
         output, annotated, wild_types, mutants = stack.enter_context(cli.atomic_outputs(*paths))

@@ -25,12 +25,18 @@ def parse_arguments(argv):
     parser.add_argument(
         "--output", required=True, metavar="DIR", help="new folder: wild_type/ and mutant/, or variants/, are put there"
     )
+    parser.add_argument(
+        "--allow-identical",
+        action="store_true",
+        default=None,
+        help="split pairs even if all mutants equal their wild types",
+    )
     arguments = parser.parse_args(argv)
     if bool(arguments.wild_type) != bool(arguments.mutant):
         parser.error("--wild-type and --mutant belong together")
     if arguments.size < 1:
         parser.error(f"--size {arguments.size}: a chunk holds at least one record")
-    cli.refuse_unless_given(arguments, "wild_type", pair_by="order")
+    cli.refuse_unless_given(arguments, "wild_type", pair_by="order", allow_identical=False)
     return arguments
 
 
@@ -56,7 +62,9 @@ def split_pairs(arguments):
         return sequences.PAIRINGS[arguments.pair_by](arguments.wild_type, arguments.mutant)
 
     # Read to the end first: a file with a fault leaves no chunk.
-    n_pairs = sum(1 for _ in pairs())
+    n_pairs, n_identical = sequences.check(pairs())
+    if not arguments.allow_identical:
+        sequences.refuse_identical(n_pairs, n_identical, arguments.wild_type, arguments.mutant)
     chunks.refuse_too_many(n_pairs, arguments.size)
     folders = (new_folder(arguments.output, name) for name in ("wild_type", "mutant"))
     n_chunks = chunks.write_pairs(pairs(), arguments.size, *folders)

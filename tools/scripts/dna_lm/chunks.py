@@ -1,16 +1,30 @@
 """A big input cut into chunks, one for each job of a collection, and the jobs' tables put together again.
 
-Knows the order of records and what a header is; nothing of models or scores.
+Knows the order of records, what a header is, and where rows have their status; nothing of models or scores.
+
+A chunk says that it is one: a FASTA file in the description of its first record, a VCF in its header. The rules that an
+input must keep as a whole (something can be scored; the VCF is not of another genome build) then do not end its job,
+but are applied to all rows when the chunks are put together.
 """
 
+import gzip
 import itertools
+import re
 import shutil
+from collections import Counter
 from pathlib import Path
 
+from dna_lm import bgzip, statuses, vcf
 from dna_lm.errors import UserError, counted, quoted
 
 # Every dataset is several rows of Galaxy's database and one line of its pages: larger collections are slow.
 MAX_CHUNKS = 10_000
+
+_WILD_TYPE, _MUTANT = "dna_lm_chunk=wild_type", "dna_lm_chunk=mutant"
+# A file whose lines end in another way than \n is one line.
+_LONGEST_TITLE = 2**16
+# The line of a scored VCF's header that says how its INFO fields begin.
+_PREFIX = re.compile(rb"^##dna_lm=<ID=(\w+)", re.MULTILINE)
 
 
 def chunks(items, size):
@@ -39,7 +53,7 @@ def write_pairs(pairs, size, wild_types, mutants):
     """Write (wild-type, mutant) `Record`s to FASTA chunks in two existing folders; returns the number of chunks.
 
     Sequences are written as the models read them, and the n-th record of a chunk belongs to the n-th of its partner,
-    however they were paired before.
+    however they were paired before. The first record's description says that the file is a chunk, and of which role.
     """
     number = 0
     for number, chunk in enumerate(chunks(pairs, size), 1):
@@ -48,39 +62,62 @@ def write_pairs(pairs, size, wild_types, mutants):
             open(Path(wild_types, name), "w", encoding="utf-8") as wild_type_file,
             open(Path(mutants, name), "w", encoding="utf-8") as mutant_file,
         ):
+            marks = f" {_WILD_TYPE}", f" {_MUTANT}"
             for wild_type, mutant in chunk:
-                print(f">{wild_type.id}\n{wild_type.sequence}", file=wild_type_file)
-                print(f">{mutant.id}\n{mutant.sequence}", file=mutant_file)
+                print(f">{wild_type.id}{marks[0]}\n{wild_type.sequence}", file=wild_type_file)
+                print(f">{mutant.id}{marks[1]}\n{mutant.sequence}", file=mutant_file)
+                marks = "", ""
     return number
+
+
+def is_fasta_chunk(path):
+    """Whether a FASTA file, plain or compressed, is a chunk of a larger one."""
+    return _fasta_mark(path) in (_WILD_TYPE, _MUTANT)
+
+
+def are_fasta_chunks(wild_type_path, mutant_path):
+    """Whether two FASTA files are chunks, one of wild types and one of mutants (in either role)."""
+    return {_fasta_mark(wild_type_path), _fasta_mark(mutant_path)} == {_WILD_TYPE, _MUTANT}
+
+
+def _fasta_mark(path):
+    opener = open if bgzip.compression(path) == bgzip.PLAIN else gzip.open
+    with opener(path, "rb") as handle:
+        words = handle.readline(_LONGEST_TITLE).split()
+    return words[-1].decode("utf-8", "replace") if words else None
 
 
 def write_variants(lines, size, header, open_chunk, folder):
     """Write VCF lines to chunks in an existing folder, each with the header's lines; returns the number of chunks.
 
     `lines` are the texts of whole lines; `header` is complete when the first of them is read. `open_chunk(path)` opens
-    a file to which text goes back byte for byte.
+    a file to which text goes back byte for byte. Each chunk's header has one line more, which says that it is a chunk.
     """
     number = 0
     for number, chunk in enumerate(chunks(lines, size), 1):
         with open_chunk(Path(folder, chunk_name(number, "vcf"))) as handle:
-            handle.writelines(header)
+            handle.writelines(vcf.header_of_chunk(header))
             handle.writelines(chunk)
     return number
 
 
-def collapse(tables, output):
-    """Write tables, or VCF files, one after the other into `output`, their header once; bytes are copied as they are.
+def collapse(tables, output, allow_ref_mismatches=False):
+    """Write tables, or VCF files, one after the other into `output`, their header once; rows are copied byte for byte.
 
-    `tables` are (name, path) in the order wanted. Raises `UserError` for a table without a header, with another header
-    than the first one's, or whose last line has no end and so may be cut short.
+    `tables` are (name, path) in the order wanted. The header's line that says that a VCF is a chunk is left out.
+    Returns the number of rows with each status; it is empty for files that have none. Raises `UserError` for a table
+    without a header, with another header than the first one's, or whose last line has no end and so may be cut short;
+    when no row of all of them is ok; and, unless `allow_ref_mismatches`, when too many REF alleles are mismatches.
     """
     first_name = first_header = None
+    counts = Counter()
     with open(output, "wb") as target:
         for name, path in tables:
             with open(path, "rb") as source:
                 header = _read_header(source, name)
                 if first_header is None:
                     first_name, first_header = name, header
+                    statuses_of = _statuses_of(header)
                     target.write(header)
                 elif header != first_header:
                     raise UserError(
@@ -88,13 +125,47 @@ def collapse(tables, output):
                         "were they made by the same tool with the same settings?"
                     )
                 _refuse_cut_short(source, name)
-                shutil.copyfileobj(source, target, 1 << 20)
+                if statuses_of is None:
+                    shutil.copyfileobj(source, target, 1 << 20)
+                    continue
+                for row in source:
+                    counts.update(statuses_of(row))
+                    target.write(row)
     if first_header is None:
         raise UserError("the collection is empty: nothing to put together")
+    counts = Counter({status.decode("utf-8", "replace"): number for status, number in counts.items()})
+    statuses.refuse_nothing_scored(counts)
+    if not allow_ref_mismatches and (found := statuses.mismatches(counts)):
+        raise UserError(
+            f"{found}: the VCF and the reference are probably of different genome builds: score the chunks with the "
+            "reference that the VCF was made with, or allow mismatches (--allow-ref-mismatches)"
+        )
+    return counts
+
+
+def _statuses_of(header):
+    """What finds the statuses of a row (bytes), a list, or None when the rows of such a header have none."""
+    if header.startswith(b"##fileformat=VCF"):
+        prefixes = _PREFIX.findall(header)
+        if not prefixes:
+            return None
+        # A VCF scored with several models has the fields of the last one last.
+        field = re.compile(rb"(?:^|;)" + prefixes[-1] + rb"_STATUS=([^;]*)")
+
+        def of_line(row):
+            found = field.search(row.rstrip(b"\r\n").split(b"\t", 8)[7])
+            return found[1].split(b",") if found else []
+
+        return of_line
+    columns = header.rstrip(b"\r\n").split(b"\t")
+    if b"status" not in columns:
+        return None
+    at = columns.index(b"status")
+    return lambda row: row.rstrip(b"\r\n").split(b"\t", at + 1)[at : at + 1]
 
 
 def _read_header(source, name):
-    """The first line, or all of a VCF's header; `source` then stands at the first row."""
+    """The first line, or a VCF's header without what says that it is a chunk; `source` is then at the first row."""
     header = source.readline()
     if not header:
         raise UserError(f"{quoted(name)} is empty: it has not even a header")
@@ -105,6 +176,9 @@ def _read_header(source, name):
             header += line
         if not line.startswith(b"#CHROM"):
             raise UserError(f"{quoted(name)} is a VCF whose header has no line #CHROM")
+        before, key, after = header.rpartition(b"\n" + vcf.CHUNK_KEY.encode())
+        if key:
+            header = before + b"\n" + after.partition(b"\n")[2]
     return header
 
 

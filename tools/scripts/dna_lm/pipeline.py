@@ -241,10 +241,14 @@ def _longest(checkpoint, items, n_records):
 
 
 class Tally:
-    """Counts of the rows' statuses, and what is said of them at the end."""
+    """Counts of the rows' statuses, and what is said of them at the end.
 
-    def __init__(self, checkpoint, budget):
+    `is_chunk`: the rows are those of one chunk of a larger input, of which some chunks may have nothing to read.
+    """
+
+    def __init__(self, checkpoint, budget, is_chunk=False):
         self.counts = Counter()
+        self.is_chunk = is_chunk
         self.budget = budget
         self.meanings = {
             INVALID_BASE: "letters other than A, C, G, T",
@@ -266,7 +270,7 @@ class Tally:
         unread = total - self.counts[OK]
         listed = ", ".join(f"{status} {count}" for status, count in self.counts.most_common())
         meanings = "; ".join(f"{status}: {self.meanings[status]}" for status in self.counts if status in self.meanings)
-        if unread == total or (unread and fail_on_unscored):
+        if (unread == total and not self.is_chunk) or (unread and fail_on_unscored):
             reasons = f" ({meanings})" if meanings else ""
             raise UserError(f"the model could not read {unread} of {counted(total, 'record')}: {listed}{reasons}")
         log.info("%s: %s", counted(total, "record"), listed)

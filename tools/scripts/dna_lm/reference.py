@@ -19,10 +19,11 @@ _NOT_ACGT = re.compile("[^ACGT]")
 
 
 class Reference:
-    """An open reference; `lengths` maps the names of its sequences to their lengths in bases."""
+    """An open reference; `name` is its file's, `lengths` maps the names of its sequences to their lengths in bases."""
 
     def __init__(self, fasta):
         self._fasta = fasta
+        self.name = os.path.basename(os.fsdecode(fasta.filename))
         self.lengths = dict(zip(fasta.references, fasta.lengths, strict=True))
 
     def fetch(self, contig, start, end):

@@ -15,17 +15,15 @@ import sqlite3
 import string
 import zlib
 from collections import deque
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 
 from dna_lm.errors import UserError, counted, quoted
+from dna_lm.statuses import INVALID_BASE, OK
 
 log = logging.getLogger(__name__)
-
-OK = "ok"
-INVALID_BASE = "invalid_base"
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _NORMALISE = {
@@ -143,13 +141,6 @@ def _refuse_unequal(n_wild_types, n_mutants):
     )
 
 
-def warn_of_same_file(wild_type_path, mutant_path):
-    """Say so when both are one file: Galaxy proposes the newest file for both, and a click is easily forgotten."""
-    with suppress(OSError):
-        if os.path.samefile(wild_type_path, mutant_path):
-            log.warning("wild-type FASTA and mutant FASTA are the same file: no pair differs, every distance is 0")
-
-
 def pairs_by_id(wild_type_path, mutant_path):
     """Yield (wild-type, mutant) `Record`s of two FASTA files with equal identifiers, in the wild types' order.
 
@@ -196,15 +187,36 @@ def _store(database, table, path):
 def check(items):
     """Read records or pairs to their end, so that a file with a fault is refused before any work is done on it.
 
-    Logs how many pairs have two different identifiers, which is no error when they are paired by order.
+    Returns how many pairs there are, and in how many of them wild type and mutant are identical. Logs how many pairs
+    have two different identifiers, which is no error when they are paired by order.
     """
-    n_pairs = n_different = 0
+    n_pairs = n_identical = n_different = 0
     for item in items:
         if isinstance(item, tuple):
+            wild_type, mutant = item
             n_pairs += 1
-            n_different += item[0].id != item[1].id
+            n_identical += wild_type.sequence == mutant.sequence
+            n_different += wild_type.id != mutant.id
     if n_different:
         log.info("%d of %d pairs have different identifiers: they were paired by order", n_different, n_pairs)
+    return n_pairs, n_identical
+
+
+def refuse_identical(n_pairs, n_identical, wild_type_path, mutant_path):
+    """Raise `UserError` when all pairs are identical, as when one file is chosen for both roles.
+
+    Galaxy preselects the newest file for both, and each distance is then 0. The counts are those of `check`.
+    """
+    if n_identical < n_pairs:
+        return
+    if os.path.samefile(wild_type_path, mutant_path):
+        found = "wild-type FASTA and mutant FASTA are the same file"
+    else:
+        found = f"the mutant is identical to its wild type in each of {counted(n_pairs, 'pair')}"
+    raise UserError(
+        f"{found}, so there is no mutation to score: choose the file with the mutants, "
+        "or allow identical pairs (--allow-identical)"
+    )
 
 
 PAIRINGS = {"order": pairs_by_order, "id": pairs_by_id}

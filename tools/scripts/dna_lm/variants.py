@@ -11,19 +11,27 @@ window has the alternate allele in its place. For a substitution of one base bot
 ends, the window is shifted to lie in it.
 """
 
+import logging
+import os
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 
-from dna_lm import vcf
+from dna_lm import statuses, vcf
 from dna_lm.errors import UserError, quoted
-from dna_lm.sequences import INVALID_BASE, OK, Record, normalised
+from dna_lm.sequences import Record, normalised
+from dna_lm.statuses import (
+    INVALID_BASE,
+    MISSING_ALT,
+    NO_CHANGE,
+    OK,
+    REF_MISMATCH,
+    SYMBOLIC_ALLELE,
+    UNKNOWN_CONTIG,
+    WINDOW_OFF_END,
+)
 
-SYMBOLIC_ALLELE = "symbolic_allele"
-MISSING_ALT = "missing_alt"
-UNKNOWN_CONTIG = "unknown_contig"
-REF_MISMATCH = "ref_mismatch"
-NO_CHANGE = "no_change"
-WINDOW_OFF_END = "window_off_end"
+log = logging.getLogger(__name__)
 
 MEANINGS = {
     SYMBOLIC_ALLELE: "<...>, *, or a breakend: no sequence",
@@ -84,14 +92,16 @@ class Allele:
         return Record(name, self.wild_type, self.status), Record(name, self.mutant, self.status)
 
 
-def check(path, reference, refused_ids=()):
+def check(path, reference, refused_ids=(), allow_ref_mismatches=False):
     """Read a VCF to its end and return its header's lines, so that a fault is found before any work is done.
 
     Raises `UserError` as `vcf.read` does; for a position past the end of its sequence; for a file without variants;
-    and when no CHROM is in the reference.
+    when no CHROM is in the reference; and, unless `allow_ref_mismatches`, when so many REF alleles differ from the
+    reference that the two are of different genome builds. The last two are rules for a whole file: of a chunk they are
+    only logged.
     """
-    header, unknown = [], {}
-    line = None
+    header, unknown, counts = [], {}, Counter()
+    line = mismatch = None
     n_known = 0
     for line in vcf.read(path, header, refused_ids):
         length = reference.lengths.get(line.chrom)
@@ -106,12 +116,35 @@ def check(path, reference, refused_ids=()):
                 f"VCF, line {line.number}: POS {line.pos} is past the end of {quoted(line.chrom)}, which has "
                 f"{length} bases in the reference: the two do not belong together"
             )
+        ref = normalised(line.ref)
+        found = [_status(line, ref, written, normalised(written), reference) for written in line.alts]
+        counts.update(found)
+        if mismatch is None and REF_MISMATCH in found:
+            mismatch = line
     if line is None:
         raise UserError(f"VCF: its header ends at line {len(header)} and no variant follows")
-    if not n_known:
-        refuse_unknown(list(unknown), list(reference.lengths), "VCF")
     vcf.check_ids(header, refused_ids)
+    try:
+        if not n_known:
+            refuse_unknown(list(unknown), list(reference.lengths), "VCF")
+        if not allow_ref_mismatches and (found := statuses.mismatches(counts)):
+            _refuse_mismatches(found, path, reference, mismatch)
+    except UserError as error:
+        if not vcf.is_chunk(header):
+            raise
+        log.warning("in this chunk, %s", error)
     return header
+
+
+def _refuse_mismatches(found, path, reference, line):
+    start = line.pos - 1
+    bases = reference.fetch(line.chrom, start, min(start + len(line.ref), reference.lengths[line.chrom]))
+    raise UserError(
+        f"{found}, first at line {line.number}: {quoted(f'{line.chrom}:{line.pos}')} is {quoted(line.ref, 30)} in the "
+        f"VCF ({quoted(os.path.basename(path))}) and {quoted(bases, 30)} in the reference ({quoted(reference.name)}). "
+        "They are probably of different genome builds: choose the reference that the VCF was made with, or allow "
+        "mismatches (--allow-ref-mismatches)"
+    )
 
 
 def refuse_unknown(names, known, role):

@@ -17,6 +17,8 @@ from dna_lm.errors import UserError, counted, quoted
 
 MISSING = "."
 COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
+# A line of this key in the header says that the file is one chunk of a larger one.
+CHUNK_KEY = "##dna_lm_chunk="
 
 _FORMAT = re.compile(r"##fileformat=VCFv4\.\d")
 _DNA = re.compile(r"[ACGTURYSWKMBDHVN]+", re.IGNORECASE)
@@ -172,6 +174,17 @@ def check_ids(header, ids):
                 f"VCF, line {number}: the header defines INFO {quoted(found[1])} already: "
                 "choose another prefix for the new fields"
             )
+
+
+def header_of_chunk(header):
+    """The header's lines, with one before the last that says that the file is a chunk."""
+    end = header[-1][len(header[-1].rstrip(_LINE_END)) :]
+    return [*header[:-1], f"{CHUNK_KEY}yes{end}", header[-1]]
+
+
+def is_chunk(header):
+    """Whether a header, a list of lines, is that of one chunk of a larger file."""
+    return any(line.startswith(CHUNK_KEY) for line in header)
 
 
 def header_with(header, fields, prefix, settings):

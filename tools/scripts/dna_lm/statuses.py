@@ -1,0 +1,47 @@
+"""Statuses that several steps know, and the rules that their counts must keep over a whole input.
+
+A tool applies the rules to its input. A chunk of a larger input is exempt: whoever puts the chunks together applies
+them to all.
+"""
+
+from dna_lm.errors import UserError, counted
+
+OK = "ok"
+INVALID_BASE = "invalid_base"
+SYMBOLIC_ALLELE = "symbolic_allele"
+MISSING_ALT = "missing_alt"
+UNKNOWN_CONTIG = "unknown_contig"
+REF_MISMATCH = "ref_mismatch"
+NO_CHANGE = "no_change"
+WINDOW_OFF_END = "window_off_end"
+
+# Alleles with these statuses have a REF that was not compared with the reference.
+_NOT_COMPARED = SYMBOLIC_ALLELE, MISSING_ALT, UNKNOWN_CONTIG
+# So many mismatches, and more than so large a part of the alleles compared, are another genome build: in a VCF of the
+# right one there are none, and by chance two builds have the same base at every fourth place.
+FEWEST_MISMATCHES = 10
+MOST_MISMATCHES = 0.1
+
+
+def refuse_nothing_scored(counts):
+    """Raise `UserError` when `counts` (status -> number of rows) has rows and none of them is ok."""
+    total = sum(counts.values())
+    if total and not counts.get(OK):
+        raise UserError(f"none of {counted(total, 'record')} has a score: {listed(counts)}")
+
+
+def mismatches(counts):
+    """How many REF alleles differ from the reference, of how many compared, in words; None when they are few enough.
+
+    counts: status -> number of alleles.
+    """
+    n_compared = sum(number for status, number in counts.items() if status not in _NOT_COMPARED)
+    n_differing = counts.get(REF_MISMATCH, 0)
+    if n_differing < FEWEST_MISMATCHES or n_differing <= MOST_MISMATCHES * n_compared:
+        return None
+    return f"{n_differing} of {n_compared} REF alleles differ from the reference"
+
+
+def listed(counts):
+    """Counts as text, the most frequent status first."""
+    return ", ".join(f"{status} {number}" for status, number in sorted(counts.items(), key=lambda item: -item[1]))
