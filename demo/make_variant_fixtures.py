@@ -111,6 +111,24 @@ def of_another_build(reference):
     return FORMAT + COLUMNS + "\n" + rows
 
 
+def scored_chunks():
+    """Two chunks as if scored: one row is ok, ten REF alleles are mismatches, one sequence is unknown."""
+    header = FORMAT + '##dna_lm_chunk=yes\n##dna_lm=<ID=DNALM,version="0.1.0">\n'
+    header += '##INFO=<ID=DNALM_STATUS,Number=A,Type=String,Description="ok, or why the allele has no score">\n'
+    header += COLUMNS + "\n"
+
+    def row(chrom, pos, name, ref, alt, score, status):
+        return f"{chrom}\t{pos}\t{name}\t{ref}\t{alt}\t.\t.\tDNALM_L2={score};DNALM_STATUS={status}\n"
+
+    mismatches = [
+        [row("chr1", first + n, ".", "A", "C", ".", "ref_mismatch") for n in range(5)] for first in (301, 401)
+    ]
+    return {
+        "scored_chunk_1.vcf": header + row("chr1", 300, "snv", "G", "A", "10.9", "ok") + "".join(mismatches[0]),
+        "scored_chunk_2.vcf": header + "".join(mismatches[1]) + row("decoy", 1, ".", "A", "C", ".", "unknown_contig"),
+    }
+
+
 def bad_files(whole):
     """VCFs that are refused, each for what its name says."""
     head, first = whole.split(COLUMNS + "\n")
@@ -170,6 +188,7 @@ def main():
     reference = make_reference()
     files = variant_files(reference) | region_files() | {"reference.fasta": fasta(reference)}
     files |= bad_files(files["variants_sorted.vcf"])
+    files |= scored_chunks()
     files["variants_other_build.vcf"] = of_another_build(reference)
     files = {name: content.encode() for name, content in files.items()}
     for name in ("reference.fasta", "variants_sorted.vcf"):

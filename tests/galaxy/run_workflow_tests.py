@@ -5,6 +5,7 @@ job with everything.
 """
 
 import json
+import re
 import shutil
 import sys
 
@@ -21,9 +22,35 @@ ALL_SCORES = ["l2", "l1", "cosine_distance", "inner_product", "llr"]
 JOB_SECONDS = 600
 
 
+# Pairs that no model reads, as many as fill a chunk of the checks.
+CHUNK_SIZE = 70
+UNREADABLE = "".join(f">unreadable_{number}\nACGTNNNNACGT\n" for number in range(2 * CHUNK_SIZE))
+
+
 def upload_pairs(client):
     names = {"wild_type": "snv_wild_type.fasta", "mutant": "snv_mutant.fasta"}
     return {role: client.upload(TEST_DATA / name, "fasta") for role, name in names.items()}
+
+
+def upload_pairs_with_unreadable_chunk(client):
+    """The same pairs; after them more than a chunk in which nothing can be read and nothing differs."""
+    uploaded = {}
+    for role, name in {"wild_type": "snv_wild_type.fasta", "mutant": "snv_mutant.fasta"}.items():
+        path = WORK_DIR / f"with_unreadable_{name}"
+        path.write_text((TEST_DATA / name).read_text() + UNREADABLE)
+        uploaded[role] = client.upload(path, "fasta")
+    return uploaded
+
+
+def upload_variants_with_unscored_chunks(client):
+    """Every kind of allele; after them a run of lines without an alternate allele, and decoy sequences at the end."""
+    text = (TEST_DATA / "variants.vcf").read_text()
+    rest = "\t.\t.\t.\tGT\t0/0\t0/0\n"
+    text += "".join(f"chr1\t{pos}\t.\tA\t.{rest}" for pos in range(1500, 1520))
+    text += "".join(f"decoy_{number}\t5\t.\tA\tC{rest}" for number in range(20))
+    path = WORK_DIR / "with_decoys.vcf"
+    path.write_text(text)
+    return client.upload(path, "vcf")
 
 
 def start_in_chunks(client, pairs, size):
@@ -52,17 +79,22 @@ def output_of(client, tool, inputs):
 
 
 def check_workflow(client):
-    """The workflow's table is that of one job."""
-    pairs = upload_pairs(client)
-    invocation = start_in_chunks(client, pairs, size=70)
+    """The workflow's table is that of one job, with chunks in which nothing can be read."""
+    pairs = upload_pairs_with_unreadable_chunk(client)
+    invocation = start_in_chunks(client, pairs, CHUNK_SIZE)
     expected = score_in_one_job(client, pairs)
     table = client.wait_for_output(invocation, "Scores", JOB_SECONDS)
-    return client.content(table["id"]) == expected
+    rows = [row.split(b"\t") for row in expected.splitlines()]
+    n_unreadable = sum(row[1] == b"invalid_base" for row in rows)
+    return n_unreadable == 2 * CHUNK_SIZE and client.content(table["id"]) == expected
 
 
 def check_variants(client):
-    """Chunks of a VCF with every kind of allele: table and annotated VCF are those of one job, for every score."""
-    variants = client.upload(TEST_DATA / "variants.vcf", "vcf")
+    """Chunks of a VCF with every kind of allele: table and annotated VCF are those of one job, for every score.
+
+    Some chunks have nothing to score at all.
+    """
+    variants = upload_variants_with_unscored_chunks(client)
     settings = {
         "reference|genome": "made_up",
         "model|installed": MODEL,
@@ -76,15 +108,15 @@ def check_variants(client):
     client.wait_for_job(split["jobs"][0]["id"], JOB_SECONDS)
     chunks = {"src": "hdca", "id": split["output_collections"][0]["id"]}
     mapped = client.run("dna_lm_score_variants", {"variants": {"batch": True, "values": [chunks]}, **settings})
-    for job in mapped["jobs"]:
-        client.wait_for_job(job["id"], JOB_SECONDS)
+    ended = [client.wait_for_job(job["id"], JOB_SECONDS) for job in mapped["jobs"]]
+    n_without_score = sum(not re.search(r"records?: .*\bok \d", job["stderr"]) for job in ended)
     together = {
         collection["output_name"]: output_of(
             client, "dna_lm_collapse", {"chunks": {"src": "hdca", "id": collection["id"]}}
         )["output"]
         for collection in mapped["implicit_collections"]
     }
-    return len(mapped["jobs"]) == 3 and together == expected
+    return len(ended) == 7 and n_without_score == 4 and together == expected
 
 
 CHECKS = {"the workflow in chunks equals one job": check_workflow, "a VCF in chunks equals one job": check_variants}
