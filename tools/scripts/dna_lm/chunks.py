@@ -153,7 +153,8 @@ def _statuses_of(header):
         field = re.compile(rb"(?:^|;)" + prefixes[-1] + rb"_STATUS=([^;]*)")
 
         def of_line(row):
-            found = field.search(row.rstrip(b"\r\n").split(b"\t", 8)[7])
+            info = row.rstrip(b"\r\n").split(b"\t", 8)[7:8]
+            found = info and field.search(info[0])
             return found[1].split(b",") if found else []
 
         return of_line

@@ -17,10 +17,10 @@ WINDOW_OFF_END = "window_off_end"
 
 # Alleles with these statuses have a REF that was not compared with the reference.
 _NOT_COMPARED = SYMBOLIC_ALLELE, MISSING_ALT, UNKNOWN_CONTIG
-# So many mismatches, and more than so large a part of the alleles compared, are another genome build: in a VCF of the
-# right one there are none, and by chance two builds have the same base at every fourth place.
+# At least so many mismatches, and more than one in so many alleles compared, mean another genome build: a VCF of the
+# right build has none, one of another build matches at every fourth place by chance.
 FEWEST_MISMATCHES = 10
-MOST_MISMATCHES = 0.1
+ONE_MISMATCH_IN = 10
 
 
 def refuse_nothing_scored(counts):
@@ -37,7 +37,7 @@ def mismatches(counts):
     """
     n_compared = sum(number for status, number in counts.items() if status not in _NOT_COMPARED)
     n_differing = counts.get(REF_MISMATCH, 0)
-    if n_differing < FEWEST_MISMATCHES or n_differing <= MOST_MISMATCHES * n_compared:
+    if n_differing < FEWEST_MISMATCHES or ONE_MISMATCH_IN * n_differing <= n_compared:
         return None
     return f"{n_differing} of {n_compared} REF alleles differ from the reference"
 
