@@ -1,11 +1,12 @@
-# Every environment is built below .venv/ when a target needs it, and again when its requirements change.
+# Every environment is built below .venv/ when a target needs it, and again when its lock changes.
 PORT ?= 8080
 TOOLS = .venv/tools/.built
 GALAXY = .venv/galaxy/.built
 PLANEMO = .venv/planemo/.built
 BENCH = .venv/bench/.built
+UV = .venv/uv/.built
 
-.PHONY: help demo test unit test-tools test-tool serve bench lint clean distclean
+.PHONY: help demo test unit test-tools test-tool serve bench lint lock clean distclean
 .NOTPARALLEL:
 
 help:  ## this list
@@ -42,9 +43,6 @@ test-browser: $(TOOLS) $(GALAXY) .venv/browser/.built  ## a new user's clicks in
 	@tests/galaxy/need_chromium.sh
 	@.venv/galaxy/bin/python tests/galaxy/run_browser_tests.py $(ARGS)
 
-.venv/pulsar/.built .venv/toolshed/.built .venv/browser/.built: .venv/%/.built: tests/galaxy/requirements-%.txt tests/galaxy/make_venv.sh
-	@tests/galaxy/make_venv.sh $*
-
 test-tools: $(TOOLS) $(GALAXY) $(PLANEMO)  ## every wrapper's <tests> in a Galaxy started for them
 	@.venv/galaxy/bin/python tests/galaxy/run_tool_tests.py
 
@@ -60,15 +58,16 @@ bench: $(TOOLS) $(BENCH)  ## speed and memory beside the tutorial's code and two
 lint: $(TOOLS) $(PLANEMO)  ## ruff, planemo lint, planemo shed_lint: no warning is let through
 	@tests/galaxy/lint.sh
 
+lock: $(UV)  ## write the locks of all environments after a change of requirements; ARGS=--upgrade takes newer versions
+	@.venv/uv/bin/python tests/galaxy/lock.py $(ARGS)
+
 clean:  ## remove outputs and the test Galaxies with their histories
 	rm -rf .galaxy demo-output .pytest_cache .ruff_cache .hypothesis
 
 distclean: clean  ## remove the environments too
 	rm -rf .venv
 
-$(TOOLS): requirements.txt tests/requirements.txt
-$(GALAXY): tests/galaxy/requirements-galaxy.txt
-$(PLANEMO): tests/galaxy/requirements-planemo.txt
-$(BENCH): benchmarks/requirements.txt benchmarks/rivals.txt
-$(TOOLS) $(GALAXY) $(PLANEMO) $(BENCH): .venv/%/.built: tests/galaxy/make_venv.sh
+.venv/%/.built: tests/galaxy/locks/%.txt tests/galaxy/make_venv.sh
 	@tests/galaxy/make_venv.sh $*
+$(TOOLS) $(BENCH): tests/galaxy/locks/torch-cpu.txt tests/galaxy/locks/torch-cuda.txt
+$(GALAXY) $(PLANEMO) .venv/pulsar/.built .venv/toolshed/.built .venv/browser/.built: tests/galaxy/locks/build.txt | $(UV)
