@@ -18,10 +18,13 @@ from dna_lm.errors import UserError, counted, quoted
 CONFIDENCE = 0.95
 Z = special.ndtri((1 + CONFIDENCE) / 2)
 
-# scipy counts every arrangement when one sample has at most 8 values and there are no ties. Up to this product of the
-# sizes that takes well under a second; beyond, soon minutes, and the normal approximation is used. With so few values
-# in one group it is rough: too large a p for complete separation.
-EXACT_RANK_SUM_LIMIT = 100_000
+# Rank tests are exact, whatever the ties, as long as counting every arrangement takes at most about a second. Beyond,
+# the normal (chi-square) approximation is used, which is good for many rows, and wrong by half for a few tied ones.
+EXACT_RANK_SUM = 10_000  # product of the two groups' sizes: 0.1 s, and a run may have 780 pairs of groups
+EXACT_SIGNED_RANK = 500  # differences that are not zero: 0.1 s
+EXACT_KRUSKAL_WALLIS = 50_000  # ways to deal the rows out to the groups: 1 s
+# scipy has a faster count for one group of at most 8 rows and no ties. Up to this product it takes under a second.
+EXACT_WITHOUT_TIES = 100_000
 
 CORRECTIONS = {"holm": "Holm", "benjamini-hochberg": "Benjamini–Hochberg", "none": "none"}
 
@@ -117,10 +120,49 @@ def _constant(*arrays):
 
 
 def mann_whitney(a, b):
-    """Mann–Whitney U (Wilcoxon rank-sum), two-sided; the statistic is U of `a`: the pairs with a > b, ties half."""
-    small, large = sorted((len(a), len(b)))
-    method = "asymptotic" if small * large > EXACT_RANK_SUM_LIMIT else "auto"
-    return Outcome(*stats.mannwhitneyu(a, b, alternative="two-sided", method=method))
+    """Mann–Whitney U (Wilcoxon rank-sum), two-sided; the statistic is U of `a`: the pairs with a > b, ties half.
+
+    Exact up to `EXACT_RANK_SUM`: p is twice the smaller tail of U over all ways to split the scores into groups of
+    these sizes. Beyond: scipy's normal approximation with corrections for ties and continuity.
+    """
+    pairs = len(a) * len(b)
+    if pairs > EXACT_RANK_SUM:
+        method = "asymptotic" if pairs > EXACT_WITHOUT_TIES else "auto"
+        return Outcome(*stats.mannwhitneyu(a, b, alternative="two-sided", method=method))
+    ranks = stats.rankdata(np.concatenate((a, b)))
+    u = ranks[: len(a)].sum() - len(a) * (len(a) + 1) / 2
+    whole = _whole_ranks(ranks - ranks.min())
+    smaller = whole[: len(a)] if len(a) <= len(b) else whole[len(a) :]
+    return Outcome(u, _two_sided(_rank_sum_counts(whole, len(smaller)), smaller.sum()))
+
+
+def _whole_ranks(ranks):
+    """Ranks, of which ties have half ones, as the smallest integers in the same proportions."""
+    doubled = np.rint(2 * ranks).astype(int)
+    return doubled // max(1, np.gcd.reduce(doubled))
+
+
+def _rank_sum_counts(ranks, size):
+    """How many ways to draw `size` of the integer `ranks` give each sum: an array indexed by the sum.
+
+    The coefficients of x^size in the product of (1 + x y^rank), one factor after the other.
+    """
+    ranks = np.sort(ranks)
+    sum_before = np.concatenate(([0], np.cumsum(ranks)))
+    counts = np.zeros((size + 1, ranks[-size:].sum() + 1))  # number drawn x sum
+    counts[0, 0] = 1
+    for at, rank in enumerate(ranks):
+        # Draws that can still come to `size`; their sums before this rank go no further than the largest ranks so far.
+        least, most = max(1, size - (len(ranks) - at - 1)), min(at + 1, size)
+        sums = sum_before[at] - sum_before[at + 1 - most] + 1
+        counts[least : most + 1, rank : rank + sums] += counts[least - 1 : most, :sums]
+    return counts[size]
+
+
+def _two_sided(counts, observed):
+    """Twice the smaller tail, at most 1. counts: arrangements with each value of a statistic; observed: one value."""
+    tail = min(counts[: observed + 1].sum(), counts[observed:].sum())
+    return min(1.0, 2 * tail / counts.sum())
 
 
 def welch_t(a, b):
@@ -146,7 +188,28 @@ def kolmogorov_smirnov(a, b):
 
 
 def signed_rank(a, b):
-    """Wilcoxon signed-rank of the differences a - b of paired rows; zero differences are left out."""
+    """Wilcoxon signed-rank of the differences a - b of paired rows; zero differences are left out.
+
+    The statistic is the smaller of W+ and W-. Exact up to `EXACT_SIGNED_RANK`: p is over all ways to give the
+    differences signs. Beyond: scipy's normal approximation with a correction for ties.
+    """
+    difference = a - b
+    difference = difference[difference != 0]
+    if not 0 < len(difference) <= EXACT_SIGNED_RANK:
+        return tutorial_signed_rank(a, b)
+    ranks = stats.rankdata(np.abs(difference))
+    whole = _whole_ranks(ranks)
+    counts = np.zeros(whole.sum() + 1)
+    counts[0] = 1
+    for rank in whole:
+        counts[rank:] += counts[:-rank]
+    positive = difference > 0
+    statistic = min(ranks[positive].sum(), ranks[~positive].sum())
+    return Outcome(statistic, _two_sided(counts, whole[positive].sum()))
+
+
+def tutorial_signed_rank(a, b):
+    """The tutorial's call: scipy's signed-rank test with its own choice between exact and approximate."""
     result = stats.wilcoxon(a, b)
     return Outcome(result.statistic, result.pvalue)
 
@@ -160,8 +223,25 @@ def paired_t(a, b):
 
 
 def kruskal_wallis(*groups):
-    """Kruskal–Wallis H: rank test of all groups at once."""
-    return Outcome(*stats.kruskal(*groups), df=len(groups) - 1)
+    """Kruskal–Wallis H: rank test of all groups at once.
+
+    Exact up to `EXACT_KRUSKAL_WALLIS`: p is the share of the ways to deal the rows out to groups of these sizes that
+    give H or more. Beyond: the chi-square approximation.
+    """
+    h, p = stats.kruskal(*groups)
+    sizes = [len(group) for group in groups]
+    if math.factorial(sum(sizes)) // math.prod(map(math.factorial, sizes)) <= EXACT_KRUSKAL_WALLIS:
+        ranks = np.split(stats.rankdata(np.concatenate(groups)), np.cumsum(sizes)[:-1])
+        test = stats.permutation_test(
+            ranks, _spread_of_ranks, vectorized=True, alternative="greater", n_resamples=math.inf, batch=1000
+        )
+        p = test.pvalue
+    return Outcome(h, p, df=len(groups) - 1)
+
+
+def _spread_of_ranks(*groups, axis):
+    # All of H that depends on which row is in which group.
+    return sum(group.sum(axis) ** 2 / group.shape[axis] for group in groups)
 
 
 def anova(*groups):
@@ -199,7 +279,7 @@ OMNIBUS_TESTS = {
 TUTORIAL_TESTS = {
     "student-t-as-in-the-tutorial": Test("Student's t (as in the tutorial)", student_t, False),
     "signed-rank-as-in-the-tutorial": Test(
-        "Wilcoxon signed-rank of unpaired rows (as in the tutorial)", signed_rank, True
+        "Wilcoxon signed-rank of unpaired rows (as in the tutorial)", tutorial_signed_rank, True
     ),
 }
 
