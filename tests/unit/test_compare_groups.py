@@ -332,6 +332,22 @@ def test_the_first_sentence_does_not_contradict_its_test(tmp_path):
     assert "ties counted half" in wordy(tmp_path, [1.0] * 5, [1.0] * 5)
 
 
+def test_two_rows_have_no_interval_and_the_report_says_so(tmp_path):
+    """The p of two rows against forty is exact: 2 of the 861 ways to choose two of the 42."""
+    clear = wordy(tmp_path, [101, 102], range(40))
+    assert clear.startswith("**a** scores higher than **b**") and "but too few rows say by how much" in clear
+    assert "(AUC 1.000, too few rows for an interval)" in clear and f"p = {2 / 861:.2g}" in clear
+    open_question = wordy(tmp_path, [1, 4], [2, 3, 5])
+    assert open_question.startswith("No clear difference") and "leaves open which group is higher" in open_question
+    assert "nan" not in (tmp_path / "out.report").read_text()
+    rank_sum = rows(tmp_path / "out.tests")[0]
+    assert (rank_sum["auc"], rank_sum["auc_low"], rank_sum["auc_high"]) == (repr(2 / 6), "", "")
+    assert (rank_sum["cliffs_delta_low"], rank_sum["cliffs_delta_high"]) == ("", "")
+    assert rank_sum["hedges_g_low"] and rank_sum["hedges_g_high"]
+    paired = wordy(tmp_path, [1, 2], [3, 5], "--paired")
+    assert "rank-biserial correlation 1.000, too few rows for an interval" in paired
+
+
 @pytest.mark.parametrize("table", [7, {}, None])
 def test_a_group_list_names_files(tmp_path, table):
     listed = write(tmp_path / "groups.json", json.dumps([{"label": "a", "table": table}]))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import integrate, special, stats
+from scipy import integrate, optimize, special, stats
 
 from dna_lm import groups
 from dna_lm.errors import UserError
@@ -138,7 +138,12 @@ def test_u_and_auc_count_pairs(a, b):
     assert groups.mann_whitney(a, b).statistic == pytest.approx(u)
     estimate = groups.auc(a, b)
     assert estimate.value == pytest.approx(u / (len(a) * len(b)))
-    assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
+    if min(len(a), len(b)) < groups.MIN_FOR_INTERVAL:
+        assert math.isnan(estimate.low) and math.isnan(estimate.high)
+    else:
+        assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
+        # Wilson's: the whole range belongs to no sample of this size.
+        assert estimate.low < estimate.high
     assert groups.to_delta(estimate).value == pytest.approx(
         np.sign(np.subtract.outer(a, b)).mean()  # Cliff's own definition
     )
@@ -297,14 +302,47 @@ def test_an_undefined_test_is_not_counted(method):
 # --- effect sizes ----------------------------------------------------------------------------------------------------
 
 
-def test_delong_variance_against_the_naive_placements():
-    a, b = two_samples(5, 12, 9)
+def naive_delong(a, b):
+    """AUC, the variances of the two groups' placements over their sizes, and the degrees of freedom, by n x n loops."""
     wins = (np.subtract.outer(a, b) > 0) + 0.5 * (np.subtract.outer(a, b) == 0)
-    variance = wins.mean(1).var(ddof=1) / 12 + wins.mean(0).var(ddof=1) / 9
-    value = wins.mean()
-    half_width = 1.959963985 * math.sqrt(variance) / (value * (1 - value))
-    expected = [1 / (1 + math.exp(-(math.log(value / (1 - value)) + sign * half_width))) for sign in (-1, 1)]
-    assert groups.auc(a, b)[1:] == pytest.approx(expected)
+    of_a, of_b = wins.mean(1).var(ddof=1) / len(a), wins.mean(0).var(ddof=1) / len(b)
+    df = (of_a + of_b) ** 2 / (of_a**2 / (len(a) - 1) + of_b**2 / (len(b) - 1))
+    return wins.mean(), of_a + of_b, df
+
+
+def limits_on_logit_scale(value, variance, quantile):
+    half_width = quantile * math.sqrt(variance) / (value * (1 - value))
+    return [1 / (1 + math.exp(-(math.log(value / (1 - value)) + sign * half_width))) for sign in (-1, 1)]
+
+
+def test_delong_variance_and_degrees_of_freedom_against_the_naive_placements():
+    a, b = two_samples(5, 22, 19)
+    value, variance, df = naive_delong(a, b)
+    quantile = stats.t(df).ppf(0.975)
+    assert groups.auc(a, b)[1:] == pytest.approx(limits_on_logit_scale(value, variance, quantile), rel=1e-9)
+    # These are the degrees of freedom of Brunner and Munzel's test: scipy's own, from p and statistic.
+    test = stats.brunnermunzel(a, b)
+    assert 2 * stats.t(df).sf(abs(test.statistic)) == pytest.approx(test.pvalue, rel=1e-9)
+
+
+@pytest.mark.parametrize(("n_a", "n_b"), [(500, 500), (150, 4000)])
+def test_intervals_of_many_rows_are_delongs(n_a, n_b):
+    a, b = two_samples(19, n_a, n_b)
+    value, variance, _ = naive_delong(a, b)
+    expected = limits_on_logit_scale(value, variance, 1.959963985)
+    assert groups.auc(a, b)[1:] == pytest.approx(expected, abs=0.02 * math.sqrt(variance) * 2)
+
+
+def test_the_interval_of_few_overlapping_rows_holds_wilsons():
+    a, b = np.array([5.0, 6, 7, 8, 2.5]), np.arange(4.0)  # 19 of 20 pairs: a proportion of 0.95 in four trials
+    # Wilson's limits are the proportions whose own standard error just reaches the one found.
+    low, high = (
+        optimize.brentq(lambda p: (0.95 - p) ** 2 - 1.959963985**2 * p * (1 - p) / 4, *ends)
+        for ends in ((0.01, 0.95), (0.95, 1))
+    )
+    value, found_low, found_high = groups.auc(a, b)
+    assert value == 0.95
+    assert found_low <= low + 1e-9 and found_high >= high - 1e-9
 
 
 def test_intervals_against_a_bootstrap():
@@ -340,12 +378,35 @@ def coverage(truth, draw, repeats=600):
     return sum(low <= truth <= high for _, low, high in (draw() for _ in range(repeats))) / repeats
 
 
-@pytest.mark.parametrize(("n_a", "n_b", "sd", "shift"), [(10, 10, 1, 0.5), (10, 60, 4, 0.5), (5, 5, 1, 2)])
-def test_auc_intervals_cover(n_a, n_b, sd, shift):
+SIZES = [(3, 3), (3, 10), (3, 50), (4, 4), (5, 5), (5, 50), (5, 500), (10, 10), (10, 500), (30, 30), (50, 50)]
+NORMAL = [stats.norm(shift) for shift in (0, 0.5, 1.5, 3)]
+OTHERS = [
+    (stats.expon(scale=3), stats.expon()),
+    (stats.poisson(2), stats.poisson(1)),  # ties
+    (stats.norm(1.5, 0.25), stats.norm()),
+    (stats.norm(0, 4), stats.norm()),
+]
+
+
+def true_auc(a, b):
+    """P(a > b) + P(a = b) / 2 of two distributions of scipy."""
+    if hasattr(a.dist, "pmf"):
+        return sum(a.pmf(k) * (b.cdf(k) - b.pmf(k) / 2) for k in range(100))
+    return integrate.quad(lambda q: b.cdf(a.ppf(q)), 0, 1)[0]
+
+
+@pytest.mark.parametrize(("n_a", "n_b"), SIZES)
+def test_auc_intervals_cover_whatever_the_sizes(n_a, n_b):
     rng = np.random.default_rng(8)
-    truth = stats.norm.cdf(shift / math.hypot(sd, 1))
-    held = coverage(truth, lambda: groups.auc(rng.normal(shift, sd, n_a), rng.normal(0, 1, n_b)))
-    assert 0.93 <= held <= 0.995
+    for a, b in [(normal, stats.norm()) for normal in NORMAL] + OTHERS:
+        truth = true_auc(a, b)
+        scores_a, scores_b = a.rvs((300, n_a), random_state=rng), b.rvs((300, n_b), random_state=rng)
+        for x, y, true in ((scores_a, scores_b, truth), (scores_b, scores_a, 1 - truth)):
+            estimates = np.array([groups.auc(*pair) for pair in zip(x, y, strict=True)])
+            covered = np.mean((estimates[:, 1] <= true) & (true <= estimates[:, 2]))
+            assert covered >= 0.93, (a.dist.name, a.args, a.kwds, covered)
+            # An interval that always is the whole range would cover too.
+            assert np.mean(estimates[:, 2] - estimates[:, 1]) < min(0.95, 2 / math.sqrt(min(n_a, n_b)))
 
 
 @pytest.mark.parametrize(("n_a", "n_b"), [(4, 4), (15, 40)])
@@ -361,12 +422,13 @@ def test_hedges_g_is_unbiased():
     assert np.mean(found) == pytest.approx(1, abs=4 * np.std(found) / math.sqrt(len(found)))
 
 
-@pytest.mark.parametrize("n", [12, 60])
-def test_rank_biserial_intervals_cover(n):
+@pytest.mark.parametrize("n", [3, 5, 8, 12, 60])
+@pytest.mark.parametrize("shift", [0, 0.4, 1, 2])
+def test_rank_biserial_intervals_cover(n, shift):
     rng = np.random.default_rng(11)
-    truth = 2 * stats.norm.cdf(0.4 * math.sqrt(2)) - 1  # P(d_i + d_j > 0) for normal differences
-    held = coverage(truth, lambda: groups.rank_biserial(rng.normal(0.4, 1, n), np.zeros(n)))
-    assert 0.92 <= held <= 0.995
+    truth = 2 * stats.norm.cdf(shift * math.sqrt(2)) - 1  # P(d_i + d_j > 0) for normal differences
+    held = coverage(truth, lambda: groups.rank_biserial(rng.normal(shift, 1, n), np.zeros(n)), 400)
+    assert held >= 0.93
 
 
 def test_rank_biserial_by_hand():
@@ -382,16 +444,23 @@ def test_small_sample_factor_against_its_integral():
         assert groups.small_sample_factor(df) == pytest.approx(1 / mean, rel=1e-5)
 
 
-@pytest.mark.parametrize(("n_a", "n_b"), [(2, 2), (10, 10), (30, 200)])
+@pytest.mark.parametrize(("n_a", "n_b"), [(3, 3), (10, 10), (30, 200)])
 def test_separated_groups_have_a_limit_on_one_side(n_a, n_b):
     a, b = np.arange(n_a) + 1000.0, np.arange(n_b) * 1.0
     value, low, high = groups.auc(a, b)
     assert value == high == 1
-    # Newcombe's method 5: the limit is the theta whose interval just reaches 1.
-    extra = (n_a + n_b) / 2 - 1
-    variance = low * (1 - low) * (1 + extra * (1 - low) / (2 - low) + extra * low / (1 + low)) / (n_a * n_b)
-    assert 1 - low == pytest.approx(1.959963985 * math.sqrt(variance), rel=1e-6)
+    # Wilson's limit is the proportion whose own standard error just reaches 1, in as many trials as the smaller group.
+    assert 1 - low == pytest.approx(1.959963985 * math.sqrt(low * (1 - low) / n_a), rel=1e-6)
     assert groups.auc(b, a) == pytest.approx((0, 0, 1 - low))
+
+
+def test_two_rows_have_an_effect_size_without_an_interval():
+    two, many = np.array([1.0, 5]), np.array([0.0, 2, 3, 4])
+    assert groups.auc(two, many) == pytest.approx((5 / 8, math.nan, math.nan), nan_ok=True)
+    assert groups.auc(many, two) == pytest.approx((3 / 8, math.nan, math.nan), nan_ok=True)
+    # Zero differences do not count.
+    paired = groups.rank_biserial(np.array([1.0, 5, 3, 3]), np.array([2.0, 3, 3, 3]))
+    assert paired == pytest.approx((1 / 3, math.nan, math.nan), nan_ok=True)
 
 
 def test_scores_without_spread_have_no_effect_size_and_no_t():

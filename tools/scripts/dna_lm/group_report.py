@@ -18,6 +18,8 @@ ALPHA = 0.05
 # Rows of a table that a person still reads; the tests table has them all.
 MAX_ROWS = 30
 
+NO_INTERVAL = "too few rows for an interval"
+
 # In a sentence the test that fits the effect size (both by ranks) is quoted when it was made.
 RANK_TESTS = ("mann-whitney", "wilcoxon-signed-rank")
 
@@ -122,7 +124,7 @@ def _verdict(tests):
         return "negligible" if delta.low > 0 or delta.high < 0 else "alike"
     if not rank_test.p_corrected < ALPHA:
         return "unclear"
-    if delta.low <= 0 <= delta.high:
+    if math.isnan(delta.low) or delta.low <= 0 <= delta.high:
         return "size open"
     return "negligible" if abs(delta.value) < NEGLIGIBLE else "clear"
 
@@ -157,7 +159,7 @@ def _sentence(tests, score, correction):
     if verdict == "unclear":
         size += (
             ", which leaves open which group is higher"
-            if delta.low <= 0 <= delta.high
+            if math.isnan(delta.low) or delta.low <= 0 <= delta.high
             else f"; the interval is on one side, but the corrected p is not below {ALPHA:g}"
         )
     elif verdict == "clear":
@@ -178,8 +180,9 @@ def _oriented(result):
         name, shown = "rank-biserial correlation", delta
     else:
         name, shown = "AUC", [(1 + number) / 2 for number in delta]
-    words = "{} {:.3f}, 95 % interval {:.3f} to {:.3f}".format(name, *shown)
-    return f"**{inert(high)}**", f"**{inert(low)}**", words
+    value, *limits = shown
+    interval = NO_INTERVAL if math.isnan(limits[0]) else "95 % interval {:.3f} to {:.3f}".format(*limits)
+    return f"**{inert(high)}**", f"**{inert(low)}**", f"{name} {value:.3f}, {interval}"
 
 
 def _correction_words(results, correction):
@@ -283,7 +286,8 @@ def _number(value):
 def _estimate(estimate):
     if math.isnan(estimate.value):
         return "undefined"
-    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+    interval = NO_INTERVAL if math.isnan(estimate.low) else f"{estimate.low:.3f} to {estimate.high:.3f}"
+    return f"{estimate.value:.3f} ({interval})"
 
 
 def _p_value(p):

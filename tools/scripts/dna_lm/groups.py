@@ -26,11 +26,15 @@ EXACT_KRUSKAL_WALLIS = 50_000  # ways to deal the rows out to the groups: 1 s
 # scipy has a faster count for one group of at most 8 rows and no ties. Up to this product it takes under a second.
 EXACT_WITHOUT_TIES = 100_000
 
+# An effect size of fewer rows (of one group, or pairs that differ) has no interval: no method holds its level.
+MIN_FOR_INTERVAL = 3
+FEW = 5  # the usual bound for trusting the normal approximation of a proportion
+
 CORRECTIONS = {"holm": "Holm", "benjamini-hochberg": "Benjamini–Hochberg", "none": "none"}
 
 
 class Estimate(NamedTuple):
-    """An effect size with the limits of its 95 % interval; NaN where it is undefined."""
+    """An effect size with the limits of its 95 % interval; NaN where it is undefined, limits alone for too few rows."""
 
     value: float
     low: float
@@ -325,9 +329,10 @@ def correct(p, method):
 def auc(a, b):
     """AUC = P(a > b) + P(a = b) / 2 = U / (n_a n_b), the probability of superiority, with its 95 % interval.
 
-    Interval: variance of DeLong, DeLong and Clarke-Pearson 1988 on the logit scale (Pepe 2003, section 5.2.4).
-    Where that variance is zero (groups that do not overlap, or are all ties): method 5 of Newcombe 2006
-    (Statistics in Medicine 25:559).
+    Interval: variance of DeLong, DeLong and Clarke-Pearson 1988 on the logit scale (Pepe 2003, section 5.2.4), with the
+    quantile of Student's t at the degrees of freedom of Brunner and Munzel 2000. The variance of an AUC is at most
+    AUC (1 - AUC) / min(n_a, n_b) (Birnbaum and Klose 1957), that of a proportion in so many trials; where few scores
+    overlap, the interval takes in that proportion's too (`_with_few_trials`). None for fewer than `MIN_FOR_INTERVAL`.
     """
     n_a, n_b = len(a), len(b)
     ranks = stats.rankdata(np.concatenate((a, b)))
@@ -335,35 +340,40 @@ def auc(a, b):
     exceeded_by_a = (ranks[:n_a] - stats.rankdata(a)) / n_b
     below_a = 1 - (ranks[n_a:] - stats.rankdata(b)) / n_a
     value = float(exceeded_by_a.mean())
-    variance = exceeded_by_a.var(ddof=1) / n_a + below_a.var(ddof=1) / n_b
-    if variance <= 0 or not 0 < value < 1:
-        return Estimate(value, *_newcombe(value, n_a, n_b))
-    return Estimate(value, *_on_logit_scale(value, math.sqrt(variance)))
+    if min(n_a, n_b) < MIN_FOR_INTERVAL:
+        return Estimate(value, math.nan, math.nan)
+    parts = np.array((exceeded_by_a.var(ddof=1) / n_a, below_a.var(ddof=1) / n_b))
+    if parts.sum() == 0:
+        return Estimate(value, *_wilson(value, min(n_a, n_b)))
+    df = parts.sum() ** 2 / (parts**2 / (n_a - 1, n_b - 1)).sum()
+    limits = _on_logit_scale(value, math.sqrt(parts.sum()), df)
+    return Estimate(value, *_with_few_trials(limits, value, min(n_a, n_b)))
 
 
-def _on_logit_scale(probability, standard_error):
+def _on_logit_scale(probability, standard_error, df):
     centre = special.logit(probability)
-    half_width = Z * standard_error / (probability * (1 - probability))
+    half_width = special.stdtrit(df, (1 + CONFIDENCE) / 2) * standard_error / (probability * (1 - probability))
     return float(special.expit(centre - half_width)), float(special.expit(centre + half_width))
 
 
-def _newcombe(value, n_a, n_b):
-    extra = (n_a + n_b) / 2 - 1
+def _with_few_trials(limits, probability, trials):
+    """Limits widened to hold Wilson's where so many trials of that probability give fewer than `FEW` of one outcome.
 
-    def distance(theta):  # of theta from the estimate, in standard errors at theta, less Z
-        spread = 1 + extra * (1 - theta) / (2 - theta) + extra * theta / (1 + theta)
-        return abs(value - theta) - Z * math.sqrt(theta * (1 - theta) * spread / (n_a * n_b))
+    An estimated variance is then mostly too small: the scores that would raise it are rare.
+    """
+    if trials * min(probability, 1 - probability) >= FEW:
+        return limits
+    wilson = _wilson(probability, trials)
+    return min(limits[0], wilson[0]), max(limits[1], wilson[1])
 
-    def limit(outside, inside):
-        for _ in range(60):  # bisection to the last bit
-            middle = (outside + inside) / 2
-            outside, inside = (middle, inside) if distance(middle) > 0 else (outside, middle)
-        return inside
 
-    # Next to 0 and 1 the standard error vanishes: the limit on that side is the end itself.
-    return (0.0 if value <= 0 else limit(0.0, min(value, 1 - 1e-12))), (
-        1.0 if value >= 1 else limit(1.0, max(value, 1e-12))
-    )
+def _wilson(probability, trials):
+    """Limits of Wilson 1927 for a proportion in so many independent trials; both numbers need not be whole."""
+    extra = Z**2 / trials
+    centre = (probability + extra / 2) / (1 + extra)
+    half_width = math.sqrt(extra * probability * (1 - probability) + extra**2 / 4) / (1 + extra)
+    # Rounding must not put a limit on the wrong side of 0, 1 or the estimate.
+    return min(max(centre - half_width, 0.0), probability), max(min(centre + half_width, 1.0), probability)
 
 
 def to_delta(estimate):
@@ -415,8 +425,10 @@ def rank_biserial(a, b):
 
     Zero differences are left out, as in the signed-rank test. Interval: (r + 1) / 2 estimates
     P(d_i + d_j > 0), whose variance is 4 var(h) / n with h_i the share of differences that do not outweigh d_i (the
-    projection of Hoeffding 1948, as in DeLong's for two samples), on the logit scale. Where all differences have
-    one sign: exact, from P(d_i + d_j > 0) >= P(d > 0)^2 and the binomial limit of P(d > 0). NaN when all are zero.
+    projection of Hoeffding 1948, as in DeLong's for two samples), on the logit scale with Student's t at n - 1. The
+    variance is at most that of a proportion in n / 2 trials (Hoeffding 1948, section 5), taken in as in `auc`. Where
+    all differences have one sign: exact, from P(d_i + d_j > 0) >= P(d > 0)^2 and the binomial limit of P(d > 0). No
+    interval for fewer than `MIN_FOR_INTERVAL` differences, NaN when all are zero.
     """
     difference = a - b
     difference = difference[difference != 0]
@@ -426,6 +438,8 @@ def rank_biserial(a, b):
     ranks = stats.rankdata(np.abs(difference))
     positive = difference > 0
     r = float((ranks[positive].sum() - ranks[~positive].sum()) / ranks.sum())
+    if n < MIN_FOR_INTERVAL:
+        return Estimate(r, math.nan, math.nan)
     if positive.all() or not positive.any():
         bound = 2 * ((1 - CONFIDENCE) / 2) ** (2 / n) - 1
         return Estimate(r, bound, 1.0) if r > 0 else Estimate(r, -1.0, -bound)
@@ -433,7 +447,9 @@ def rank_biserial(a, b):
     # Differences equal to -d_i tie with it: half.
     below = (np.searchsorted(ordered, -difference, "left") + np.searchsorted(ordered, -difference, "right")) / 2
     standard_error = 2 * (1 - below / n).std(ddof=1) / math.sqrt(n)
-    return Estimate(r, *to_delta(Estimate(0, *_on_logit_scale((r + 1) / 2, standard_error)))[1:])
+    probability = (r + 1) / 2
+    limits = _on_logit_scale(probability, standard_error, n - 1)
+    return Estimate(r, *(2 * limit - 1 for limit in _with_few_trials(limits, probability, n / 2)))
 
 
 # --- the whole comparison --------------------------------------------------------------------------------------------
