@@ -3,6 +3,7 @@
 import csv
 import html
 import json
+import math
 import re
 import subprocess
 import sys
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 import compare_groups
-from dna_lm import group_report, plots, score_tables
+from dna_lm import group_report, groups, plots, score_tables
 from dna_lm.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -201,6 +204,87 @@ def test_hostile_labels_are_inert(tmp_path, kind):
     for active in ("<script", "${", "[a]", "**b**", "`id`", "\x1b", "\u202e"):
         assert active not in report
     assert not (tmp_path / "pwned").exists()
+
+
+# Galaxy reads so many characters of a report: `DatasetsService.report`, `open(file_path).read(1024 * 10)`.
+GALAXY_READS = 1024 * 10
+LABELS = st.one_of(
+    st.sampled_from(["|" * 500, "\U0001f9ec" * 400, "&" * 3, "é" * 90, "exon"]), st.text("ab|<é核_ ", max_size=150)
+)
+
+
+def report_of(labels, seed=0, **options):
+    """A report of made-up groups, written as the script writes it, with every second group missing a score."""
+    rng = np.random.default_rng(seed)
+    made = [
+        groups.Group(label, np.append(rng.normal(i / 4, 1, 6), np.nan if i % 2 else 1.0), list("abcdefg"))
+        for i, label in enumerate(labels)
+    ]
+    design = {name: options.pop(name, False) for name in ("paired", "tutorial")}
+    options = {"title": "", "score": "L2 distance (wild-type to mutant)", "galaxy": True} | options
+    return group_report.write_report(
+        made,
+        groups.compare(made, **design),
+        [groups.summarise(group.scores) for group in made],
+        options.pop("score"),
+        **options,
+        **design,
+        correction="holm",
+        plot=group_report.plot_block(
+            "plot.png", "png", "Points: a random 500 of each larger group.", options["galaxy"]
+        ),
+        settings={"Score column": "|" * 2000, "Tests": ", ".join(groups.TITLES.values()), "Versions": "x" * 90},
+    )
+
+
+@given(
+    labels=st.lists(LABELS, min_size=2, max_size=40),
+    title=st.one_of(st.just("<" * 1000), st.text(max_size=1000)),
+    score=st.one_of(st.just("`" * 300), LABELS),
+    design=st.sampled_from([{}, {"paired": True}, {"tutorial": True}]),
+    galaxy=st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_every_report_is_shown_whole(labels, title, score, design, galaxy):
+    labels = [f"{label}{number}" for number, label in enumerate(labels[:2] if "tutorial" in design else labels)]
+    report = report_of(labels, title=score_tables.clean_label(title), score=score, galaxy=galaxy, **design)
+    assert len(report.encode()) < GALAXY_READS - 500  # in bytes: characters are never more
+    assert report.count("\n```galaxy") * 2 == report.count("\n```") and report.endswith("x\n")
+    headings = re.findall(r"^## (.*)", report, re.MULTILINE)
+    assert headings == ["Plot", "Groups", "Effect sizes", "Tests", "How to read this", "Settings"]
+    # Every table is whole up to its end, or says where its end is.
+    pairs = math.comb(len(labels), 2)
+    tests = 2 * pairs + 2 * (len(labels) > 2 and not design)
+    tables = re.findall(
+        r"((?:^\|.*\n)+)\n(The first (\d+) of (\d+); the (\w+) table has them all)?", report, re.MULTILINE
+    )
+    expected = zip(tables, (len(labels), pairs, tests), ("summary", "tests", "tests"), strict=True)
+    for (lines, cut, shown, total, source), rows_in_all, table_name in expected:
+        rows_here = lines.count("\n") - 2
+        assert len({line.count(" |") for line in lines.splitlines()[2:]}) == 1
+        if rows_here < rows_in_all:
+            assert cut and (int(shown), int(total), source) == (rows_here, rows_in_all, table_name)
+        else:
+            assert rows_here == rows_in_all and not cut
+
+
+def test_the_report_of_eight_groups_has_every_group_and_says_where_the_other_pairs_are():
+    report = report_of([f"region {letter}" for letter in "ABCDEFGH"])
+    assert re.search(r"The pairs with the largest differences, \d+ of 28 \(the tests table has them all\):", report)
+    assert all(f"| region {letter} |" in report for letter in "ABCDEFGH")
+    assert report.index("Of 28 pairs of groups") < report.index("## Plot")
+
+
+def test_the_report_of_three_groups_is_complete():
+    report = report_of(["exon", "intron", "utr"])
+    assert "The first" not in report and "Every pair, the largest difference first:" in report
+    assert report.count("Mann–Whitney U |") == 3
+
+
+def test_long_labels_stay_apart():
+    report = report_of([f"{'a' * 200}{number}{'b' * 200}" for number in range(3)])
+    names = re.findall(r"^\| (?:&#8199;)?(a+…b+(?: \(\d\))?) \|", report.split("## Effect")[0], re.MULTILINE)
+    assert len(set(names)) == 3
 
 
 def test_inert_text_reads_as_before():

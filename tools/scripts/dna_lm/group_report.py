@@ -6,6 +6,7 @@ through `inert`. In Galaxy the report is a `tool_markdown` dataset: no administr
 
 import math
 import re
+from dataclasses import replace
 from urllib.parse import quote
 
 from dna_lm.groups import CORRECTIONS, TITLES
@@ -17,6 +18,12 @@ ALPHA = 0.05
 
 # Rows of a table that a person still reads; the tests table has them all.
 MAX_ROWS = 30
+
+# Galaxy's page shows the first 10,240 characters of a report and leaves out the rest without a word. A report is not
+# longer than this, in bytes, so that it fits however a server counts: long tables have fewer rows, long names are cut.
+MAX_BYTES = 9_500
+MAX_LABEL = 120
+MAX_TITLE = 400
 
 NO_INTERVAL = "too few rows for an interval"
 
@@ -45,25 +52,62 @@ def write_report(
 
     groups: `Group`s; results: `Result`s of `groups.compare`, run with `paired`, `correction` and `tutorial`;
     summaries: a dict of `groups.summarise` for each group; score: the score's name in words; plot: from `plot_block`;
-    settings: name to value, shown at the end; galaxy: embed the Galaxy tool's outputs.
+    settings: name to value, shown at the end; galaxy: embed the Galaxy tool's outputs. The report has at most
+    `MAX_BYTES`: every list and table then ends after the same number of rows and says where the rest is.
     """
+    labels = _short_labels([group.label for group in groups])
+    groups = [replace(group, label=labels[group.label]) for group in groups]
+    results = [replace(result, a=labels.get(result.a), b=labels.get(result.b)) for result in results]
+    score = shortened(score, MAX_LABEL)
     pairs = _by_pair(results)
-    blocks = [f"# {inert(title or 'Comparison of mutation scores')}"]
-    blocks += _findings(groups, results, pairs, score, _correction_words(results, correction))
-    blocks += _warnings(groups, paired, tutorial)
-    if plot:
-        blocks += ["## Plot", plot]
-    blocks += ["## Groups", _summary_table(groups, summaries)]
-    blocks += ["## Effect sizes", _effect_table(pairs, paired)]
-    blocks += ["## Tests", _test_table(results)]
-    if galaxy:
-        blocks.append('```galaxy\nhistory_dataset_as_table(output="tests", collapse="Every number of every test")\n```')
-    blocks += ["## How to read this", _how_to_read(paired)]
-    blocks += ["## Settings", "\n".join(f"- {name}: {inert(str(value))}" for name, value in settings.items())]
-    text = "\n\n".join(blocks) + "\n"
-    # Galaxy sets the cells of a table side by side without any padding: a space at which no line breaks. No user text
-    # has a bar in it.
-    return re.sub(r" \| (?!---)", " | &#8199;", text) if galaxy else text
+    results = [result for result in results if result.a is None] + [result for tests in pairs for result in tests]
+    correction_words = _correction_words(results, correction)
+
+    def text(rows):
+        blocks = [f"# {inert(shortened(title or 'Comparison of mutation scores', MAX_TITLE))}"]
+        blocks += _findings(groups, results, pairs, score, correction_words, rows)
+        blocks += _warnings(groups, paired, tutorial, rows)
+        if plot:
+            blocks += ["## Plot", plot]
+        blocks += ["## Groups", _summary_table(groups, summaries, rows)]
+        if galaxy and rows < len(groups):
+            blocks.append(_embedded_table("summary", "Every number of every group"))
+        blocks += ["## Effect sizes", _effect_table(pairs, paired, rows)]
+        blocks += ["## Tests", _test_table(results, rows)]
+        if galaxy:
+            blocks.append(_embedded_table("tests", "Every number of every test"))
+        blocks += ["## How to read this", _how_to_read(paired)]
+        shown = {name: shortened(str(value), MAX_TITLE) for name, value in settings.items()}
+        blocks += ["## Settings", "\n".join(f"- {name}: {inert(value)}" for name, value in shown.items())]
+        joined = "\n\n".join(blocks) + "\n"
+        # Galaxy sets the cells of a table side by side without any padding: a space at which no line breaks. No user
+        # text has a bar in it.
+        return re.sub(r" \| (?!---)", " | &#8199;", joined) if galaxy else joined
+
+    texts = map(text, range(MAX_ROWS, 0, -1))
+    return next(report for report in texts if len(report.encode()) <= MAX_BYTES)
+
+
+def shortened(text, limit):
+    """The text, with `…` for its middle where it would take more than `limit` bytes in the report."""
+    short, kept = text, limit
+    while len(inert(short).encode()) > limit:
+        kept -= 1
+        short = f"{text[: kept - kept // 3]}…{text[len(text) - kept // 3 :]}"
+    return short
+
+
+def _short_labels(labels):
+    """Label to what the report calls the group. Two that look alike without their middle get their group's number."""
+    short = {}
+    for number, label in enumerate(labels, start=1):
+        name = shortened(label, MAX_LABEL)
+        short[label] = f"{shortened(label, MAX_LABEL - 5)} ({number})" if name in short.values() else name
+    return short
+
+
+def _embedded_table(output, title):
+    return f'```galaxy\nhistory_dataset_as_table(output="{output}", collapse="{title}")\n```'
 
 
 def plot_block(name, file_format, note=None, galaxy=False):
@@ -98,10 +142,10 @@ def _delta(effects):
 # --- what was found --------------------------------------------------------------------------------------------------
 
 
-def _findings(groups, results, pairs, score, correction):
-    sentences = [_sentence(tests, score, correction) for tests in pairs[:MAX_ROWS]]
+def _findings(groups, results, pairs, score, correction, rows):
     if len(groups) == 2:
-        return sentences
+        return [_sentence(pairs[0], f" in {inert(score)}", correction)]
+    sentences = [_sentence(tests, "", correction) for tests in pairs[:rows]]
     clear = sum(_verdict(tests) in ("clear", "negligible", "size open") for tests in pairs)
     lead = (
         f"Of {len(pairs)} pairs of groups, **{clear}** {'differs' if clear == 1 else 'differ'} clearly in "
@@ -113,8 +157,10 @@ def _findings(groups, results, pairs, score, correction):
     if overall:
         said = "; ".join(f"{TITLES[result.test]} {_p(result.outcome.p)}" for result in overall)
         lead += f" All {len(groups)} groups at once: {said} (before correction)."
-    more = f" (the largest {MAX_ROWS} of {len(pairs)})" if len(pairs) > MAX_ROWS else ""
-    return [lead, f"Every pair, the largest difference first{more}:", "\n".join(f"- {text}" for text in sentences)]
+    which = "Every pair, the largest difference first"
+    if rows < len(pairs):
+        which = f"The pairs with the largest differences, {rows} of {len(pairs)} (the tests table has them all)"
+    return [lead, f"{which}:", "\n".join(f"- {text}" for text in sentences)]
 
 
 def _verdict(tests):
@@ -133,19 +179,18 @@ def _quoted_test(tests):
     return next((result for result in tests if result.test in RANK_TESTS), tests[0])
 
 
-def _sentence(tests, score, correction):
+def _sentence(tests, in_score, correction):
     first, quoted_test = tests[0], _quoted_test(tests)
     high, low, effect = _oriented(first)
     delta = _delta(first.effects)
     n_high, n_low = (quoted_test.n_b, quoted_test.n_a) if delta.value < 0 else (quoted_test.n_a, quoted_test.n_b)
-    what = inert(score)
     verdict = _verdict(tests)
     opening = {
-        "clear": f"{high} scores higher than {low} in {what}",
-        "negligible": f"{high} scores higher than {low} in {what}, but the difference is negligible",
-        "alike": f"{high} and {low} score alike in {what}, any difference is negligible",
-        "size open": f"{high} scores higher than {low} in {what}, but too few rows say by how much",
-        "unclear": f"No clear difference in {what} between {high} and {low}",
+        "clear": f"{high} scores higher than {low}{in_score}",
+        "negligible": f"{high} scores higher than {low}{in_score}, but the difference is negligible",
+        "alike": f"{high} and {low} score alike{in_score}, any difference is negligible",
+        "size open": f"{high} scores higher than {low}{in_score}, but too few rows say by how much",
+        "unclear": f"No clear difference{in_score} between {high} and {low}",
     }[verdict]
     paired = math.isnan(first.effects.auc.value)
     if paired and math.isnan(first.effects.rank_biserial.value):
@@ -190,7 +235,7 @@ def _correction_words(results, correction):
     return None if correction == "none" or made < 2 else f"{CORRECTIONS[correction]}-corrected over {made} tests"
 
 
-def _warnings(groups, paired, tutorial):
+def _warnings(groups, paired, tutorial, rows):
     found = []
     if tutorial:
         found.append(
@@ -200,6 +245,8 @@ def _warnings(groups, paired, tutorial):
         )
     missing = [(group.label, len(group.scores) - len(group.scored)) for group in groups]
     missing = [f"{inert(label)}: {number:,}" for label, number in missing if number]
+    if len(missing) > rows:
+        missing = [*missing[:rows], f"and {len(missing) - rows} other groups, see the summary table"]
     if missing:
         found.append(
             f"Rows without a score were left out{' with the other half of their pair' if paired else ''} "
@@ -224,35 +271,38 @@ def _differing_ids(groups):
 # --- tables ----------------------------------------------------------------------------------------------------------
 
 
-def _table(header, rows, texts, total=None):
-    """A Markdown table whose first `texts` columns are text and whose others are numbers."""
+def _table(header, rows, texts, total, source="tests"):
+    """A Markdown table whose first `texts` columns are text and whose others are numbers.
+
+    Says so where it has fewer rows than the `total` that the `source` table has.
+    """
     lines = [header, ["---"] * texts + ["---:"] * (len(header) - texts), *rows]
     text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    if total and total > len(rows):
-        text += f"\n\nThe first {len(rows)} of {total}; the tests table has them all."
+    if total > len(rows):
+        text += f"\n\nThe first {len(rows)} of {total}; the {source} table has them all."
     return text
 
 
-def _summary_table(groups, summaries):
+def _summary_table(groups, summaries, rows):
     names = list(summaries[0])
     header = ["Group", *(name.replace("_", " ") for name in names)]
-    rows = [
+    lines = [
         [
             inert(group.label),
             *(f"{summary[name]:,}" if name.startswith("n") else _number(summary[name]) for name in names),
         ]
         for group, summary in zip(groups, summaries, strict=True)
     ]
-    return _table(header, rows, 1)
+    return _table(header, lines[:rows], 1, len(groups), "summary")
 
 
-def _effect_table(pairs, paired):
+def _effect_table(pairs, paired, rows):
     if paired:
         header = ["A", "B", "Rank-biserial correlation (95 %)", "Hedges' g of the differences (95 %)", "Size"]
     else:
         header = ["A", "B", "AUC (95 %)", "Cliff's delta (95 %)", "Hedges' g (95 %)", "Size"]
-    rows = []
-    for tests in pairs[:MAX_ROWS]:
+    lines = []
+    for tests in pairs[:rows]:
         effects = tests[0].effects
         chosen = (
             (effects.rank_biserial, effects.hedges_g_paired)
@@ -260,21 +310,21 @@ def _effect_table(pairs, paired):
             else (effects.auc, effects.cliffs_delta, effects.hedges_g)
         )
         size = magnitude(_delta(effects).value)
-        rows.append([inert(tests[0].a), inert(tests[0].b), *map(_estimate, chosen), size])
-    return _table(header, rows, 2, len(pairs))
+        lines.append([inert(tests[0].a), inert(tests[0].b), *map(_estimate, chosen), size])
+    return _table(header, lines, 2, len(pairs))
 
 
-def _test_table(results):
+def _test_table(results, rows):
     header = ["Groups", "Test", "Statistic", "df", "p", "p corrected"]
-    rows = []
-    for result in results[:MAX_ROWS]:
+    lines = []
+    for result in results[:rows]:
         outcome = result.outcome
         between = "all groups" if result.a is None else f"{inert(result.a)} – {inert(result.b)}"
         df = "" if math.isnan(outcome.df) else f"{outcome.df:.4g}"
         df += "" if math.isnan(outcome.df_error) else f", {outcome.df_error:.4g}"
         p, corrected = _p_value(outcome.p), _p_value(result.p_corrected)
-        rows.append([between, TITLES[result.test], _number(outcome.statistic), df, p, corrected])
-    return _table(header, rows, 2, len(results))
+        lines.append([between, TITLES[result.test], _number(outcome.statistic), df, p, corrected])
+    return _table(header, lines, 2, len(results))
 
 
 def _number(value):
