@@ -431,6 +431,15 @@ def test_rank_biserial_intervals_cover(n, shift):
     assert held >= 0.93
 
 
+@pytest.mark.parametrize("n", [20, 60])
+def test_rank_biserial_intervals_cover_with_a_few_large_differences_the_other_way(n):
+    rng = np.random.default_rng(12)
+    differences = stats.t(2, loc=2)
+    truth = 2 * integrate.quad(lambda q: differences.sf(-differences.ppf(q)), 0, 1)[0] - 1  # P(d_i + d_j > 0)
+    held = coverage(truth, lambda: groups.rank_biserial(differences.rvs(n, random_state=rng), np.zeros(n)), 400)
+    assert held >= 0.93
+
+
 def test_rank_biserial_by_hand():
     # Differences 1, -2, 3, 0 (left out), 4: ranks 1 2 3 4, W+ = 8, W- = 2.
     estimate = groups.rank_biserial(np.array([1.0, 0, 3, 5, 4]), np.array([0.0, 2, 0, 5, 0]))
