@@ -129,11 +129,7 @@ class Oracle(Naive):
     """The naive implementation in float64; what it computed once it keeps."""
 
     def __init__(self, name, **how):
-        super().__init__(TEST_DATA / "models" / name, **how)
-        if hasattr(self.model.config, "num_local_experts"):
-            # The only implementation that takes float64.
-            self.model.set_experts_implementation("eager")
-        self.model.double()
+        super().__init__(TEST_DATA / "models" / name, dtype=torch.float64, **how)
         self.embedding = cache(self.embedding)
         self.masked = how.get("masked", False)
 

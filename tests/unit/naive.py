@@ -8,7 +8,7 @@ import contextlib
 import numpy as np
 import torch
 from Bio.Seq import reverse_complement
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 
 # Where a trunk has its blocks, if not in `layers` (most causal models) or `encoder.layer` (most masked ones).
 BLOCKS = {
@@ -27,8 +27,9 @@ BLOCKS = {
 class Naive:
     """A model read with transformers' own classes; every method takes one sequence."""
 
-    def __init__(self, folder, masked=False, dtype=torch.float32):
-        model_class = AutoModelForMaskedLM if masked else AutoModelForCausalLM
+    def __init__(self, folder, masked=False, dtype=torch.float32, head=True):
+        model_class = (AutoModelForMaskedLM if masked else AutoModelForCausalLM) if head else AutoModel
+        self.head = head
         self.model = model_class.from_pretrained(folder, dtype=dtype).eval()
         # The plain loop over experts is the only one that computes in float64.
         self.model.set_experts_implementation("eager")
@@ -67,6 +68,8 @@ class Naive:
         return [entering[0], *leaving[:-1], last]
 
     def trunk(self):
+        if not self.head:
+            return self.model
         # Llama 4 calls its trunk otherwise than its class says.
         return getattr(self.model, self.model.base_model_prefix, None) or self.model.model
 
