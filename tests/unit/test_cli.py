@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from conftest import ROOT
 from dna_lm import cli
-from dna_lm.errors import UserError
+from dna_lm.errors import UserError, is_out_of_memory
 
 
 def test_outputs_appear_together_or_not_at_all(tmp_path):
@@ -64,3 +65,32 @@ def test_a_stopped_job_leaves_nothing(tmp_path):
     done = subprocess.run([sys.executable, "-c", program, ROOT / "tools" / "scripts"], cwd=tmp_path, timeout=30)
     assert done.returncode == 128 + signal.SIGTERM
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "is_memory"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+        (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported later"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("could not create a primitive"), True),
+        (RuntimeError("could not create a memory object"), True),
+        (RuntimeError("could not create a primitive descriptor for the matmul primitive. Run workload with"), False),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`"), False),
+        (RuntimeError("CUDA error: device-side assert triggered"), False),
+        (ValueError("can't allocate memory"), False),
+    ],
+)
+def test_only_errors_about_memory_are_taken_for_such(error, is_memory):
+    assert is_out_of_memory(error) == is_memory
+
+
+def test_what_the_libraries_raise_is_told_apart():
+    """The CPU allocator's own error, and oneDNN's own for a product of the wrong shape."""
+    with pytest.raises(RuntimeError) as no_memory:
+        torch.empty(1 << 60)
+    assert is_out_of_memory(no_memory.value)
+    with pytest.raises(RuntimeError, match="could not create a primitive descriptor") as wrong_shape:
+        torch.ops.mkldnn._linear_pointwise(torch.ones(32, 8), torch.ones(16, 4), None, "none", [], "")
+    assert not is_out_of_memory(wrong_shape.value)
