@@ -409,7 +409,7 @@ def test_the_first_sentence_names_the_higher_group_first_and_its_rows_too(tmp_pa
 
 def test_the_first_sentence_does_not_contradict_its_test(tmp_path):
     one_sided = wordy(tmp_path, [2.0] * 9, [3.0] * 9, "--paired")
-    assert one_sided.startswith("**b** scores higher than **a**") and "too few rows say by how much" in one_sided
+    assert one_sided.startswith("**b** scores higher than **a**") and "too few rows to say by how much" in one_sided
     equal = wordy(tmp_path, [2.0, 3.0, 4.0], [2.0, 3.0, 4.0], "--paired")
     assert "every pair has two equal scores; 3 pairs." in equal
     assert "leaves open" not in equal
@@ -419,7 +419,9 @@ def test_the_first_sentence_does_not_contradict_its_test(tmp_path):
 def test_two_rows_have_no_interval_and_the_report_says_so(tmp_path):
     """The p of two rows against forty is exact: 2 of the 861 ways to choose two of the 42."""
     clear = wordy(tmp_path, [101, 102], range(40))
-    assert clear.startswith("**a** scores higher than **b**") and "but too few rows say by how much" in clear
+    assert (
+        clear.startswith("**a** scores higher than **b**") and "but there are too few rows to say by how much" in clear
+    )
     assert "(AUC 1.000, too few rows for an interval)" in clear and f"p = {2 / 861:.2g}" in clear
     open_question = wordy(tmp_path, [1, 4], [2, 3, 5])
     assert open_question.startswith("No clear difference") and "leaves open which group is higher" in open_question

@@ -1,4 +1,4 @@
-"""Put the tables of many jobs together, in order: one header, then every row as it stands."""
+"""Put the tables of many jobs together, in order: one header, then every row unchanged."""
 
 import argparse
 import json
@@ -19,7 +19,7 @@ def parse_arguments(argv):
     parser.add_argument(
         "--allow-ref-mismatches",
         action="store_true",
-        help="go on when more than one in ten REF alleles of all chunks differ from the reference",
+        help="go on when more than one in ten REF alleles of all chunks, and at least ten, differ from the reference",
     )
     return parser.parse_args(argv)
 

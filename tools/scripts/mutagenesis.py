@@ -14,7 +14,7 @@ def parse_arguments(argv):
     source.add_argument("--sequences", metavar="FASTA", help="every base of every sequence (may be gzipped)")
     source.add_argument("--intervals", metavar="FILE", help="BED or GFF: every base of every interval (may be gzipped)")
     source.add_argument("--intervals-format", choices=regions.FORMATS, help="(default: bed)")
-    source.add_argument("--reference", metavar="FASTA", help="what the intervals are of (may be bgzipped)")
+    source.add_argument("--reference", metavar="FASTA", help="genome of the intervals (may be bgzipped)")
     source.add_argument(
         "--flank",
         type=_not_negative,
@@ -28,7 +28,7 @@ def parse_arguments(argv):
     outputs = parser.add_argument_group("outputs")
     outputs.add_argument("--output", required=True, metavar="TSV", help="score table, one row per mutant")
     outputs.add_argument(
-        "--draw", choices=scores.SCORES, metavar="SCORE", help="drawn and in the track (default: first)"
+        "--draw", choices=scores.SCORES, metavar="SCORE", help="score in the heat map and the track (default: first)"
     )
     outputs.add_argument("--heatmap", metavar="FILE", help="picture of the scores")
     outputs.add_argument("--heatmap-format", choices=plots.FORMATS, help="(default: png)")

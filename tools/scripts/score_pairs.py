@@ -17,10 +17,10 @@ def parse_arguments(argv):
         "--scores", nargs="+", choices=scores.SCORES, default=["l2"], help="columns to compute (default: l2)"
     )
     parser.add_argument(
-        "--truncate", action="store_true", help="cut pairs that are too long for the model to what surrounds the change"
+        "--truncate", action="store_true", help="cut pairs too long for the model to the bases around the change"
     )
     parser.add_argument(
-        "--allow-identical", action="store_true", help="score the file even if all mutants equal their wild types"
+        "--allow-identical", action="store_true", help="go on when all mutants are identical to their wild types"
     )
     options.add_model_options(parser)
     return parser.parse_args(argv)

@@ -53,21 +53,21 @@ def parse_arguments(argv):
         type=_at_least(0),
         default=0,
         metavar="N",
-        help="substitutions drawn for each variant, from the middle of its window: so many more to score (default: 0)",
+        help="substitutions drawn for each variant from the middle of its window; each is scored too (default: 0)",
     )
     background.add_argument(
         "--background-width",
         type=_at_least(1),
         metavar="BASES",
-        help="how far around the variant they may lie (default: 51 bases, 25 on either side)",
+        help="width of the region around the variant that they are drawn from (default: 51, 25 on either side)",
     )
     background.add_argument(
         "--same-change",
         action="store_true",
         default=None,
-        help="draw only the variant's own change between the same two neighbours",
+        help="draw only substitutions with the same change and the same two neighbouring bases as the variant",
     )
-    background.add_argument("--seed", type=int, help="of the draws (default: 1)")
+    background.add_argument("--seed", type=int, help="random seed of the draws (default: 1)")
     named = parser.add_argument_group("regions: a column with the names of those a variant lies in")
     named.add_argument("--regions", metavar="FILE", help="BED or GFF (may be gzipped)")
     named.add_argument("--regions-format", choices=regions.FORMATS, help="(default: bed)")

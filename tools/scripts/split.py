@@ -29,7 +29,7 @@ def parse_arguments(argv):
         "--allow-identical",
         action="store_true",
         default=None,
-        help="split pairs even if all mutants equal their wild types",
+        help="go on when all mutants are identical to their wild types",
     )
     arguments = parser.parse_args(argv)
     if bool(arguments.wild_type) != bool(arguments.mutant):

@@ -39,7 +39,9 @@ def _mask(group, device, precision):
 
 
 def attention(module, query, key, value, attention_mask, scaling=None, tree=None, **options):
-    """Attention as transformers calls it: three of (batch, heads, tokens, width) -> (batch, tokens, heads, width).
+    """Attention with the signature that transformers expects.
+
+    query, key, value (batch, heads, tokens, width) -> (batch, tokens, heads, width).
 
     The width of values, and so of the output, may differ from that of queries and keys.
     """

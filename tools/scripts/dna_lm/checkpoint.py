@@ -35,7 +35,7 @@ class Checkpoint:
     `special_token_ids`; `mask_token_id` is `None` when the tokenizer has no mask. `is_causal`: the model reads from
     left to right; otherwise it fills masks. Sequences of up to `max_shared_tokens` tokens can go through the trunk as a
     `PrefixTree`; 0 when the model cannot read one. `blocks` are the modules of the trunk's layers in their order; empty
-    when they cannot be told, and then only the last layer's hidden states can be read.
+    when they cannot be identified, and then only the last layer's hidden states can be read.
     """
 
     tokenizer: transformers.PreTrainedTokenizerFast
@@ -158,7 +158,7 @@ def load(folder, precision="float32"):
     )
     dna_tokenizer.check(checkpoint)
     with model_files.refusing("transformers cannot run the model"):
-        # Before anything of it is replaced: what fails here is not ours.
+        # Before any part of the model is replaced: a failure here is not the suite's.
         self_check.run_once(checkpoint, model)
     lengths.forget_earlier_sequences(model, trunk)
     if device.type == "cpu":
@@ -203,7 +203,7 @@ def _architecture(settings):
             f"model: the architecture {quoted(model_type)} in config.json is no causal or masked language model "
             f"that transformers {transformers.__version__} implements"
         )
-    # One that can be either: the class with which it was saved tells, or whether its attention is a decoder's.
+    # The architecture can be either: the class with which it was saved decides, or else its setting `is_decoder`.
     is_saved_as_causal = causal in declared or (masked not in declared and settings.get("is_decoder"))
     if masked and not (causal and is_saved_as_causal):
         return transformers.AutoModelForMaskedLM, False
@@ -218,12 +218,13 @@ def _load_model(folder, model_class, weights, dtype, device):
     for name in ("num_hidden_layers", "hidden_size", "vocab_size"):
         if not isinstance(getattr(config, name, None), int):
             raise UserError(
-                f"model: the architecture {quoted(config.model_type)} has no number {quoted(name)}: it is not supported"
+                f"model: the architecture {quoted(config.model_type)} is not supported: "
+                f"its configuration has no integer {quoted(name)}"
             )
     # What the machine that saved the checkpoint computed with is not for this one.
     config._attn_implementation_internal = config._experts_implementation_internal = None
     _check_size(config, model_class, weights)
-    with model_files.refusing(f"transformers cannot load what {model_files.CONFIG} describes"):
+    with model_files.refusing(f"transformers cannot load the model that {model_files.CONFIG} describes"):
         model, report = model_class.from_pretrained(
             folder,
             config=config,
@@ -253,7 +254,7 @@ def _check_size(config, model_class, weights):
     message = "model: config.json describes a larger model than the weights are for"
     if getattr(config, "num_hidden_layers", 0) > weights.n_tensors:
         raise UserError(message)
-    with model_files.refusing(f"transformers cannot make what {model_files.CONFIG} describes"), torch.device("meta"):
+    with model_files.refusing(_CANNOT_BUILD), torch.device("meta"):
         trunk = model_class.from_config(config, trust_remote_code=False).base_model
     n_numbers = sum(tensor.numel() for tensor in (*trunk.parameters(), *trunk.buffers()))
     # Twice, and tables of positions: what is merely missing is named when it is missed.
@@ -263,6 +264,7 @@ def _check_size(config, model_class, weights):
 
 # Tables that a model makes for itself, such as the causal masks of old architectures, stay far below it.
 _SPARE_NUMBERS = 10**8
+_CANNOT_BUILD = f"transformers cannot build the model that {model_files.CONFIG} describes"
 
 
 def _is_deeper(n_layers, name):
@@ -272,17 +274,17 @@ def _is_deeper(n_layers, name):
 
 def _trunk(model):
     """Name and module of what maps token ids to hidden states, under the language-model head."""
-    # Some classes name their base model otherwise than their attribute is called.
+    # In some classes `base_model_prefix` is not the name of the attribute that holds the base model.
     for name in (model.base_model_prefix, "model"):
         if isinstance(trunk := getattr(model, name, None), torch.nn.Module):
             return name, trunk
     raise UserError(
-        f"model: the architecture {quoted(model.config.model_type)} has no part without its head: it is not supported"
+        f"model: the architecture {quoted(model.config.model_type)} is not supported: it has no module without the head"
     )
 
 
 def _blocks(trunk, config):
-    """The layers of a trunk in their order, or () when it does not have them in one list of modules."""
+    """The layers of a trunk in their order, or () when it does not have exactly one list of them."""
     # ALBERT uses each of a few blocks for several layers.
     n_blocks = getattr(config, "num_hidden_groups", config.num_hidden_layers)
     lists = {}
@@ -294,7 +296,7 @@ def _blocks(trunk, config):
 
 
 def _sharing_prefixes(checkpoint, model):
-    """The checkpoint of a causal model, told whether it reads a `PrefixTree`; if so, with the attention for that."""
+    """The checkpoint of a causal model; if it can read a `PrefixTree`, with the attention and the limit for that."""
     limit = lengths.max_shared_tokens(model.config)
     if not (limit and model._supports_attention_backend and model._can_set_attn_implementation()):
         return checkpoint
@@ -302,7 +304,7 @@ def _sharing_prefixes(checkpoint, model):
     model.set_attn_implementation(attention.NAME)
     if self_check.reads_trees(checkpoint):
         return replace(checkpoint, max_shared_tokens=limit)
-    # Also where no tree is read, ours would leave out what it does not know, such as attention sinks.
+    # Our attention would leave out what it does not know, such as attention sinks, even where no tree is read.
     model.set_attn_implementation(first_attention)
     return checkpoint
 
@@ -324,12 +326,12 @@ class _Head:
     def __init__(self, model, trunk_name):
         self.model = model
         self.trunk = _PresetTrunk()
-        # From here on the model has no trunk of its own.
+        # From here on the model has no trunk.
         setattr(model, trunk_name, self.trunk)
 
     def __call__(self, states):
         rows = states.flatten(0, -2)[None]
-        # Heads of experts' models ask for the router's logits, which this kind of output has, as `None`.
+        # Models with experts read the router's logits from this output, where they are `None`.
         self.trunk.output = MoeModelOutputWithPast(last_hidden_state=rows)
         no_tokens = torch.zeros(rows.shape[:2], dtype=torch.long, device=rows.device)
         return self.model(no_tokens).logits.view(*states.shape[:-1], -1)

@@ -2,9 +2,9 @@
 
 Knows the order of records, what a header is, and where rows have their status; nothing of models or scores.
 
-A chunk says that it is one: a FASTA file in the description of its first record, a VCF in its header. The rules that an
-input must keep as a whole (something can be scored; the VCF is not of another genome build) then do not end its job,
-but are applied to all rows when the chunks are put together.
+A chunk is marked as a chunk: a FASTA file in the description of its first record, a VCF in its header. The rules for a
+whole input (something can be scored; the VCF is not of another genome build) are not applied to a chunk. They are
+applied to all rows when the chunks are put together.
 """
 
 import gzip
@@ -21,7 +21,7 @@ from dna_lm.errors import UserError, counted, quoted
 MAX_CHUNKS = 10_000
 
 _WILD_TYPE, _MUTANT = "dna_lm_chunk=wild_type", "dna_lm_chunk=mutant"
-# A file whose lines end in another way than \n is one line.
+# A limit for files whose lines do not end in \n: such a file is a single line.
 _LONGEST_TITLE = 2**16
 # The line of a scored VCF's header that says how its INFO fields begin.
 _PREFIX = re.compile(rb"^##dna_lm=<ID=(\w+)", re.MULTILINE)
@@ -53,7 +53,7 @@ def write_pairs(pairs, size, wild_types, mutants):
     """Write (wild-type, mutant) `Record`s to FASTA chunks in two existing folders; returns the number of chunks.
 
     Sequences are written as the models read them, and the n-th record of a chunk belongs to the n-th of its partner,
-    however they were paired before. The first record's description says that the file is a chunk, and of which role.
+    however they were paired before. The first record's description marks the file as a chunk, of wild types or mutants.
     """
     number = 0
     for number, chunk in enumerate(chunks(pairs, size), 1):
@@ -91,7 +91,7 @@ def write_variants(lines, size, header, open_chunk, folder):
     """Write VCF lines to chunks in an existing folder, each with the header's lines; returns the number of chunks.
 
     `lines` are the texts of whole lines; `header` is complete when the first of them is read. `open_chunk(path)` opens
-    a file to which text goes back byte for byte. Each chunk's header has one line more, which says that it is a chunk.
+    a file to which text goes back byte for byte. Each chunk's header has one more line, which marks it as a chunk.
     """
     number = 0
     for number, chunk in enumerate(chunks(lines, size), 1):
@@ -104,7 +104,7 @@ def write_variants(lines, size, header, open_chunk, folder):
 def collapse(tables, output, allow_ref_mismatches=False):
     """Write tables, or VCF files, one after the other into `output`, their header once; rows are copied byte for byte.
 
-    `tables` are (name, path) in the order wanted. The header's line that says that a VCF is a chunk is left out.
+    `tables` are (name, path) in the order wanted. The header's line that marks a VCF as a chunk is left out.
     Returns the number of rows with each status; it is empty for files that have none. Raises `UserError` for a table
     without a header, with another header than the first one's, or whose last line has no end and so may be cut short;
     when no row of all of them is ok; and, unless `allow_ref_mismatches`, when too many REF alleles are mismatches.
@@ -144,7 +144,7 @@ def collapse(tables, output, allow_ref_mismatches=False):
 
 
 def _statuses_of(header):
-    """What finds the statuses of a row (bytes), a list, or None when the rows of such a header have none."""
+    """A function from a row (bytes) to the list of its statuses, or None when rows with this header have none."""
     if header.startswith(b"##fileformat=VCF"):
         prefixes = _PREFIX.findall(header)
         if not prefixes:
@@ -166,7 +166,7 @@ def _statuses_of(header):
 
 
 def _read_header(source, name):
-    """The first line, or a VCF's header without what says that it is a chunk; `source` is then at the first row."""
+    """The first line, or a VCF's header without the line that marks a chunk; `source` is then at the first row."""
     header = source.readline()
     if not header:
         raise UserError(f"{quoted(name)} is empty: it has not even a header")

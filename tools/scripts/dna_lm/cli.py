@@ -52,7 +52,7 @@ def run(main):
 
 
 def refuse_unless_given(arguments, partner, **defaults):
-    """Raise `UserError` when an option is given without the `partner` that it says something about.
+    """Raise `UserError` when an option is given without its `partner`, the option that it belongs to.
 
     defaults: the options (their default in the parser is None), and their values when they are not given.
     """

@@ -10,9 +10,9 @@ What stands here once and holds in every tool:
   other models read batches of sequences of exactly one length.
 - **Nothing depends on the batch**: on the CPU, what is computed for a token is the same to the last bit whatever is
   beside it (see `products` and `prefix_tree`), and sums run from the first token to the last.
-- **Layers** are numbered from 0: layer 0 is what enters the first block, layer k what leaves block k, and the last (-1)
-  is the output of the last block after the model's final normalisation. They are read at the blocks: transformers' own
-  tuple of hidden states leaves layer 0 out for Mamba and RWKV.
+- **Layers** are numbered from 0: layer 0 is the input of the first block, layer k the output of block k, and the last
+  (-1) is the output of the last block after the model's final normalisation. They are read at the blocks, because
+  transformers' own tuple of hidden states lacks layer 0 for Mamba and RWKV.
 """
 
 import contextlib
@@ -65,7 +65,7 @@ class Embedding:
 
     def width(self, checkpoint):
         """Numbers per embedding."""
-        # Settings are no guide: the last layer may be wider or narrower than the others, logits than the vocabulary.
+        # Settings do not say it: the last layer may have another width than the others, and logits than the vocabulary.
         embeddings, _ = encode(checkpoint, checkpoint.tokenise(["A"]), self, False, Budget())
         return embeddings.shape[1]
 
@@ -213,7 +213,7 @@ def _hidden_states(checkpoint, ids, layer, **options):
     layer %= checkpoint.n_layers + 1
     with watching_layers(checkpoint, [layer]) as states:
         last = checkpoint.trunk(ids, use_cache=False, **options).last_hidden_state
-    # Some trunks fill sequences up to a block of attention, and cut their output only.
+    # Some trunks pad sequences to a multiple of an attention block, and cut only their final output.
     return states[layer][:, : ids.shape[1]], last
 
 

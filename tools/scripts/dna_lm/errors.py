@@ -10,8 +10,8 @@ class UserError(Exception):
     """
 
 
-# What the libraries say when memory runs out, and only then. torch raises a RuntimeError for most of them. oneDNN has a
-# message for a primitive that finds no memory, which begins like the one for products of the wrong shape.
+# Messages that the libraries have when memory runs out, and only then. torch raises a RuntimeError with most of them.
+# oneDNN's message for a primitive without memory begins like its message for products of the wrong shape.
 _OUT_OF_MEMORY = re.compile(
     r"can't allocate memory"
     r"|CUDA error: out of memory"
@@ -28,7 +28,7 @@ def is_out_of_memory(error):
 
 
 def quoted(text, limit=60):
-    """Text from a file as it may stand in a one-line message: printable ASCII, in quotes, cut at `limit`."""
+    """Text from a file as it may appear in a one-line message: printable ASCII, in quotes, cut at `limit`."""
     text = str(text)
     return ascii(text if len(text) <= limit else text[:limit] + "...")
 

@@ -19,8 +19,9 @@ ALPHA = 0.05
 # Rows of a table that a person still reads; the tests table has them all.
 MAX_ROWS = 30
 
-# Galaxy's page shows the first 10,240 characters of a report and leaves out the rest without a word. A report is not
-# longer than this, in bytes, so that it fits however a server counts: long tables have fewer rows, long names are cut.
+# Galaxy's page shows the first 10,240 characters of a report and leaves out the rest without a message. So a report has
+# at most this many bytes, which fits whether a server counts bytes or characters: long tables get fewer rows, and long
+# names are cut.
 MAX_BYTES = 9_500
 MAX_LABEL = 120
 MAX_TITLE = 400
@@ -53,7 +54,7 @@ def write_report(
     groups: `Group`s; results: `Result`s of `groups.compare`, run with `paired`, `correction` and `tutorial`;
     summaries: a dict of `groups.summarise` for each group; score: the score's name in words; plot: from `plot_block`;
     settings: name to value, shown at the end; galaxy: embed the Galaxy tool's outputs. The report has at most
-    `MAX_BYTES`: every list and table then ends after the same number of rows and says where the rest is.
+    `MAX_BYTES`: if needed, every list and table is cut to the same number of rows and says where the rest is.
     """
     labels = _short_labels([group.label for group in groups])
     groups = [replace(group, label=labels[group.label]) for group in groups]
@@ -89,7 +90,7 @@ def write_report(
 
 
 def shortened(text, limit):
-    """The text, with `…` for its middle where it would take more than `limit` bytes in the report."""
+    """The text; if it would take more than `limit` bytes in the report, `…` replaces its middle."""
     short, kept = text, limit
     while len(inert(short).encode()) > limit:
         kept -= 1
@@ -98,7 +99,7 @@ def shortened(text, limit):
 
 
 def _short_labels(labels):
-    """Label to what the report calls the group. Two that look alike without their middle get their group's number."""
+    """Label -> the group's name in the report. Of shortened names that are equal, all but the first get a number."""
     short = {}
     for number, label in enumerate(labels, start=1):
         name = shortened(label, MAX_LABEL)
@@ -189,7 +190,7 @@ def _sentence(tests, in_score, correction):
         "clear": f"{high} scores higher than {low}{in_score}",
         "negligible": f"{high} scores higher than {low}{in_score}, but the difference is negligible",
         "alike": f"{high} and {low} score alike{in_score}, any difference is negligible",
-        "size open": f"{high} scores higher than {low}{in_score}, but too few rows say by how much",
+        "size open": f"{high} scores higher than {low}{in_score}, but there are too few rows to say by how much",
         "unclear": f"No clear difference{in_score} between {high} and {low}",
     }[verdict]
     paired = math.isnan(first.effects.auc.value)
@@ -274,7 +275,7 @@ def _differing_ids(groups):
 def _table(header, rows, texts, total, source="tests"):
     """A Markdown table whose first `texts` columns are text and whose others are numbers.
 
-    Says so where it has fewer rows than the `total` that the `source` table has.
+    If it has fewer rows than the `total` of the `source` table, a line below says so.
     """
     lines = [header, ["---"] * texts + ["---:"] * (len(header) - texts), *rows]
     text = "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -18,15 +18,15 @@ from dna_lm.errors import UserError, counted, quoted
 CONFIDENCE = 0.95
 Z = special.ndtri((1 + CONFIDENCE) / 2)
 
-# Rank tests are exact, whatever the ties, as long as counting every arrangement takes at most about a second. Beyond,
-# the normal (chi-square) approximation is used, which is good for many rows, and wrong by half for a few tied ones.
+# Rank tests are exact, with or without ties, where counting every arrangement takes at most about a second. Beyond, the
+# normal (or chi-square) approximation is used: good for many rows, but wrong by up to half for a few rows with ties.
 EXACT_RANK_SUM = 10_000  # product of the two groups' sizes: 0.1 s, and a run may have 780 pairs of groups
 EXACT_SIGNED_RANK = 500  # differences that are not zero: 0.1 s
-EXACT_KRUSKAL_WALLIS = 50_000  # ways to deal the rows out to the groups: 1 s
+EXACT_KRUSKAL_WALLIS = 50_000  # ways to divide the rows among the groups: 1 s
 # scipy has a faster count for one group of at most 8 rows and no ties. Up to this product it takes under a second.
 EXACT_WITHOUT_TIES = 100_000
 
-# An effect size of fewer rows (of one group, or pairs that differ) has no interval: no method holds its level.
+# With fewer rows (of one group, or pairs that differ) an effect size has no interval: no method reaches 95 %.
 MIN_FOR_INTERVAL = 3
 FEW = 5  # the usual bound for trusting the normal approximation of a proportion
 
@@ -34,7 +34,10 @@ CORRECTIONS = {"holm": "Holm", "benjamini-hochberg": "Benjamini–Hochberg", "no
 
 
 class Estimate(NamedTuple):
-    """An effect size with the limits of its 95 % interval; NaN where it is undefined, limits alone for too few rows."""
+    """An effect size with the limits of its 95 % interval.
+
+    All three are NaN when it is undefined. With too few rows only the limits are NaN.
+    """
 
     value: float
     low: float
@@ -141,7 +144,7 @@ def mann_whitney(a, b):
 
 
 def _whole_ranks(ranks):
-    """Ranks, of which ties have half ones, as the smallest integers in the same proportions."""
+    """Ranks, which are half numbers for some ties, as the smallest integers in the same proportions."""
     doubled = np.rint(2 * ranks).astype(int)
     return doubled // max(1, np.gcd.reduce(doubled))
 
@@ -156,7 +159,7 @@ def _rank_sum_counts(ranks, size):
     counts = np.zeros((size + 1, ranks[-size:].sum() + 1))  # number drawn x sum
     counts[0, 0] = 1
     for at, rank in enumerate(ranks):
-        # Draws that can still come to `size`; their sums before this rank go no further than the largest ranks so far.
+        # Numbers drawn that can still reach `size`. Sums before this rank are at most that of the largest ranks so far.
         least, most = max(1, size - (len(ranks) - at - 1)), min(at + 1, size)
         sums = sum_before[at] - sum_before[at + 1 - most] + 1
         counts[least : most + 1, rank : rank + sums] += counts[least - 1 : most, :sums]
@@ -229,7 +232,7 @@ def paired_t(a, b):
 def kruskal_wallis(*groups):
     """Kruskal–Wallis H: rank test of all groups at once.
 
-    Exact up to `EXACT_KRUSKAL_WALLIS`: p is the share of the ways to deal the rows out to groups of these sizes that
+    Exact up to `EXACT_KRUSKAL_WALLIS`: p is the share of the ways to divide the rows among groups of these sizes that
     give H or more. Beyond: the chi-square approximation.
     """
     h, p = stats.kruskal(*groups)
@@ -244,7 +247,7 @@ def kruskal_wallis(*groups):
 
 
 def _spread_of_ranks(*groups, axis):
-    # All of H that depends on which row is in which group.
+    # The part of H that depends on which row is in which group.
     return sum(group.sum(axis) ** 2 / group.shape[axis] for group in groups)
 
 
@@ -332,7 +335,8 @@ def auc(a, b):
     Interval: variance of DeLong, DeLong and Clarke-Pearson 1988 on the logit scale (Pepe 2003, section 5.2.4), with the
     quantile of Student's t at the degrees of freedom of Brunner and Munzel 2000. The variance of an AUC is at most
     AUC (1 - AUC) / min(n_a, n_b) (Birnbaum and Klose 1957), that of a proportion in so many trials; where few scores
-    overlap, the interval takes in that proportion's too (`_with_few_trials`). None for fewer than `MIN_FOR_INTERVAL`.
+    overlap, the interval is widened to contain that proportion's (`_with_few_trials`). With fewer rows than
+    `MIN_FOR_INTERVAL` in a group the limits are NaN.
     """
     n_a, n_b = len(a), len(b)
     ranks = stats.rankdata(np.concatenate((a, b)))
@@ -357,9 +361,9 @@ def _on_logit_scale(probability, standard_error, df):
 
 
 def _with_few_trials(limits, probability, trials):
-    """Limits widened to hold Wilson's where so many trials of that probability give fewer than `FEW` of one outcome.
+    """Limits widened to contain Wilson's if the expected number of the rarer outcome in these trials is below `FEW`.
 
-    An estimated variance is then mostly too small: the scores that would raise it are rare.
+    The estimated variance is then usually too small, because the scores that would raise it are rare.
     """
     if trials * min(probability, 1 - probability) >= FEW:
         return limits
@@ -368,7 +372,7 @@ def _with_few_trials(limits, probability, trials):
 
 
 def _wilson(probability, trials):
-    """Limits of Wilson 1927 for a proportion in so many independent trials; both numbers need not be whole."""
+    """Limits of Wilson 1927 for a proportion in independent trials; the number of trials need not be whole."""
     extra = Z**2 / trials
     centre = (probability + extra / 2) / (1 + extra)
     half_width = math.sqrt(extra * probability * (1 - probability) + extra**2 / 4) / (1 + extra)
@@ -426,9 +430,9 @@ def rank_biserial(a, b):
     Zero differences are left out, as in the signed-rank test. Interval: (r + 1) / 2 estimates
     P(d_i + d_j > 0), whose variance is 4 var(h) / n with h_i the share of differences that do not outweigh d_i (the
     projection of Hoeffding 1948, as in DeLong's for two samples), on the logit scale with Student's t at n - 1. The
-    variance is at most that of a proportion in n / 2 trials (Hoeffding 1948, section 5), taken in as in `auc`. Where
-    all differences have one sign: exact, from P(d_i + d_j > 0) >= P(d > 0)^2 and the binomial limit of P(d > 0). No
-    interval for fewer than `MIN_FOR_INTERVAL` differences, NaN when all are zero.
+    variance is at most that of a proportion in n / 2 trials (Hoeffding 1948, section 5); the interval is widened as in
+    `auc`. Where all differences have the same sign it is exact, from P(d_i + d_j > 0) >= P(d > 0)^2 and the binomial
+    limit of P(d > 0). With fewer than `MIN_FOR_INTERVAL` differences the limits are NaN; when all are zero, r too.
     """
     difference = a - b
     difference = difference[difference != 0]

@@ -1,8 +1,8 @@
 """What the length of a sequence means to a model: its longest input, and settings that change with the length.
 
-Some models read a sequence in another way when it is long: stretched rotary embeddings, sparse attention. transformers
-decides this by the longest sequence of a batch, or by the longest one so far. `forget_earlier_sequences` makes it
-depend on the sequences of one forward pass alone.
+Some models read a long sequence in another way: with stretched rotary embeddings, or with sparse attention.
+transformers decides this by the longest sequence of a batch, or by the longest one so far. After
+`forget_earlier_sequences` it depends only on the sequences of one forward pass.
 """
 
 import json
@@ -18,7 +18,7 @@ def max_tokens(model, trunk, tokenizer):
     limits = [tokenizer.model_max_length]
     config = model.config
     if positions := getattr(config, "max_position_embeddings", None):
-        # Models of RoBERTa's line number their positions from after the padding index, which their tables name.
+        # RoBERTa and its relatives number positions from the padding index + 1; their position tables have that index.
         tables = [module for module in trunk.modules() if isinstance(module, torch.nn.Embedding)]
         tables = [table for table in tables if table is not model.get_input_embeddings()]
         padding = [table.padding_idx for table in tables if table.num_embeddings == positions]
@@ -29,8 +29,8 @@ def max_tokens(model, trunk, tokenizer):
 
 def max_shared_tokens(config):
     """The longest sequence that the attention of a causal model may read from a `PrefixTree`, by its settings; or 0."""
-    # Rotary embeddings that are stretched by the longest sequence of a batch would depend on the batch. Queries that
-    # are scaled by their place in the packed row would depend on what is packed before them.
+    # Rotary embeddings stretched for the longest sequence of a batch would depend on the batch. Queries scaled by their
+    # position in the packed row would depend on what is packed before them.
     if _rotary_types(config) & {"dynamic", "longrope"} or getattr(config, "attn_temperature_tuning", False):
         return 0
     windows = (getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size"))
@@ -38,7 +38,7 @@ def max_shared_tokens(config):
 
 
 def tokens_read_alike(config):
-    """Up to this length a sequence is read alike alone and in a batch with other lengths, or `NO_LIMIT`."""
+    """The length up to which a sequence is read the same way alone and in a batch with others, or `NO_LIMIT`."""
     limits = [NO_LIMIT]
     if "longrope" in _rotary_types(config):
         rotary = config.rope_parameters
@@ -49,7 +49,7 @@ def tokens_read_alike(config):
 
 
 def forget_earlier_sequences(model, trunk):
-    """Make what a module of the model decides by the longest sequence so far depend on the next batch alone."""
+    """Let modules that decide by the longest sequence so far decide by the current batch alone."""
     for module in model.modules():
         if "dynamic" in str(getattr(module, "rope_type", "")):
             module.register_forward_pre_hook(_reset_rotary_frequencies)
@@ -67,7 +67,7 @@ def _is_block_sparse(config):
 
 
 def _tokens_of_full_attention(config):
-    """BigBird reads sequences of up to so many tokens with full attention (Zaheer et al. 2020, and transformers)."""
+    """The length up to which BigBird reads with full attention (Zaheer et al. 2020, and transformers)."""
     return (5 + 2 * config.num_random_blocks) * config.block_size
 
 
@@ -78,7 +78,7 @@ def _reset_rotary_frequencies(module, _inputs):
 
 
 def _reset_sparse_attention(trunk, inputs, options):
-    """Undo the switch to full attention that transformers makes for a short sequence and then keeps."""
+    """Undo the switch to full attention, which transformers makes for a short sequence and keeps afterwards."""
     ids = inputs[0] if inputs else options["input_ids"]
     if ids.shape[1] > _tokens_of_full_attention(trunk.config):
         trunk.set_attention_type("block_sparse")

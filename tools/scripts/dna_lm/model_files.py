@@ -202,8 +202,8 @@ def _damaged(path, why):
     return UserError(f"model: the safetensors file {path.name} is damaged: {why}")
 
 
-# What libraries raise when a file holds what they did not foresee. Their errors for a missing key, a wrong type or a
-# wrong shape are not told apart: all mean that the file is not what it should be.
+# What libraries raise for a file with unexpected content. A missing key, a wrong type and a wrong shape are treated
+# alike: all mean that the file is not valid.
 _FOREIGN_ERRORS = (
     ArithmeticError,
     AssertionError,
@@ -221,14 +221,14 @@ _FOREIGN_ERRORS = (
 
 @contextlib.contextmanager
 def refusing(failed):
-    """Make what a library raises about the files of a model folder a `UserError` that begins with `failed`.
+    """Turn an error of a library about the files of a model folder into a `UserError` that begins with `failed`.
 
-    Only calls of libraries belong inside: a mistake of ours must show its traceback.
+    Put only calls of libraries inside: a mistake in the suite's code must show its traceback.
     """
     try:
         yield
     except Exception as error:
-        # The tokenizers library, which is written in Rust, raises Exception itself.
+        # The tokenizers library, which is written in Rust, raises plain `Exception`.
         is_foreign = isinstance(error, _FOREIGN_ERRORS) or type(error) is Exception
         if is_out_of_memory(error) or not is_foreign:
             raise
@@ -236,5 +236,5 @@ def refusing(failed):
 
 
 def first_line(error):
-    """The first line of what another library says of a file, as it may appear in a message."""
+    """The first line of a library's error, as it may appear in a message."""
     return quoted(str(error).strip().split("\n")[0], 200)

@@ -128,9 +128,9 @@ def score_pairs(checkpoint, pairs, settings, wanted_scores, pad_to=(0, 0)):
 
 @np.errstate(invalid="ignore", over="ignore")
 def _finite_means(per_strand, numbers, statuses):
-    """The means of results over strands, each (n, width), as a dict from the numbers of the n items to (width,).
+    """Means over strands of results, each (n, width): a dict from the n items' numbers to (width,).
 
-    An item whose result is not finite is left out, and its status says so.
+    An item whose mean is not finite is left out, and its entry in `statuses` becomes `NOT_FINITE`.
     """
     means = np.mean(per_strand, axis=0)
     finite = np.isfinite(means).all(axis=1)
@@ -241,9 +241,9 @@ def _longest(checkpoint, items, n_records):
 
 
 class Tally:
-    """Counts of the rows' statuses, and what is said of them at the end.
+    """Counts of the rows' statuses, and the report on them at the end.
 
-    `is_chunk`: the rows are those of one chunk of a larger input, of which some chunks may have nothing to read.
+    `is_chunk`: the rows are those of one chunk of a larger input, which may have nothing that can be read.
     """
 
     def __init__(self, checkpoint, budget, is_chunk=False):

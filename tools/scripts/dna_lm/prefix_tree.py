@@ -133,7 +133,7 @@ class PrefixTree:
                 rows = path[start:stop]
                 queries[item, : len(rows)] = rows
                 keys[item, :stop] = path[:stop]
-                # Filling is masked, but what is not finite in another sequence would still reach this one.
+                # Padding is masked, but NaN or infinity would pass the mask: so it repeats a key of the same sequence.
                 keys[item, stop:] = path[0]
                 places[rows] = offset + item * n_queries + np.arange(len(rows))
             positions = np.array([start for _, start, _ in items])

@@ -26,11 +26,11 @@ _M_MMAP_THRESHOLD, _LARGEST_TENSOR = -3, 2**30
 
 
 def use_onednn(model):
-    """Make the layers of a model compute through `product`: its linear layers, and its experts."""
+    """Make the layers of a model compute through `product`: its linear layers, and experts with a plain gate."""
     for module in model.modules():
         if type(module) is torch.nn.Linear:
             module.__class__ = _Linear
-    # transformers marks a module of experts with the layout of its weights.
+    # In transformers only modules of experts have this attribute, which describes the layout of their weights.
     experts = [module for module in model.modules() if hasattr(module, "is_concatenated")]
     if experts and all(map(_has_plain_gate, experts)):
         model.set_experts_implementation(NAME)
@@ -83,7 +83,7 @@ def expert_products(module, hidden_states, top_k_index, top_k_weights):
     order = chosen.argsort(stable=True)
     counts = chosen.bincount(minlength=module.num_experts)
     filled = (counts + ROWS - 1) // ROWS * ROWS
-    # Where each choice stands when the tokens are sorted by expert, each expert's filled up to a multiple of rows.
+    # The position of each choice when the tokens are sorted by expert, each expert's filled up to a multiple of rows.
     places = torch.empty_like(order)
     places[order] = torch.arange(len(order)) + (filled.cumsum(0) - filled - counts.cumsum(0) + counts)[chosen[order]]
     tokens = order.new_zeros(int(filled.sum()))
@@ -92,7 +92,7 @@ def expert_products(module, hidden_states, top_k_index, top_k_weights):
     for expert, rows in enumerate(hidden_states.index_select(0, tokens).split(filled.tolist())):
         if len(rows):
             gate, up = module.gate_up_proj[expert].chunk(2)
-            # Rows are whole multiples of a vector register: any other activation rounds each of them alike too.
+            # Rows fill whole vector registers, so any other activation rounds all of them alike too.
             gated = product(rows, gate, silu=True) if is_silu else module.act_fn(product(rows, gate))
             outputs.append(product(gated * product(rows, up), module.down_proj[expert]))
     outputs = torch.cat(outputs).index_select(0, places).view(n_tokens, k, -1)

@@ -19,7 +19,7 @@ _NOT_ACGT = re.compile("[^ACGT]")
 
 
 class Reference:
-    """An open reference; `name` is its file's, `lengths` maps the names of its sequences to their lengths in bases."""
+    """An open reference; `name` is the file's name, `lengths` maps sequence names to lengths in bases."""
 
     def __init__(self, fasta):
         self._fasta = fasta

@@ -28,7 +28,7 @@ def _without_cache(checkpoint):
 def has_layers(checkpoint):
     """Whether the checkpoint's blocks are called one after the other, with one vector for each token between them."""
     ids = _probe(checkpoint)
-    # One layer more than there should be, to see it if there is.
+    # One layer more than expected, so that an additional one is noticed.
     with encoder.watching_layers(checkpoint, range(checkpoint.n_layers + 2)) as states:
         checkpoint.trunk(ids, use_cache=False)
     shape = (*ids.shape, checkpoint.hidden_size)
@@ -64,9 +64,9 @@ def is_head(checkpoint, expected):
 
 @torch.inference_mode()
 def check_padding(checkpoint):
-    """A causal model must read a sequence as it reads the beginning of a longer one; any model, in a padded batch too.
+    """Padding must not change the output for a sequence; in a causal model, neither may the tokens after it.
 
-    The sequences are so short that the model reads them alike in every batch by its settings.
+    The sequences are short enough that, by the model's settings, their length in a batch makes no difference.
     """
     short, long = sorted(checkpoint.tokenise([PROBE[:17], PROBE * 2]), key=len)
     long = long[: min(checkpoint.max_tokens, lengths.tokens_read_alike(checkpoint.trunk.config))]
@@ -109,7 +109,7 @@ def reads_trees(checkpoint):
     try:
         packed = encoder.packed_states(checkpoint, tree)[0]
     except (TypeError, RuntimeError) as error:
-        # An architecture that makes masks of its own meets packed tokens with another shape.
+        # An architecture that makes its own masks fails on the shape of the packed tokens.
         if is_out_of_memory(error):
             raise
         return False

@@ -145,7 +145,7 @@ def pairs_by_id(wild_type_path, mutant_path):
     """Yield (wild-type, mutant) `Record`s of two FASTA files with equal identifiers, in the wild types' order.
 
     The mutants wait in a temporary database on disk, so memory stays bounded. Raises `UserError` for an identifier that
-    stands twice in a file, or in one file only, and for different numbers of records.
+    appears twice in a file, or in one file only, and for different numbers of records.
     """
     # An empty name makes SQLite keep a private file in the temporary folder and remove it when it is closed.
     with closing(sqlite3.connect("")) as database:
@@ -185,9 +185,9 @@ def _store(database, table, path):
 
 
 def check(items):
-    """Read records or pairs to their end, so that a file with a fault is refused before any work is done on it.
+    """Read records or pairs to their end, so that a faulty file is refused before any work is done.
 
-    Returns how many pairs there are, and in how many of them wild type and mutant are identical. Logs how many pairs
+    Returns the number of pairs, and the number of those whose wild type and mutant are identical. Logs how many pairs
     have two different identifiers, which is no error when they are paired by order.
     """
     n_pairs = n_identical = n_different = 0
@@ -205,7 +205,7 @@ def check(items):
 def refuse_identical(n_pairs, n_identical, wild_type_path, mutant_path):
     """Raise `UserError` when all pairs are identical, as when one file is chosen for both roles.
 
-    Galaxy preselects the newest file for both, and each distance is then 0. The counts are those of `check`.
+    Galaxy preselects the newest file for both roles. The counts are those of `check`.
     """
     if n_identical < n_pairs:
         return

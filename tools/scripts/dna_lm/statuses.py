@@ -1,7 +1,7 @@
-"""Statuses that several steps know, and the rules that their counts must keep over a whole input.
+"""Statuses that several steps know, and rules for their counts over a whole input.
 
-A tool applies the rules to its input. A chunk of a larger input is exempt: whoever puts the chunks together applies
-them to all.
+A tool applies the rules to its input, unless this is a chunk of a larger input. Then the tool that puts the chunks
+together applies them to all rows.
 """
 
 from dna_lm.errors import UserError, counted
@@ -17,8 +17,8 @@ WINDOW_OFF_END = "window_off_end"
 
 # Alleles with these statuses have a REF that was not compared with the reference.
 _NOT_COMPARED = SYMBOLIC_ALLELE, MISSING_ALT, UNKNOWN_CONTIG
-# At least so many mismatches, and more than one in so many alleles compared, mean another genome build: a VCF of the
-# right build has none, one of another build matches at every fourth place by chance.
+# At least this many mismatches, and more than one in this many compared alleles, mean another genome build. A VCF of
+# the right build has none. In one of another build about three in four bases differ: one in four matches by chance.
 FEWEST_MISMATCHES = 10
 ONE_MISMATCH_IN = 10
 
@@ -31,7 +31,7 @@ def refuse_nothing_scored(counts):
 
 
 def mismatches(counts):
-    """How many REF alleles differ from the reference, of how many compared, in words; None when they are few enough.
+    """A message with the numbers of differing and compared REF alleles, or None when few enough differ.
 
     counts: status -> number of alleles.
     """

@@ -9,7 +9,7 @@ import transformers
 from dna_lm import model_files
 from dna_lm.errors import UserError, quoted
 
-# A tokenizer without a limit of its own says so with a huge number.
+# A tokenizer without a limit has a huge number as its limit.
 NO_LIMIT = 10**9
 
 PROBE = "ACGTTGCATTAGCCGATACCAGTTTGACTA"

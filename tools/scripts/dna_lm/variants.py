@@ -93,12 +93,12 @@ class Allele:
 
 
 def check(path, reference, refused_ids=(), allow_ref_mismatches=False):
-    """Read a VCF to its end and return its header's lines, so that a fault is found before any work is done.
+    """Read a VCF to its end, so that a fault is found before any work is done, and return its header's lines.
 
     Raises `UserError` as `vcf.read` does; for a position past the end of its sequence; for a file without variants;
     when no CHROM is in the reference; and, unless `allow_ref_mismatches`, when so many REF alleles differ from the
-    reference that the two are of different genome builds. The last two are rules for a whole file: of a chunk they are
-    only logged.
+    reference that the two are of different genome builds. The last two are rules for a whole file: for a chunk they
+    are only logged.
     """
     header, unknown, counts = [], {}, Counter()
     line = mismatch = None

@@ -17,7 +17,7 @@ from dna_lm.errors import UserError, counted, quoted
 
 MISSING = "."
 COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
-# A line of this key in the header says that the file is one chunk of a larger one.
+# A header line with this key marks the file as a chunk of a larger one.
 CHUNK_KEY = "##dna_lm_chunk="
 
 _FORMAT = re.compile(r"##fileformat=VCFv4\.\d")
@@ -177,7 +177,7 @@ def check_ids(header, ids):
 
 
 def header_of_chunk(header):
-    """The header's lines, with one before the last that says that the file is a chunk."""
+    """The header's lines, with an added line before the last that marks the file as a chunk."""
     end = header[-1][len(header[-1].rstrip(_LINE_END)) :]
     return [*header[:-1], f"{CHUNK_KEY}yes{end}", header[-1]]
 
