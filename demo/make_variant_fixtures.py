@@ -104,7 +104,7 @@ def variant_files(reference):
 
 
 def of_another_build(reference):
-    """A VCF of substitutions whose positions are those of another build, in which chr1 has 7 bases less before them."""
+    """A VCF of substitutions with the positions of another build, in which chr1 has 7 bases fewer before them."""
     chr1 = reference["chr1"].upper()
     places = range(50, 1050, 60)
     rows = "".join(f"chr1\t{pos}\t.\t{chr1[pos + 6]}\t{other(chr1[pos + 6])}\t.\t.\t.\n" for pos in places)
@@ -112,7 +112,7 @@ def of_another_build(reference):
 
 
 def scored_chunks():
-    """Two chunks as if scored: one row is ok, ten REF alleles are mismatches, one sequence is unknown."""
+    """Two chunks that look scored: one row is ok, ten REF alleles are mismatches, one sequence is unknown."""
     header = FORMAT + '##dna_lm_chunk=yes\n##dna_lm=<ID=DNALM,version="0.1.0">\n'
     header += '##INFO=<ID=DNALM_STATUS,Number=A,Type=String,Description="ok, or why the allele has no score">\n'
     header += COLUMNS + "\n"

@@ -8,14 +8,14 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-# What hypothesis marks every test with @given as.
+# hypothesis gives every test with @given the mark `hypothesis`.
 PROPERTY_TESTS = ["-m", "hypothesis", "--hypothesis-profile=new"]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=30, help="no round begins after these (default: 30)")
-    parser.add_argument("--seed", type=int, help="of one round, as a failure printed it")
+    parser.add_argument("--minutes", type=float, default=30, help="no new round begins after this time (default: 30)")
+    parser.add_argument("--seed", type=int, help="run one round with this seed, as a failure printed it")
     parser.add_argument("tests", nargs="*", help="files or tests (default: all of tests/unit)")
     arguments = parser.parse_args()
     end, rounds = time.monotonic() + 60 * arguments.minutes, 0

@@ -2,9 +2,9 @@
 
 python tests/make_expected_tables.py [FOLDER]
 
-Galaxy compares no table within a numeric tolerance: of its comparisons only `re_match` forgives anything, one regular
-expression a line. So each number is written here as the expression of an interval around it. The number itself stands
-before it in a comment of the expression, `(?#16.0683)`, for people. How wide the intervals are, macros.xml says once.
+Galaxy has no numeric tolerance for tables. Of its comparisons only `re_match` accepts differences, with one regular
+expression for each line. So each number is written as a regular expression for an interval around it. For people, the
+number itself comes before it in a comment of the expression: `(?#16.0683)`. macros.xml has the width of the intervals.
 
 A model's numbers are transformers' own, one sequence at a time (the tutorial's: whole files at a time), in float64,
 with windows, counts and statuses as docs/method.md defines them. Those of groups are scipy's and numpy's.
@@ -35,7 +35,7 @@ TOLERANCE_16_BITS = float(TOKENS["@TOLERANCE_16_BITS@"])
 
 COUNTS = ["wt_length", "mut_length", "n_differences", "wt_tokens", "mut_tokens", "changed_tokens"]
 ALL_SCORES = ["l2", "l1", "cosine_distance", "inner_product", "llr"]
-# A log-likelihood ratio is a difference of large sums: what is near 0 is known no better than what is of this size.
+# A log-likelihood ratio is a difference of large sums: one near 0 is no more precise than one of this size.
 SMALL_LLR = 0.1
 
 
@@ -56,7 +56,7 @@ class Number:
 def interval(low, high):
     """A regular expression of the numbers from `low` to `high` as `%g` or `str` writes them; the ends round outwards.
 
-    Numbers below 1e-12 are 0 to it. Raises `ValueError` for numbers from 1e9 on, which `%g` may write otherwise, and
+    Numbers below 1e-12 count as 0. Raises `ValueError` for numbers from 1e9 on, which `%g` may write otherwise, and
     for an interval so wide that a list of its whole numbers is long.
     """
     if max(-low, high) >= 1e9 or high - low > 1000:
@@ -126,7 +126,7 @@ def _block(first, count, decimals):
 
 
 class Oracle(Naive):
-    """The naive implementation in float64; what it computed once it keeps."""
+    """The naive implementation in float64, with a cache of its results."""
 
     def __init__(self, name, **how):
         super().__init__(TEST_DATA / "models" / name, dtype=torch.float64, **how)

@@ -3,8 +3,9 @@
 # Writes FOLDER/PACKAGE/VERSION/env.sh, which Galaxy's dependency resolver `galaxy_packages` sources in each job.
 set -eu
 venv=$(cd "$1" && pwd)
-[ -f "$venv/bin/activate" ] || { echo "error: $venv is no virtual environment" >&2; exit 1; }
-# The wrappers have conda's names, and ask for the Python that conda has all packages for: this environment's serves too.
+[ -f "$venv/bin/activate" ] || { echo "error: $venv is not a virtual environment" >&2; exit 1; }
+# The wrappers require packages under conda's names, and the Python that conda has all of them for. The environment's own
+# Python takes its place.
 python=$(sed -nE 's|.*version="([^"]+)">python<.*|python/\1|p' "$(dirname "$0")/../../tools/macros.xml")
 packages=$(sed -nE 's/^torch=/pytorch=/; s|==|/|p' "$(dirname "$0")/../../requirements.txt")
 for package in $python $packages; do

@@ -2,8 +2,8 @@
 
 `make lock` runs this after a change of a requirements file, and keeps every version that still fits. With `--upgrade`
 it takes the newest versions that the requirements allow. A lock serves Linux on x86-64 and ARM, and every Python that
-make_venv.sh accepts. Packages are wheels, unless a requirements file says `--no-binary`: those are built from their
-sources with what the lock `build` has.
+make_venv.sh accepts. Packages are wheels, except those that a requirements file names with `--no-binary`: these are
+built from their sources with the packages of the lock `build`.
 """
 
 import argparse
@@ -30,8 +30,8 @@ SOURCES = {
 }
 # Locked without their requirements, into the lock of `make bench`.
 RIVALS = "benchmarks/rivals.txt"
-# PyTorch and what it needs of CUDA, some gigabytes, have a lock of their own: where pip finds a build for the CPU,
-# make_venv.sh takes that instead, by the lock `torch-cpu`, which is written by hand.
+# PyTorch with its CUDA packages (about 3 GB) has a lock of its own. When pip finds a build for the CPU, make_venv.sh
+# installs that instead, from the lock `torch-cpu`, which is written by hand.
 TORCH = "torch-cuda"
 TORCH_CPU = "torch-cpu"
 TORCH_PACKAGE = re.compile(r"(cuda|nvidia)-|(torch|triton)\b")

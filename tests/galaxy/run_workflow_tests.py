@@ -79,7 +79,7 @@ def output_of(client, tool, inputs):
 
 
 def check_workflow(client):
-    """The workflow's table is that of one job, with chunks in which nothing can be read."""
+    """The workflow's table equals that of one job, also with chunks in which nothing can be read."""
     pairs = upload_pairs_with_unreadable_chunk(client)
     invocation = start_in_chunks(client, pairs, CHUNK_SIZE)
     expected = score_in_one_job(client, pairs)
@@ -90,9 +90,9 @@ def check_workflow(client):
 
 
 def check_variants(client):
-    """Chunks of a VCF with every kind of allele: table and annotated VCF are those of one job, for every score.
+    """Chunks of a VCF with every kind of allele: table and annotated VCF equal those of one job, for every score.
 
-    Some chunks have nothing to score at all.
+    Some chunks have nothing to score.
     """
     variants = upload_variants_with_unscored_chunks(client)
     settings = {

@@ -50,7 +50,7 @@ class Naive:
         return self.layers(ids)[layer][0, : ids.shape[1]]
 
     def layers(self, ids):
-        """Hidden states of every layer: what enters the first block, what leaves each but the last, and the output."""
+        """Hidden states of every layer: the first block's input, the blocks' outputs but the last, the trunk's output."""
         entering, leaving = [], []
 
         def enters(_block, inputs, options):
@@ -70,7 +70,7 @@ class Naive:
     def trunk(self):
         if not self.head:
             return self.model
-        # Llama 4 calls its trunk otherwise than its class says.
+        # In Llama 4 the attribute that holds the trunk has another name than the class says.
         return getattr(self.model, self.model.base_model_prefix, None) or self.model.model
 
     def blocks(self):
@@ -134,11 +134,11 @@ class Naive:
 
 
 def assert_rounded_alike(found, float32, float64):
-    """Numbers of the library are as near to those of float64 as those of transformers in float32 are.
+    """Assert that the library's rounding error is about as small as that of transformers in float32.
 
-    found, float32, float64: arrays of one shape, computed by the library and by two naive passes. What the library is
-    off by may be a small factor of what transformers is off by, and some units in the last place of the largest number:
-    of a few numbers transformers may happen to round each one well.
+    found, float32, float64: arrays of one shape, computed by the library and by two naive passes. The library's largest
+    error may be a small factor of transformers', plus a few units in the last place of the largest number: where there
+    are few numbers, transformers may round all of them well by chance.
     """
     found, float32, float64 = (np.asarray(numbers, dtype=np.float64) for numbers in (found, float32, float64))
     rounding = abs(float32 - float64).max()
@@ -146,7 +146,7 @@ def assert_rounded_alike(found, float32, float64):
     assert abs(found - float64).max() <= ROUNDINGS * rounding + LAST_PLACES * last_place
 
 
-# Of thousands of random models and sequences half were off by as much as transformers, one in a hundred by 2.4 times as
-# much, and none by more than 3 times as much and one unit in the last place.
+# With thousands of random models and sequences, half had the same error as transformers, one in a hundred 2.4 times
+# that error, and none more than 3 times that error plus one unit in the last place.
 ROUNDINGS = 4
 LAST_PLACES = 4

@@ -6,7 +6,7 @@ import torch
 import transformers
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors, trainers
 
-# Settings that most architectures know; each takes those that it has.
+# Settings that most architectures have; each uses those that it knows.
 _TINY = {
     "hidden_size": 32,
     "num_hidden_layers": 3,
@@ -148,7 +148,7 @@ def save(folder, family, tokenizer="bpe", frame=True, seed=0, layers=2, width=32
 
 
 def _move_all(model):
-    """Norms and biases start at ones and zeros: move them, so that a mistake with them shows."""
+    """Norms and biases start as ones and zeros. Change them, so that a mistake with them shows."""
     for parameter in model.parameters():
         parameter.data += 0.05 * torch.randn_like(parameter)
     return model

@@ -1,4 +1,4 @@
-"""Every architecture that docs/models.md names: layers, scores and the bits of scores, on small random models."""
+"""Every architecture that docs/models.md names: layers, scores and their rounding, on small random models."""
 
 import random
 import re
@@ -52,7 +52,7 @@ def assert_close(found, expected):
 
 
 def test_layers_are_what_enters_and_leaves_the_blocks(model):
-    """Layer 0 enters the first block, layer k leaves block k, the last is the output of the trunk."""
+    """Layer 0 is the input of the first block, layer k the output of block k, the last layer that of the trunk."""
     _, loaded, naive = model
     sequences = sequences_of(5, seed=1)
     for number in range(loaded.n_layers + 1):
@@ -92,14 +92,14 @@ def test_every_family_has_a_promise():
 
 @pytest.fixture
 def threads():
-    """A way to set the number of threads, which is undone."""
+    """A function that sets the number of threads; the old number is restored after the test."""
     before = torch.get_num_threads()
     yield torch.set_num_threads
     torch.set_num_threads(before)
 
 
 def assert_same_scores(loaded, pairs, promise):
-    """The scores of pairs in other batches are the same to the bit, or but for rounding, as promised."""
+    """A pair has the same score in other batches: to the last bit or within rounding, as docs/method.md says."""
     rows = rows_of(loaded, pairs, scores.SCORES)
     order = random.Random(4).sample(range(len(pairs)), len(pairs))
     for batch_tokens, chosen in ((1, order[:6]), (100, order[:7]), (5000, order[5:])):
@@ -125,7 +125,7 @@ def test_a_score_belongs_to_its_pair_on_one_thread(model, threads):
     "family", [family for family, (_, several) in bits_promised().items() if several == "same bits"]
 )
 def test_a_score_belongs_to_its_pair_on_several_threads(family, tmp_path, threads):
-    """With so many tokens that an activation's buffer is divided between threads."""
+    """With enough tokens for an activation's buffer to be divided between threads."""
     loaded = checkpoint.load(random_models.save_family(tmp_path, family))
     threads(3)
     assert_same_scores(loaded, list(pairs_of(16, seed=5, longest=400)), "same bits")
@@ -156,7 +156,7 @@ def test_a_sliding_or_chunked_window_limits_what_is_shared(tmp_path):
 
 @pytest.mark.parametrize("attention_type", ["block_sparse", "original_full"])
 def test_a_bigbird_reads_a_long_sequence_alike_after_a_short_one(tmp_path, attention_type):
-    """Compared with a model that is loaded anew for each sequence: 500 bases, of which sparse attention sees some."""
+    """Compared with a model that is loaded again for each sequence, of 500 bases too, where attention is sparse."""
     folder = random_models.save_family(
         tmp_path, "big_bird", attention_type=attention_type, block_size=16, max_position_embeddings=1024
     )

@@ -270,7 +270,7 @@ ODD_VALUES = [None, -1, 0, 1, 10**6, 2**70, 0.5, "", "x", "gelu", [], ["a"], [1,
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_value_that_makes_no_sense_is_refused_or_read(tmp_path_factory, data):
-    """Whatever one value of the settings or the tokenizer is: the model loads, or one line says why not."""
+    """With any value of one setting of model or tokenizer, the model loads or a one-line message says why not."""
     name = data.draw(st.sampled_from(["tiny-llama", "tiny-bert", "tiny-mamba", "tiny-modernbert", "demo-mixtral"]))
     source, folder = TEST_DATA / "models" / name, tmp_path_factory.mktemp("model")
     for file in source.iterdir():

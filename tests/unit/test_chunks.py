@@ -112,7 +112,7 @@ def test_a_fault_leaves_no_chunk(run_script, tmp_path, arguments, message):
     assert not (tmp_path / "out").exists()
 
 
-# --- rules for a whole input, whose chunks need not keep them --------------------------------------------------------
+# --- rules for a whole input, which do not apply to chunks ------------------------------------------------------------
 
 HEADER = "##fileformat=VCFv4.2\r\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\r\n"
 
@@ -123,7 +123,7 @@ def vcf_text(*lines):
 
 
 def reference_text():
-    """Two sequences of 300 bases; at every fourth place, from the first on, is an A."""
+    """Two sequences of 300 bases; every fourth base, from the first on, is an A."""
     return "".join(f">{name}\n{'ACGTACCTAGGT' * 25}\n" for name in ("c1", "c2"))
 
 
@@ -236,13 +236,13 @@ def test_chunks_of_pairs_in_which_nothing_can_be_scored_or_differs_change_nothin
     assert done.returncode == 0 and "7 records: ok 5, invalid_base 2" in done.stderr
     assert (tmp_path / "together.tsv").read_bytes() == expected.read_bytes()
 
-    # Sequences that are embedded in chunks, too.
+    # Also sequences that are embedded in chunks.
     embed = "embed.py", "--model", DEMO, "--output", tmp_path / "e.tsv", "--input"
     assert run_script(*embed, tmp_path / "out/wild_type/chunk_000002.fasta").returncode == 0
-    # What was asked for is asked for of each chunk.
+    # --fail-on-unscored applies to each chunk.
     chunk = [tmp_path / "out" / role / "chunk_000002.fasta" for role in ("wild_type", "mutant")]
     assert score(*chunk, "asked", "--fail-on-unscored")[0].returncode == 1
-    # The list of wild types chosen for both: in a job of another machine the two are not one file.
+    # The list of wild types chosen for both roles: on another machine the two inputs are copies, not one file.
     same = tmp_path / "copy.fasta"
     same.write_bytes(chunk[0].read_bytes())
     done, _ = score(chunk[0], same, "same")

@@ -206,7 +206,7 @@ def test_hostile_labels_are_inert(tmp_path, kind):
     assert not (tmp_path / "pwned").exists()
 
 
-# Galaxy reads so many characters of a report: `DatasetsService.report`, `open(file_path).read(1024 * 10)`.
+# The number of characters of a report that Galaxy reads: `DatasetsService.report`, `open(file_path).read(1024 * 10)`.
 GALAXY_READS = 1024 * 10
 LABELS = st.one_of(
     st.sampled_from(["|" * 500, "\U0001f9ec" * 400, "&" * 3, "é" * 90, "exon"]), st.text("ab|<é核_ ", max_size=150)
@@ -252,7 +252,7 @@ def test_every_report_is_shown_whole(labels, title, score, design, galaxy):
     assert report.count("\n```galaxy") * 2 == report.count("\n```") and report.endswith("x\n")
     headings = re.findall(r"^## (.*)", report, re.MULTILINE)
     assert headings == ["Plot", "Groups", "Effect sizes", "Tests", "How to read this", "Settings"]
-    # Every table is whole up to its end, or says where its end is.
+    # Every table is complete, or says where the rest is.
     pairs = math.comb(len(labels), 2)
     tests = 2 * pairs + 2 * (len(labels) > 2 and not design)
     tables = re.findall(

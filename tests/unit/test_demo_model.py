@@ -52,7 +52,7 @@ def naive_kmers(sequence):
 
 @pytest.fixture(scope="module")
 def bits_per_base():
-    """Of the demonstration model, on windows of the stretch that was held out from training; and those windows."""
+    """The demonstration model's loss on windows of the sequence held out from training, and those windows."""
     windows = [str(record.seq) for record in SeqIO.parse(TEST_DATA / "snv_wild_type.fasta", "fasta")]
     tokenizer = load_tokenizer("demo-mixtral")
     model = transformers.AutoModelForCausalLM.from_pretrained(MODELS / "demo-mixtral", dtype=torch.float32).eval()
@@ -77,7 +77,7 @@ def test_demo_model_beats_the_best_order_0_model_of_unseen_windows(bits_per_base
 
 
 def test_demo_model_page_gives_the_loss_that_the_model_has(bits_per_base):
-    """The page's figure is of all held-out windows, ours of some, which differ by a few hundredths by chance."""
+    """The README's figure is for all held-out windows, this one for some: by chance a few hundredths apart."""
     page = (MODELS / "demo-mixtral" / "README.md").read_text()
     rows = [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.count("|") == 4]
     losses = {name: tuple(map(float, columns)) for name, *columns in rows if columns[0].startswith(("1.", "2."))}

@@ -149,7 +149,7 @@ def test_long_logits_pooled_in_slices_equal_the_whole(random_mixtral, monkeypatc
 
 
 def test_identical_sequences_are_computed_once(model, monkeypatch):
-    """Counted in tokens that the trunk reads: those of one sequence, filled up to the rows of a matrix product."""
+    """Counted in tokens that the trunk reads: those of one sequence, padded to the rows of a matrix product."""
     loaded, _ = model
     read = []
     trunk = loaded.trunk.forward

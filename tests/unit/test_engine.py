@@ -248,7 +248,7 @@ def test_what_is_too_long_is_cut_to_what_surrounds_the_change(short_llama, stran
 
 
 def test_the_longest_input_is_read_and_one_base_more_is_not(short_llama):
-    """By mutagenesis too, which asks before it makes the mutants: a row for each of them, or one in all."""
+    """By mutagenesis too, which checks before it makes the mutants: a row for each of them, or one for all."""
     longest = "ACGT" * (short_llama.max_tokens // 4)
     assert [len(ids) for ids in short_llama.tokenise([longest])] == [short_llama.max_tokens]
     for strand in pipeline.STRANDS:

@@ -1,4 +1,4 @@
-"""The files of test-data/expected/, by which Galaxy compares numbers, let pass what they should and nothing else."""
+"""The files of test-data/expected/, with which Galaxy compares numbers, accept what they should and nothing else."""
 
 import random
 import re
@@ -27,7 +27,7 @@ def test_an_interval_has_its_numbers_and_no_other():
     for _ in range(2000):
         low, high = ends(draw)
         pattern = re.compile(expected.interval(low, high))
-        # Its ends are rounded outwards, by a tenth of its width at most.
+        # The ends of the interval are rounded outwards, by at most a tenth of its width.
         slack = (high - low) / 10
         probes = [draw.uniform(low - (high - low), high + (high - low)) for _ in range(20)]
         # Numbers with few digits, as the tools write whole and round ones.
@@ -55,7 +55,7 @@ def test_an_interval_of_known_numbers():
         expected.interval(1e8, 2e9)
 
 
-# Every kind of table, short ones: all 26 take half a minute.
+# One short table of every kind: all 26 tables take half a minute.
 @pytest.mark.parametrize("name", ["score_pairs_cftr", "score_pairs_esm", "score_variants", "mutagenesis_esm", "embed"])
 def test_the_files_are_of_this_tolerance_and_these_numbers(name):
     rows = list(dict(expected.tables())[name])
@@ -78,7 +78,7 @@ def test_the_files_are_of_this_tolerance_and_these_numbers(name):
     ],
 )
 def test_the_tutorials_numbers_are_told_from_the_corrected_ones(corrected, tutorial, fewest):
-    """Else a wrapper's test of tutorial mode could not see that nothing was padded."""
+    """Otherwise a wrapper's test of tutorial mode could not notice missing padding."""
     tables = dict(expected.tables())
     patterns = (TEST_DATA / "expected" / f"{tutorial}.re").read_text().splitlines()
     told = 0

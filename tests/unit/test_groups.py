@@ -142,7 +142,7 @@ def test_u_and_auc_count_pairs(a, b):
         assert math.isnan(estimate.low) and math.isnan(estimate.high)
     else:
         assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
-        # Wilson's: the whole range belongs to no sample of this size.
+        # With Wilson's interval: no sample of this size has the whole range.
         assert estimate.low < estimate.high
     assert groups.to_delta(estimate).value == pytest.approx(
         np.sign(np.subtract.outer(a, b)).mean()  # Cliff's own definition
@@ -248,7 +248,7 @@ def test_signed_rank_p_counts_every_sign(difference):
 
 
 def deals(rows, sizes):
-    """Every way to deal the rows out to groups of these sizes."""
+    """Every way to divide the rows among groups of these sizes."""
     if not sizes:
         yield ()
         return
@@ -405,7 +405,7 @@ def test_auc_intervals_cover_whatever_the_sizes(n_a, n_b):
             estimates = np.array([groups.auc(*pair) for pair in zip(x, y, strict=True)])
             covered = np.mean((estimates[:, 1] <= true) & (true <= estimates[:, 2]))
             assert covered >= 0.93, (a.dist.name, a.args, a.kwds, covered)
-            # An interval that always is the whole range would cover too.
+            # An interval that is always the whole range would contain the true value too.
             assert np.mean(estimates[:, 2] - estimates[:, 1]) < min(0.95, 2 / math.sqrt(min(n_a, n_b)))
 
 

@@ -1,4 +1,4 @@
-"""The locks hold what the requirements files ask for, and the environment of these tests is what its lock says."""
+"""The locks satisfy the requirements files, and the environment of these tests has the versions of its lock."""
 
 import re
 import sys
@@ -50,7 +50,7 @@ def test_every_lock_has_requirements_and_every_requirement_a_lock():
 
 @pytest.mark.parametrize("name", lock.SOURCES)
 def test_a_lock_has_the_versions_that_its_requirements_name(name):
-    """Else `make lock` has not run since one of them changed."""
+    """If this fails, run `make lock`: one of the files has changed since its last run."""
     sources = lock.SOURCES[name] + ([lock.RIVALS] if name == "bench" else [])
     locked = pins(lock_text(name))
     if name in ("tools", "bench"):
@@ -95,7 +95,7 @@ def test_galaxy_and_the_tool_shed_are_one_release():
 
 
 def test_these_tests_run_on_the_locked_versions():
-    """So what was tested is what the lock installs. Packages beside those of the lock are nobody's business here."""
+    """So the tests ran with the versions that the lock installs. Other installed packages are not checked."""
     torch = [requirement for requirement in requirements(lock_text(lock.TORCH)) if requirement.name == "torch"]
     for requirement in requirements(lock_text("tools")) + torch:
         if requirement.marker is None or requirement.marker.evaluate():

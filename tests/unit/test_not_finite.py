@@ -1,4 +1,4 @@
-"""Output of a model that is no finite number: it has a status, and reaches no result."""
+"""Model output that is not a finite number: its row has a status, and the number is in no result."""
 
 import csv
 
@@ -34,7 +34,7 @@ def is_readable(*sequences):
 
 def test_a_pair_with_an_output_that_is_not_finite_has_a_status_and_no_score(overflowing):
     loaded = checkpoint.load(overflowing)
-    # The first token of some is the one that cannot be read, and so the first of all that are read together.
+    # In some sequences the unreadable token is the first, and so the first of all sequences that are read together.
     pairs = [("ACGTTG", "ACTTTG"), ("GGCACG", "GGGACG"), ("GGGACT", "GGGACC"), ("A", "C")]
     assert [is_readable(*pair) for pair in pairs] == [True, False, False, True]
     records = [(Record("a", a, "ok"), Record("a", b, "ok")) for a, b in pairs]
@@ -49,7 +49,7 @@ def test_a_pair_with_an_output_that_is_not_finite_has_a_status_and_no_score(over
 
 
 def test_an_embedding_that_is_not_finite_is_left_out(overflowing):
-    """For the mean of both strands one that is not finite is enough."""
+    """One strand whose output is not finite is enough for the mean of both to have none."""
     loaded = checkpoint.load(overflowing)
     records = [Record("a", "ACGACG", "ok"), Record("b", "ACGGGG", "ok"), Record("c", "ACGCCC", "ok")]
     rows = list(pipeline.embed(loaded, records, pipeline.Settings(Embedding("hidden", 2, "mean"), "mean")))
@@ -149,7 +149,7 @@ def test_neither_a_track_nor_a_picture_nor_anndata_holds_it(run_script, overflow
 
 
 def test_numbers_too_large_for_16_bits_are_told(tmp_path):
-    """Weights that float16 holds, and logits that it does not."""
+    """Weights within the range of float16, and logits beyond it."""
     folder = random_models.save_family(tmp_path, "llama")
     weights = load_file(folder / "model.safetensors")
     weights["lm_head.weight"] *= 3e4

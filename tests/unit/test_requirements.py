@@ -1,4 +1,4 @@
-"""Each script runs with what its wrapper requires: found in its source, and seen with nothing else importable."""
+"""Each script needs only the packages that its wrapper requires, by its source and by running it with no others."""
 
 import ast
 import json
@@ -38,7 +38,7 @@ def required(wrapper):
 
 @cache
 def imported(script):
-    """Top-level packages, the standard library's left out, that a script imports somewhere, or a module of ours for it.
+    """Top-level packages outside the standard library that a script, or a module of the suite that it uses, imports.
 
     Imports inside functions count: they run when the function is called.
     """
@@ -105,7 +105,7 @@ def test_a_package_that_no_requirement_brings_is_missed():
 
 
 def test_a_script_imports_no_more_than_its_work_needs():
-    """Each of these takes time at every start of a job."""
+    """Importing these takes time at the start of every job."""
     imports = {name: imported(script_of(wrapper)) for name, wrapper in WRAPPER_OF.items()}
     assert {name for name in imports if "torch" in imports[name]} == {*MODEL_TOOLS, "data_manager_dna_lm"}
     assert {name for name in imports if "scipy" in imports[name]} == {"compare_groups"}
@@ -121,7 +121,7 @@ GROUPS = [f"{name}={TEST_DATA / f'groups_{name}.tsv'}" for name in ("exon", "int
 VARIANTS = TEST_DATA / "variants_sorted.vcf.gz"
 REGIONS = TEST_DATA / "regions.bed"
 REFERENCE = TEST_DATA / "reference.fasta"
-# A short run of each script that reaches what it imports late, and the names of what it writes.
+# A short run of each script that reaches its late imports, and the names of its outputs.
 RUNS = {
     "collapse": (["--list", "chunks.json", "--output", "all.tsv"], ["all.tsv"]),
     "compare_groups": (
@@ -156,7 +156,7 @@ RUNS = {
 
 
 def start(script, options, packages, folder):
-    """Run a script where nothing can be imported but the standard library and what `packages` bring."""
+    """Run a script where only the standard library and `packages` with their dependencies can be imported."""
     site = folder / "site"
     site.mkdir()
     for distribution in installed_with(packages).values():

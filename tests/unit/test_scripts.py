@@ -224,7 +224,7 @@ def test_a_file_without_a_mutation_is_refused_unless_asked_for(run_script, score
         assert_refused(run_script(*command, mutant, "--model", "nowhere"), message, tmp_path)
         rows, _ = score(path, mutant, "--allow-identical")
         assert [float(row["l2"]) for row in rows] == [0, 0]
-    # One pair that differs is enough, were it one that cannot be read.
+    # One pair that differs is enough, even if it cannot be read.
     copy.write_text(path.read_text().replace("ATAAAAG", "ATNAAAG", 1))
     rows, _ = score(path, copy)
     assert [row["status"] for row in rows] == ["invalid_base", "ok"]

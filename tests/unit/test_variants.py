@@ -167,7 +167,7 @@ def test_an_indel_moves_left_as_far_as_base_by_base(unit):
 
 
 def test_an_indel_at_the_first_base_keeps_the_base_after_it(tmp_path):
-    """Every spelling of one A less of the first run; bcftools norm writes it so."""
+    """All spellings of the deletion of one A from the first run, and the spelling of bcftools norm."""
     reference = Sequences(c="AAAACGTTGCAGGCATCAGG")
     lines = ["c 1 AA A", "c 2 AA A", "c 3 AA A", "c 4 AC C", "c 1 AAAACG AAACG"]
     found = {(a.start, a.ref, a.alt, a.window) for a in alleles(tmp_path, reference, lines, 5)}
@@ -274,7 +274,7 @@ def test_a_bad_vcf_is_one_line_that_names_the_line(tmp_path, content, message):
         (89, 10, "", "10 of 99"),
         (980, 109, "", "109 of 1089"),
         (981, 109, "", ""),
-        # What has no REF to compare does not count; what has one and cannot be scored does.
+        # Alleles without a comparable REF do not count; alleles with one count even if they cannot be scored.
         (89, 10, "x 1 A C\n" * 50 + "c 1 A .\n" * 50 + "c 1 A <DEL>\n" * 50, "10 of 99"),
         (88, 10, "c 1 A A\nc 1 A N\n", ""),
     ],

@@ -15,7 +15,7 @@ MACROS = ROOT / "tools" / "macros.xml"
 DATA_MANAGER = ROOT / "data_managers/data_manager_dna_lm/data_manager/data_manager_dna_lm.xml"
 WRAPPERS = [DATA_MANAGER, *(ROOT / "tools").glob("dna_lm_*.xml")]
 CONDA_NAMES = {"torch": "pytorch"}
-# Those that the suite supports; conda gets the one of them that macros.xml names.
+# The supported versions of Python; conda installs the one that macros.xml names.
 PYTHONS = {"3.11", "3.12", "3.13"}
 
 
@@ -33,7 +33,7 @@ def requirements_of(wrapper):
 
 @pytest.mark.parametrize("wrapper", WRAPPERS, ids=lambda wrapper: wrapper.stem)
 def test_wrappers_require_what_pip_installs(wrapper):
-    """All of them all of it: one container image, whose name Galaxy makes of the packages, serves the suite."""
+    """Every wrapper requires all packages, so one container image, named by Galaxy after them, serves the suite."""
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     pinned = dict(line.split("==") for line in lines if "==" in line)
     installed = {CONDA_NAMES.get(name, name): version for name, version in pinned.items()}
@@ -46,7 +46,7 @@ def test_wrappers_require_what_pip_installs(wrapper):
 
 
 def test_a_package_is_found_in_a_virtual_environment(tmp_path):
-    """What docs/admin's script writes for a resolver of Galaxy is what the wrappers ask it for."""
+    """The script in docs/admin/ writes an entry for every package that the wrappers require."""
     script = ROOT / "docs" / "admin" / "packages_from_venv.sh"
     subprocess.run([script, sys.prefix, tmp_path], check=True)
     found = {path.relative_to(tmp_path).parts[:2] for path in tmp_path.glob("*/*/env.sh")}
