@@ -21,7 +21,7 @@ unit: $(TOOLS)  ## the unit tests; ARGS="tests/unit/test_x.py -k name" runs some
 	@.venv/tools/bin/python -m pytest $(ARGS)
 
 .PHONY: fuzz
-fuzz: $(TOOLS)  ## the property tests with new examples, for half an hour or ARGS="--minutes 5"; prints what reproduces a failure
+fuzz: $(TOOLS)  ## the property tests with new examples, for 30 minutes or ARGS="--minutes 5"; prints how to repeat a failure
 	@.venv/tools/bin/python tests/fuzz.py $(ARGS)
 
 .PHONY: test-workflows test-slurm test-pulsar test-toolshed test-browser

@@ -50,7 +50,7 @@ class Naive:
         return self.layers(ids)[layer][0, : ids.shape[1]]
 
     def layers(self, ids):
-        """Hidden states of every layer: the first block's input, the blocks' outputs but the last, the trunk's output."""
+        """Hidden states of every layer: the first block's input, all blocks' outputs but the last, the trunk's."""
         entering, leaving = [], []
 
         def enters(_block, inputs, options):
