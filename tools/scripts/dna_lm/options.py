@@ -24,7 +24,10 @@ def add_model_options(parser):
         help="what is pooled: the output over the vocabulary (the tutorial's), or hidden states (default: logits)",
     )
     group.add_argument(
-        "--layer", type=int, default=-1, help="hidden states of which layer: 0 embeddings, k block k, -1 last (default)"
+        "--layer",
+        type=int,
+        default=-1,
+        help="hidden states of which layer: 0 the input of block 1, k the output of block k, -1 the last (default)",
     )
     group.add_argument("--pooling", choices=pooling.POOLINGS, default="max", help="over tokens (default: max)")
     group.add_argument(
