@@ -171,6 +171,16 @@ def test_a_bigbird_reads_a_long_sequence_alike_after_a_short_one(tmp_path, atten
         assert distance == pytest.approx(expected, rel=1e-3)
 
 
+def test_layers_are_cut_to_the_sequence_where_the_trunk_pads_it(tmp_path):
+    """A Longformer pads each sequence to a multiple of its window."""
+    folder = random_models.save_family(tmp_path, "longformer", attention_window=[64] * 3)
+    loaded, naive = checkpoint.load(folder), Naive(folder, masked=True)
+    sequence = "".join(random.Random(8).choices("ACGT", k=75))
+    for number in range(4):
+        found, _ = encoder.encode(loaded, loaded.tokenise([sequence]), Embedding("hidden", number), False, Budget())
+        assert_close(found[0], naive.embedding(sequence, "hidden", number))
+
+
 def test_widths_are_those_of_the_output_not_of_the_settings(tmp_path):
     """An OPT's last layer is projected to the width of its token embeddings, 16, and its blocks have 32."""
     loaded = checkpoint.load(random_models.save_family(tmp_path, "opt"))

@@ -258,10 +258,42 @@ def test_a_mistake_of_ours_is_not_blamed_on_the_files(folder, monkeypatch, place
 
 
 def test_a_tokenizer_without_a_sensible_limit_is_refused(folder):
-    for limit in ("many", 0, -5, [512]):
+    for limit in ("many", 0, -5, [512], True, math.nan, math.inf):
         edit_json(folder / "tokenizer_config.json", model_max_length=limit)
         with pytest.raises(UserError, match="model_max_length is .*, not a number of tokens"):
             checkpoint.load(folder)
+
+
+def test_a_limit_with_a_decimal_point_is_a_number_of_tokens(folder):
+    edit_json(folder / "tokenizer_config.json", model_max_length=20.0)
+    assert checkpoint.load(folder).max_tokens == 20
+
+
+def test_what_was_wanted_as_output_elsewhere_is_not_asked_for(folder):
+    before = checkpoint.load(folder).tokenise(["ACGT"])
+    edit_json(folder / "config.json", return_dict=False, output_hidden_states=True, output_attentions=True)
+    assert checkpoint.load(folder).tokenise(["ACGT"]) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "changes", "message"),
+    [
+        ("tiny-gpt-neox", "config.json", {"is_causal": 10**12}, "transformers cannot run the model"),
+        (
+            "tiny-llama",
+            "config.json",
+            {"max_position_embeddings": -(10**12)},
+            "its longest input is -1000000000000 tokens",
+        ),
+        ("tiny-llama", "tokenizer.json", {"model": {"type": "WordLevel", "vocab": {"A": 1}, "unk_token": "x"}}, ""),
+    ],
+)
+def test_odd_values_that_are_noticed_late_are_one_line(tmp_path, name, file, changes, message):
+    folder = Path(shutil.copytree(TEST_DATA / "models" / name, tmp_path / "model"))
+    edit_json(folder / file, **changes)
+    with pytest.raises(UserError, match=f"^model: .*{message}") as caught:
+        checkpoint.load(folder)
+    assert "\n" not in str(caught.value)
 
 
 ODD_VALUES = [None, -1, 0, 1, 10**6, 2**70, 0.5, "", "x", "gelu", [], ["a"], [1, 2], {}, {"a": 1}, True, False]

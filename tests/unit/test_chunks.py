@@ -15,6 +15,14 @@ DEMO = TEST_DATA / "models" / "demo-mixtral"
 WILD_TYPES, MUTANTS = TEST_DATA / "snv_wild_type.fasta", TEST_DATA / "snv_mutant.fasta"
 
 
+def test_a_status_of_another_program_is_only_a_column(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).write_text("x\tstatus\n1\tdone\n")
+    tables = [(name, tmp_path / name) for name in ("a", "b")]
+    assert not chunks.collapse(tables, tmp_path / "all")
+    assert (tmp_path / "all").read_text() == "x\tstatus\n1\tdone\n1\tdone\n"
+
+
 @given(st.lists(st.integers()), st.integers(1, 12))
 def test_chunks_are_the_items_in_order(items, size):
     parts = [list(chunk) for chunk in chunks.chunks(items, size)]

@@ -57,6 +57,14 @@ def test_an_embedding_that_is_not_finite_is_left_out(overflowing):
     assert np.isfinite(rows[0]["embedding"]).all() and rows[1]["embedding"] is rows[2]["embedding"] is None
 
 
+def test_a_score_beyond_float32_is_not_finite_either(overflowing):
+    """The embeddings themselves, 3e38 in many coordinates, are finite; their distance is larger than float32 holds."""
+    loaded = checkpoint.load(overflowing)
+    records = [(Record("a", a, "ok"), Record("a", b, "ok")) for a, b in (("ACGTTG", "ACTTTG"), ("ACGTTG", "GGGTTG"))]
+    rows = pipeline.score_pairs(loaded, records, pipeline.Settings(Embedding("hidden", 0)), ("l2",))
+    assert [row["status"] for row in rows] == ["ok", "not_finite"]
+
+
 def test_the_cosine_of_a_zero_vector_is_no_score(tmp_path):
     folder = random_models.save_family(tmp_path, "gpt2")
     weights = load_file(folder / "model.safetensors")

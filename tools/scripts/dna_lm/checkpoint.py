@@ -93,7 +93,9 @@ def find_folder(path, model_id=None, revision=None):
     if not (folder / "snapshots").is_dir():
         folder = _cached_model(folder, path, model_id, revision)
     snapshots = {snapshot.name: snapshot for snapshot in (folder / "snapshots").glob("*") if snapshot.is_dir()}
-    references = {file.name: file.read_text().strip() for file in (folder / "refs").glob("*") if file.is_file()}
+    references = {
+        file.name: file.read_text(errors="replace").strip() for file in (folder / "refs").glob("*") if file.is_file()
+    }
     wanted = references.get(revision, revision)
     if wanted not in snapshots and not _is_commit(wanted):
         # A version that is no revision, such as "1", is only a name in the administrator's table.
@@ -156,6 +158,8 @@ def load(folder, precision="float32"):
         device=device,
         precision=PRECISIONS[precision],
     )
+    if checkpoint.max_tokens < 1:
+        raise UserError(f"model: by its settings its longest input is {checkpoint.max_tokens} tokens")
     dna_tokenizer.check(checkpoint)
     with model_files.refusing("transformers cannot run the model"):
         # Before any part of the model is replaced: a failure here is not the suite's.
@@ -221,7 +225,8 @@ def _load_model(folder, model_class, weights, dtype, device):
                 f"model: the architecture {quoted(config.model_type)} is not supported: "
                 f"its configuration has no integer {quoted(name)}"
             )
-    # What the machine that saved the checkpoint computed with is not for this one.
+    # What the machine that saved the checkpoint computed with, or wanted as output, is not for this one.
+    config.return_dict, config.output_hidden_states, config.output_attentions = True, False, False
     config._attn_implementation_internal = config._experts_implementation_internal = None
     _check_size(config, model_class, weights)
     with model_files.refusing(f"transformers cannot load the model that {model_files.CONFIG} describes"):

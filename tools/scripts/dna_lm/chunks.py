@@ -159,7 +159,8 @@ def _statuses_of(header):
 
         return of_line
     columns = header.rstrip(b"\r\n").split(b"\t")
-    if b"status" not in columns:
+    # Other programs' tables may have a status too, which means something else.
+    if b"status" not in columns or not {b"wt_tokens", b"tokens"} & set(columns):
         return None
     at = columns.index(b"status")
     return lambda row: row.rstrip(b"\r\n").split(b"\t", at + 1)[at : at + 1]

@@ -96,7 +96,9 @@ class Budget:
 def _bytes_per_token(checkpoint):
     """A generous estimate of what a forward pass holds for each of its tokens, in float32."""
     config = checkpoint.trunk.config
-    inner = getattr(config, "intermediate_size", None) or 4 * checkpoint.hidden_size
+    inner = getattr(config, "intermediate_size", None)
+    if type(inner) is not int or inner < 1:
+        inner = 4 * checkpoint.hidden_size
     # In a layer: the residual, queries, keys and values as they are and as they are gathered, the feed-forward layer.
     # Then the pools of logits, of which there is one, in float64 at most, for each segment.
     return 4 * (24 * checkpoint.hidden_size + 6 * inner) + 8 * checkpoint.vocabulary_size

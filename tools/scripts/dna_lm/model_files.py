@@ -227,9 +227,10 @@ def refusing(failed):
     """
     try:
         yield
-    except Exception as error:
-        # The tokenizers library, which is written in Rust, raises plain `Exception`.
+    except BaseException as error:
+        # The tokenizers library, which is written in Rust, raises plain `Exception`, or a panic that is not even one.
         is_foreign = isinstance(error, _FOREIGN_ERRORS) or type(error) is Exception
+        is_foreign = is_foreign or type(error).__name__ == "PanicException"
         if is_out_of_memory(error) or not is_foreign:
             raise
         raise UserError(f"model: {failed}: {type(error).__name__}: {first_line(error)}") from error

@@ -133,7 +133,8 @@ def _finite_means(per_strand, numbers, statuses):
     An item whose mean is not finite is left out, and its entry in `statuses` becomes `NOT_FINITE`.
     """
     means = np.mean(per_strand, axis=0)
-    finite = np.isfinite(means).all(axis=1)
+    # VCF, bigWig and most readers of tables hold float32: what it cannot is no finite number to them.
+    finite = (np.abs(means) <= np.finfo(np.float32).max).all(axis=1)
     for number in np.compress(~finite, numbers):
         statuses[number] = NOT_FINITE
     return {number: mean for number, mean, is_finite in zip(numbers, means, finite, strict=True) if is_finite}

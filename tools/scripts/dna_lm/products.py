@@ -78,6 +78,8 @@ def expert_products(module, hidden_states, top_k_index, top_k_weights):
     hidden_states (tokens, width), top_k_index and top_k_weights (tokens, k) -> (tokens, width).
     """
     n_tokens, k = top_k_index.shape
+    if not k:
+        return torch.zeros_like(hidden_states)
     is_silu = isinstance(module.act_fn, torch.nn.SiLU | SiLUActivation)
     chosen = top_k_index.flatten()
     order = chosen.argsort(stable=True)

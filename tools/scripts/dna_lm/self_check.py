@@ -13,7 +13,8 @@ from dna_lm.tokenizer import PROBE
 
 @torch.inference_mode()
 def run_once(checkpoint, model):
-    """Let the whole model read a short sequence twice, once with its last token masked as padding."""
+    """Let the whole model read a short sequence, alone and in a batch in which a token is masked as padding."""
+    model(_probe(checkpoint), **_without_cache(checkpoint))
     ids = _probe(checkpoint).repeat(2, 1)
     mask = torch.ones_like(ids)
     mask[1, -1] = 0
@@ -31,8 +32,17 @@ def has_layers(checkpoint):
     # One layer more than expected, so that an additional one is noticed.
     with encoder.watching_layers(checkpoint, range(checkpoint.n_layers + 2)) as states:
         checkpoint.trunk(ids, use_cache=False)
-    shape = (*ids.shape, checkpoint.hidden_size)
-    return len(states) == checkpoint.n_layers + 1 and all(layer.shape == shape for layer in states.values())
+
+    def has_vectors(layer):
+        # Some trunks pad sequences up to a block of attention.
+        return layer.ndim == 3 and len(layer) == 1 and layer.shape[1] >= ids.shape[1]
+
+    widths = {layer.shape[-1] for layer in states.values()}
+    return (
+        len(states) == checkpoint.n_layers + 1
+        and widths == {checkpoint.hidden_size}
+        and all(map(has_vectors, states.values()))
+    )
 
 
 @torch.inference_mode()
@@ -56,7 +66,8 @@ def is_head(checkpoint, expected):
     hidden, logits = expected
     try:
         return torch.equal(checkpoint.head(hidden), logits)
-    except (TypeError, RuntimeError) as error:  # modules that are not made to follow each other
+    # Modules that are not made to follow each other, or a model that asks its trunk for more than hidden states.
+    except (AttributeError, TypeError, RuntimeError) as error:
         if is_out_of_memory(error):
             raise
         return False

@@ -1,5 +1,6 @@
 """The tokenizer of a model folder: load it, tell its special tokens, and prove that it reads DNA."""
 
+import math
 import random
 import re
 
@@ -28,11 +29,12 @@ def load(folder):
         tokenizer = _tokenizer_of_vocabulary(folder)
     else:
         raise UserError("model: the folder has no tokenizer.json, so its tokenizer is missing")
-    if not isinstance(tokenizer.model_max_length, int | float) or tokenizer.model_max_length < 1:
+    limit = tokenizer.model_max_length
+    if isinstance(limit, bool) or not isinstance(limit, int | float) or not 1 <= limit < math.inf:
         raise UserError(
-            f"model: in {model_files.TOKENIZER_CONFIG}, model_max_length is {quoted(tokenizer.model_max_length)}, "
-            "not a number of tokens"
+            f"model: in {model_files.TOKENIZER_CONFIG}, model_max_length is {quoted(limit)}, not a number of tokens"
         )
+    tokenizer.model_max_length = int(limit)
     backend = tokenizer.backend_tokenizer
     # A tokenizer.json may say that sequences are cut or padded; here every token counts, and no other.
     backend.no_truncation()
@@ -115,8 +117,9 @@ def check(checkpoint):
         for place in range(len(PROBE))
         for base in "ACGT".replace(PROBE[place], "")
     ]
-    whole, *changed = checkpoint.tokenise([PROBE, *substituted])
-    long, *bases = checkpoint.tokenise([_LONG_PROBE, *"ACGT"])
+    with model_files.refusing("its tokenizer cannot read DNA"):
+        whole, *changed = checkpoint.tokenise([PROBE, *substituted])
+        long, *bases = checkpoint.tokenise([_LONG_PROBE, *"ACGT"])
     unknown = {tokenizer.unk_token_id, _unknown_token_id(tokenizer)} - {None}
     if unknown & {token for ids in (whole, *bases) for token in ids}:
         raise UserError("model: its tokenizer maps DNA bases to the unknown token: this is not a DNA model")
