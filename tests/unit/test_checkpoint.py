@@ -283,8 +283,9 @@ def test_what_was_wanted_as_output_elsewhere_is_not_asked_for(folder):
             "tiny-llama",
             "config.json",
             {"max_position_embeddings": -(10**12)},
-            "its longest input is -1000000000000 tokens",
+            "it reads at most -1000000000000 tokens",
         ),
+        ("tiny-modernbert", "tokenizer_config.json", {"model_max_length": 1.5}, "it reads at most 1 token"),
         ("tiny-llama", "tokenizer.json", {"model": {"type": "WordLevel", "vocab": {"A": 1}, "unk_token": "x"}}, ""),
     ],
 )

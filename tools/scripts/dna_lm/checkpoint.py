@@ -19,7 +19,7 @@ from transformers.models.auto import modeling_auto
 
 from dna_lm import attention, lengths, model_files, products, self_check
 from dna_lm import tokenizer as dna_tokenizer
-from dna_lm.errors import UserError, quoted
+from dna_lm.errors import UserError, counted, quoted
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -158,8 +158,8 @@ def load(folder, precision="float32"):
         device=device,
         precision=PRECISIONS[precision],
     )
-    if checkpoint.max_tokens < 1:
-        raise UserError(f"model: by its settings its longest input is {checkpoint.max_tokens} tokens")
+    if checkpoint.max_tokens < 2:
+        raise UserError(f"model: by its settings it reads at most {counted(checkpoint.max_tokens, 'token')}")
     dna_tokenizer.check(checkpoint)
     with model_files.refusing("transformers cannot run the model"):
         # Before any part of the model is replaced: a failure here is not the suite's.

@@ -17,7 +17,9 @@ def max_tokens(model, trunk, tokenizer):
     """The longest input in tokens, special tokens included, by the tokenizer's and the model's settings."""
     limits = [tokenizer.model_max_length]
     config = model.config
-    if positions := getattr(config, "max_position_embeddings", None):
+    positions = getattr(config, "max_position_embeddings", None)
+    # Models without positions take no notice of what is written there.
+    if type(positions) is int and positions:
         # RoBERTa and its relatives number positions from the padding index + 1; their position tables have that index.
         tables = [module for module in trunk.modules() if isinstance(module, torch.nn.Embedding)]
         tables = [table for table in tables if table is not model.get_input_embeddings()]
