@@ -30,7 +30,7 @@ SOURCES = {
 }
 # Locked without their requirements, into the lock of `make bench`.
 RIVALS = "benchmarks/rivals.txt"
-# PyTorch with its CUDA packages (about 3 GB) has a lock of its own. When pip finds a build for the CPU, make_venv.sh
+# PyTorch with its CUDA packages (about 3 GB) has a separate lock. When pip finds a build for the CPU, make_venv.sh
 # installs that instead, from the lock `torch-cpu`, which is written by hand.
 TORCH = "torch-cuda"
 TORCH_CPU = "torch-cpu"

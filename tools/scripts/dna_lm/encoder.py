@@ -223,7 +223,7 @@ def _hidden_states(checkpoint, ids, layer, **options):
 def watching_layers(checkpoint, wanted):
     """A context for one forward pass, which yields a dict that is filled with hidden states: layer -> (..., width).
 
-    wanted: the layers to keep, from 0. A block that is used several times (ALBERT) counts as often as it is called.
+    wanted: the layers to keep, from 0. A block that is called several times (ALBERT) is one layer for each call.
     """
     states, n_calls = {}, 0
 

@@ -12,7 +12,7 @@ SCORE_NAMES = {
 
 
 def score_name(column):
-    """What a person reads for a score column: the suite's own columns in words, another column as it is called."""
+    """The name of a score column for people: a phrase for the scores of the suite, the column's name for others."""
     return SCORE_NAMES.get(column, clean_label(column))
 
 
