@@ -35,7 +35,8 @@ class Checkpoint:
     `special_token_ids`; `mask_token_id` is `None` when the tokenizer has no mask. `is_causal`: the model reads from
     left to right; otherwise it fills masks. Sequences of up to `max_shared_tokens` tokens can go through the trunk as a
     `PrefixTree`; 0 when the model cannot read one. `blocks` are the modules of the trunk's layers in their order; empty
-    when they cannot be identified, and then only the last layer's hidden states can be read.
+    when they cannot be identified, and then only the last layer's hidden states can be read. Hidden states have
+    `hidden_size` numbers, those of the last layer `output_size`, and logits `vocabulary_size`.
     """
 
     tokenizer: transformers.PreTrainedTokenizerFast
@@ -52,6 +53,7 @@ class Checkpoint:
     n_layers: int
     vocabulary_size: int
     hidden_size: int
+    output_size: int
     device: torch.device
     precision: torch.dtype
 
@@ -155,6 +157,7 @@ def load(folder, precision="float32"):
         n_layers=model.config.num_hidden_layers,
         vocabulary_size=model.config.vocab_size,
         hidden_size=model.config.hidden_size,
+        output_size=model.config.hidden_size,
         device=device,
         precision=PRECISIONS[precision],
     )
@@ -170,12 +173,16 @@ def load(folder, precision="float32"):
         products.keep_freed_memory()
     if is_causal:
         checkpoint = _sharing_prefixes(checkpoint, model)
-    if not self_check.has_layers(checkpoint):
-        checkpoint = replace(checkpoint, blocks=())
-    expected = self_check.check_finite(checkpoint, model)
-    if head is not None and not self_check.is_head(checkpoint, expected):
+    read = self_check.check_finite(checkpoint, model)
+    checkpoint = replace(
+        checkpoint,
+        blocks=checkpoint.blocks if read.has_layers else (),
+        output_size=read.hidden.shape[-1],
+        vocabulary_size=checkpoint.vocabulary_size if head is None else read.logits.shape[-1],
+    )
+    if head is not None and not self_check.is_head(checkpoint, read):
         checkpoint = replace(checkpoint, head=_Head(model, trunk_name))
-        if not self_check.is_head(checkpoint, expected):
+        if not self_check.is_head(checkpoint, read):
             raise UserError(f"model: the head of the architecture {quoted(settings['model_type'])} is not supported")
     self_check.check_padding(checkpoint)
     return checkpoint

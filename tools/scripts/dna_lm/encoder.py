@@ -65,9 +65,10 @@ class Embedding:
 
     def width(self, checkpoint):
         """Numbers per embedding."""
-        # Settings do not say it: the last layer may have another width than the others, and logits than the vocabulary.
-        embeddings, _ = encode(checkpoint, checkpoint.tokenise(["A"]), self, False, Budget())
-        return embeddings.shape[1]
+        if self.representation == "logits":
+            return checkpoint.vocabulary_size
+        is_last = self.layer in (-1, checkpoint.n_layers)
+        return checkpoint.output_size if is_last else checkpoint.hidden_size
 
 
 @dataclass

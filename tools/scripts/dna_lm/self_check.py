@@ -3,6 +3,8 @@
 The reason is that config.json says what a model should be, and only its output tells what it is.
 """
 
+from typing import TYPE_CHECKING, NamedTuple
+
 import torch
 
 from dna_lm import encoder, lengths
@@ -10,12 +12,16 @@ from dna_lm.errors import UserError, is_out_of_memory
 from dna_lm.prefix_tree import PrefixTree
 from dna_lm.tokenizer import PROBE
 
+if TYPE_CHECKING:
+    from dna_lm.checkpoint import Checkpoint
+
 
 @torch.inference_mode()
-def run_once(checkpoint, model):
+def run_once(checkpoint: "Checkpoint", model: torch.nn.Module) -> None:
     """Let the whole model read a short sequence, alone and in a batch in which a token is masked as padding."""
-    model(_probe(checkpoint), **_without_cache(checkpoint))
-    ids = _probe(checkpoint).repeat(2, 1)
+    ids = _probe(checkpoint)
+    model(ids, **_without_cache(checkpoint))
+    ids = ids.repeat(2, 1)
     mask = torch.ones_like(ids)
     mask[1, -1] = 0
     model(ids, attention_mask=mask, **_without_cache(checkpoint))
@@ -25,35 +31,35 @@ def _without_cache(checkpoint):
     return {"use_cache": False} if checkpoint.is_causal else {}
 
 
+class ShortRead(NamedTuple):
+    """Outputs for one short sequence: the trunk's hidden states, and the whole model's logits, `None` without a head.
+
+    `has_layers`: the blocks are called one after the other, with one vector for each token between them.
+    """
+
+    hidden: torch.Tensor
+    logits: torch.Tensor | None
+    has_layers: bool
+
+
 @torch.inference_mode()
-def has_layers(checkpoint):
-    """Whether the checkpoint's blocks are called one after the other, with one vector for each token between them."""
+def check_finite(checkpoint: "Checkpoint", model: torch.nn.Module) -> ShortRead:
+    """Read one short sequence. Raises `UserError` when the hidden states are not finite."""
     ids = _probe(checkpoint)
     # One layer more than expected, so that an additional one is noticed.
     with encoder.watching_layers(checkpoint, range(checkpoint.n_layers + 2)) as states:
-        checkpoint.trunk(ids, use_cache=False)
+        hidden = checkpoint.trunk(ids, use_cache=False).last_hidden_state
+    if not torch.isfinite(hidden).all():
+        raise UserError(f"model: its output is not finite in {checkpoint.precision_name}")
 
     def has_vectors(layer):
         # Some trunks pad sequences up to a block of attention.
-        return layer.ndim == 3 and len(layer) == 1 and layer.shape[1] >= ids.shape[1]
+        is_long_enough = layer.ndim == 3 and len(layer) == 1 and layer.shape[1] >= ids.shape[1]
+        return is_long_enough and layer.shape[-1] == checkpoint.hidden_size
 
-    widths = {layer.shape[-1] for layer in states.values()}
-    return (
-        len(states) == checkpoint.n_layers + 1
-        and widths == {checkpoint.hidden_size}
-        and all(map(has_vectors, states.values()))
-    )
-
-
-@torch.inference_mode()
-def check_finite(checkpoint, model):
-    """Hidden states of one short sequence, which must be finite, and the whole model's logits of it."""
-    hidden = checkpoint.trunk(_probe(checkpoint), use_cache=False).last_hidden_state
-    if not torch.isfinite(hidden).all():
-        raise UserError(f"model: its output is not finite in {checkpoint.precision_name}")
-    if checkpoint.head is None:
-        return hidden, None
-    return hidden, model(_probe(checkpoint), **_without_cache(checkpoint)).logits
+    has_layers = len(states) == checkpoint.n_layers + 1 and all(map(has_vectors, states.values()))
+    logits = None if checkpoint.head is None else model(ids, **_without_cache(checkpoint)).logits
+    return ShortRead(hidden, logits, has_layers)
 
 
 def _probe(checkpoint):
@@ -61,11 +67,10 @@ def _probe(checkpoint):
 
 
 @torch.inference_mode()
-def is_head(checkpoint, expected):
-    """Whether the head makes the whole model's logits of the trunk's hidden states: `expected` has both."""
-    hidden, logits = expected
+def is_head(checkpoint: "Checkpoint", read: ShortRead) -> bool:
+    """Whether the head makes the whole model's logits of the trunk's hidden states."""
     try:
-        return torch.equal(checkpoint.head(hidden), logits)
+        return torch.equal(checkpoint.head(read.hidden), read.logits)
     # Modules that are not made to follow each other, or a model that asks its trunk for more than hidden states.
     except (AttributeError, TypeError, RuntimeError) as error:
         if is_out_of_memory(error):
@@ -74,7 +79,7 @@ def is_head(checkpoint, expected):
 
 
 @torch.inference_mode()
-def check_padding(checkpoint):
+def check_padding(checkpoint: "Checkpoint") -> None:
     """Padding must not change the output for a sequence; in a causal model, neither may the tokens after it.
 
     The sequences are short enough that, by the model's settings, their length in a batch makes no difference.
@@ -113,7 +118,7 @@ def _differ(checkpoint, found, expected):
 
 
 @torch.inference_mode()
-def reads_trees(checkpoint):
+def reads_trees(checkpoint: "Checkpoint") -> bool:
     """Whether two sequences that share a prefix come out of the trunk as they do alone."""
     sequences = sorted(map(tuple, checkpoint.tokenise([PROBE, PROBE[:20] + PROBE[:10]])))
     tree = PrefixTree(sequences)
