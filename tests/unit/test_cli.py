@@ -1,5 +1,7 @@
-"""How a script ends, and how its outputs appear."""
+"""How a script begins and ends, and how its outputs appear."""
 
+import argparse
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +14,19 @@ import torch
 from conftest import ROOT
 from dna_lm import cli
 from dna_lm.errors import UserError, is_out_of_memory
+
+
+def test_text_in_a_file_reaches_the_script_as_it_was_typed(tmp_path):
+    texts = {"title": "--x; rm -rf 'a' \"$HOME\" `id`\n%s", "label": "-1", "note": ""}
+    (tmp_path / "options.json").write_text(json.dumps(texts))
+    parser = argparse.ArgumentParser()
+    for option in ("--title", "--label", "--note"):
+        parser.add_argument(option)
+    parser.add_argument("--scores", nargs="+")
+    given = ["--scores", "l2", "l1", "--options", str(tmp_path / "options.json")]
+    arguments = cli.parse_arguments(parser, given)
+    assert (arguments.title, arguments.label, arguments.note) == (texts["title"], texts["label"], None)
+    assert arguments.scores == ["l2", "l1"]
 
 
 def test_outputs_appear_together_or_not_at_all(tmp_path):

@@ -21,7 +21,7 @@ def parse_arguments(argv):
         action="store_true",
         help="go on when more than one in ten REF alleles of all chunks, and at least ten, differ from the reference",
     )
-    return parser.parse_args(argv)
+    return cli.parse_arguments(parser, argv)
 
 
 def main(argv):

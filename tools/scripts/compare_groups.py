@@ -43,7 +43,7 @@ def parse(argv):
     outputs.add_argument("--report", metavar="FILE", help="Markdown")
     outputs.add_argument("--report-for", choices=("files", "galaxy"), default="files", help="how it shows the plot")
     outputs.add_argument("--title", help="the heading of plot and report")
-    return parser.parse_args(argv)
+    return cli.parse_arguments(parser, argv)
 
 
 def read(args):

@@ -11,7 +11,7 @@ def parse_arguments(argv):
     parser.add_argument("--output", required=True, metavar="FILE", help="embeddings, one row per sequence")
     parser.add_argument("--format", choices=("table", "h5ad"), default="table", help="of the output (default: table)")
     options.add_model_options(parser)
-    return parser.parse_args(argv)
+    return cli.parse_arguments(parser, argv)
 
 
 def main(argv):

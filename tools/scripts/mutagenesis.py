@@ -34,7 +34,7 @@ def parse_arguments(argv):
     outputs.add_argument("--heatmap-format", choices=plots.FORMATS, help="(default: png)")
     outputs.add_argument("--track", metavar="BEDGRAPH", help="mean score of each base's substitutions, for intervals")
     options.add_model_options(parser)
-    return parser.parse_args(argv)
+    return cli.parse_arguments(parser, argv)
 
 
 def _not_negative(text):

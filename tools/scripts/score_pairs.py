@@ -23,7 +23,7 @@ def parse_arguments(argv):
         "--allow-identical", action="store_true", help="go on when all mutants are identical to their wild types"
     )
     options.add_model_options(parser)
-    return parser.parse_args(argv)
+    return cli.parse_arguments(parser, argv)
 
 
 def main(argv):

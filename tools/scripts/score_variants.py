@@ -73,7 +73,7 @@ def parse_arguments(argv):
     named.add_argument("--regions-format", choices=regions.FORMATS, help="(default: bed)")
     named.add_argument("--region-names", metavar="A,B", help="use only regions of these names (default: all)")
     options.add_model_options(parser)
-    arguments = parser.parse_args(argv)
+    arguments = cli.parse_arguments(parser, argv)
     cli.refuse_unless_given(arguments, "output_vcf", info_prefix=variant_scores.PREFIX)
     cli.refuse_unless_given(arguments, "background", background_width=51, same_change=False, seed=1)
     cli.refuse_unless_given(arguments, "regions", regions_format="bed", region_names="")

@@ -31,7 +31,7 @@ def parse_arguments(argv):
         default=None,
         help="go on when all mutants are identical to their wild types",
     )
-    arguments = parser.parse_args(argv)
+    arguments = cli.parse_arguments(parser, argv)
     if bool(arguments.wild_type) != bool(arguments.mutant):
         parser.error("--wild-type and --mutant belong together")
     if arguments.size < 1:

@@ -3,7 +3,9 @@
 Knows nothing of sequences, models or statistics.
 """
 
+import argparse
 import contextlib
+import json
 import logging
 import os
 import platform
@@ -49,6 +51,22 @@ def run(main):
         print("error: the job ran out of memory: give it more, or a smaller input or model", file=sys.stderr)
         sys.exit(OUT_OF_MEMORY_EXIT_CODE)
     log.info("%s", "\n".join(_notes))
+
+
+def parse_arguments(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:
+    """Parse a script's arguments, of which those that a user typed as free text may be in a file.
+
+    The file, given as `--options JSON`, has a JSON object from an option's name without dashes to its text. Text in it
+    passes no shell. An empty text means that the option is not given.
+    """
+    parser.add_argument("--options", metavar="JSON", help='more options in a file: {"name": "text", ...}')
+    in_file = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    in_file.add_argument("--options")
+    known, rest = in_file.parse_known_args(argv)
+    if known.options:
+        with open(known.options, encoding="utf-8") as handle:
+            rest += [f"--{name}={text}" for name, text in json.load(handle).items() if text]
+    return parser.parse_args(rest)
 
 
 def refuse_unless_given(arguments, partner, **defaults):
