@@ -20,9 +20,12 @@ from scipy.stats import spearmanr
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools" / "scripts"))
 
-from dna_lm import checkpoint, encoder, pipeline, products, sequences
-from dna_lm.encoder import Embedding
-from dna_lm.prefix_tree import PrefixTree
+from dna_lm.engine import encoder
+from dna_lm.engine.encoder import Embedding
+from dna_lm.engine.prefix_tree import PrefixTree
+from dna_lm.inputs import fasta
+from dna_lm.model import checkpoint, products
+from dna_lm.scoring import pipeline
 
 REPEATS = 7
 
@@ -89,7 +92,7 @@ def speed(folder):
 
 
 def precision(folder, wild_type, mutant):
-    pairs = list(sequences.pairs_by_order(wild_type, mutant))
+    pairs = list(fasta.pairs_by_order(wild_type, mutant))
     for embedding in (Embedding("hidden"), Embedding("hidden", pooling="mean"), Embedding()):
         scores = {}
         for name in checkpoint.PRECISIONS:
@@ -97,7 +100,7 @@ def precision(folder, wild_type, mutant):
             if embedding.representation == "logits" and loaded.head is None:
                 break
             rows = pipeline.score_pairs(loaded, pairs, pipeline.Settings(embedding), ("l2",))
-            scores[name] = np.array([row["l2"] for row in rows if row["status"] == sequences.OK])
+            scores[name] = np.array([row["l2"] for row in rows if row["status"] == fasta.OK])
         exact = scores.pop("float32", None)
         for name, rough in scores.items():
             median, most, largest = np.quantile(abs(rough - exact) / exact.clip(min=1e-12), [0.5, 0.95, 1])

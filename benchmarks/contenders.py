@@ -48,16 +48,20 @@ class Contender:
 
 def ours(job, score="l2", strand="forward"):
     sys.path.insert(0, str(SCRIPTS))
-    from dna_lm import checkpoint, encoder, pipeline, sequences, tables
+    from dna_lm import tables
+    from dna_lm.engine import encoder
+    from dna_lm.inputs import fasta
+    from dna_lm.model import checkpoint
+    from dna_lm.scoring import pipeline
 
     loaded = checkpoint.load(job["model"], job["precision"])
 
     # What score_pairs.py does once it has a model.
     def run(folder):
         def pairs():
-            return sequences.pairs_by_order(folder / "wild_type.fasta", folder / "mutant.fasta")
+            return fasta.pairs_by_order(folder / "wild_type.fasta", folder / "mutant.fasta")
 
-        sequences.check(pairs())
+        fasta.check(pairs())
         settings = pipeline.Settings(strand=strand, budget=encoder.Budget.fitting(loaded))
         settings.check(loaded, [score])
         rows = pipeline.score_pairs(loaded, pairs(), settings, [score])

@@ -9,10 +9,13 @@ import torch
 
 import random_models
 from conftest import ROOT
-from dna_lm import checkpoint, encoder, pipeline, pooling, scores
-from dna_lm.encoder import Budget, Embedding
+from dna_lm import scores
+from dna_lm.engine import encoder, pooling
+from dna_lm.engine.encoder import Budget, Embedding
 from dna_lm.errors import UserError
-from dna_lm.sequences import Record
+from dna_lm.inputs.fasta import Record
+from dna_lm.model import checkpoint
+from dna_lm.scoring import pipeline
 from naive import Naive
 
 FAMILIES = random_models.CAUSAL_FAMILIES | random_models.MASKED_FAMILIES

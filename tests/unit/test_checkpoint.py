@@ -16,8 +16,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
 from conftest import TEST_DATA
-from dna_lm import checkpoint, lengths, model_files, products, self_check
+from dna_lm.engine import self_check
 from dna_lm.errors import UserError
+from dna_lm.model import checkpoint, files, lengths, products
 
 DEMO, HEADLESS, ESM = (TEST_DATA / "models" / name for name in ("demo-mixtral", "headless-mixtral", "tiny-esm"))
 
@@ -411,18 +412,18 @@ def test_limits_of_files_hold_to_the_byte(tmp_path):
         with open(text, "wb") as file:
             file.truncate(n_bytes)
         if is_read:
-            assert len(model_files.read_text(text)) == n_bytes
+            assert len(files.read_text(text)) == n_bytes
         else:
             with pytest.raises(UserError, match=f"config.json has {n_bytes} bytes, more than any model needs"):
-                model_files.read_text(text)
+                files.read_text(text)
     tensor = json.dumps({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
     for n_bytes, is_read in ((2**25, True), (2**25 + 1, False)):
         weights.write_bytes(n_bytes.to_bytes(8, "little") + tensor.ljust(n_bytes) + b"\0" * 8)
         if is_read:
-            assert model_files.read_header(weights) == {"a": [2]}
+            assert files.read_header(weights) == {"a": [2]}
         else:
             with pytest.raises(UserError, match=f"its header has {n_bytes} bytes, more than any model needs"):
-                model_files.read_header(weights)
+                files.read_header(weights)
 
 
 @pytest.mark.parametrize(
@@ -436,16 +437,16 @@ def test_limits_of_shapes_hold_to_the_number(tmp_path, shape, is_read):
     file = tmp_path / "model.safetensors"
     file.write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * n_bytes)
     if is_read:
-        assert model_files.read_header(file) == {"a": shape}
+        assert files.read_header(file) == {"a": shape}
     else:
         with pytest.raises(UserError, match="describes 'a' wrongly|contradict each other"):
-            model_files.read_header(file)
+            files.read_header(file)
 
 
 def test_a_model_twice_as_large_as_its_weights_is_refused_to_the_number(folder, monkeypatch):
     """Twice the numbers of the weights are allowed, and some for tables that a model makes for itself."""
     n_trunk = sum(p.numel() for p in AutoModel.from_pretrained(folder).parameters())
-    weights = model_files.check_weights(folder)
+    weights = files.check_weights(folder)
     n_buffers = sum(b.numel() for b in AutoModel.from_pretrained(folder).buffers())
     room = n_trunk + n_buffers - 2 * weights.n_numbers
     monkeypatch.setattr(checkpoint, "_SPARE_NUMBERS", room)
@@ -660,8 +661,8 @@ def test_heads_and_parts_that_are_not_needed_are_ignored(folder, tmp_path):
 
 
 def test_a_masked_model_without_a_mask_has_no_ratio(tmp_path):
-    from dna_lm import likelihood
-    from dna_lm.encoder import Budget
+    from dna_lm.engine import likelihood
+    from dna_lm.engine.encoder import Budget
 
     esm = Path(shutil.copytree(ESM, tmp_path / "esm"))
     edit_tokenizer(esm, lambda tokenizer: tokenizer["model"]["vocab"].update({"<masked>": 2}))

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import TEST_DATA
-from dna_lm import chunks, sequences
 from dna_lm.errors import UserError
+from dna_lm.inputs import chunks, fasta
 
 DEMO = TEST_DATA / "models" / "demo-mixtral"
 WILD_TYPES, MUTANTS = TEST_DATA / "snv_wild_type.fasta", TEST_DATA / "snv_mutant.fasta"
@@ -31,7 +31,7 @@ def test_chunks_are_the_items_in_order(items, size):
 
 
 def records(folder):
-    return [record for path in sorted(folder.iterdir()) for record in sequences.read_fasta(path)]
+    return [record for path in sorted(folder.iterdir()) for record in fasta.read_fasta(path)]
 
 
 @pytest.mark.parametrize("size, n_chunks", [(1, 200), (90, 3), (200, 1), (10_000, 1)])
@@ -39,8 +39,8 @@ def test_pairs_keep_their_order(run_script, tmp_path, size, n_chunks):
     out = tmp_path / "out"
     done = run_script("split.py", "--wild-type", WILD_TYPES, "--mutant", MUTANTS, "--size", size, "--output", out)
     assert done.returncode == 0 and f"200 pairs in {n_chunks} chunk" in done.stderr
-    assert records(out / "wild_type") == list(sequences.read_fasta(WILD_TYPES))
-    assert records(out / "mutant") == list(sequences.read_fasta(MUTANTS))
+    assert records(out / "wild_type") == list(fasta.read_fasta(WILD_TYPES))
+    assert records(out / "mutant") == list(fasta.read_fasta(MUTANTS))
     assert len(list((out / "mutant").iterdir())) == n_chunks
 
 

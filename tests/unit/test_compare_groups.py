@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import compare_groups
-from dna_lm import group_report, groups, plots, score_tables
+from dna_lm.compare import plots, report, score_tables, statistics
 from dna_lm.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -217,23 +217,21 @@ def report_of(labels, seed=0, **options):
     """A report of made-up groups, written as the script writes it, with every second group missing a score."""
     rng = np.random.default_rng(seed)
     made = [
-        groups.Group(label, np.append(rng.normal(i / 4, 1, 6), np.nan if i % 2 else 1.0), list("abcdefg"))
+        statistics.Group(label, np.append(rng.normal(i / 4, 1, 6), np.nan if i % 2 else 1.0), list("abcdefg"))
         for i, label in enumerate(labels)
     ]
     design = {name: options.pop(name, False) for name in ("paired", "tutorial")}
     options = {"title": "", "score": "L2 distance (wild-type to mutant)", "galaxy": True} | options
-    return group_report.write_report(
+    return report.write_report(
         made,
-        groups.compare(made, **design),
-        [groups.summarise(group.scores) for group in made],
+        statistics.compare(made, **design),
+        [statistics.summarise(group.scores) for group in made],
         options.pop("score"),
         **options,
         **design,
         correction="holm",
-        plot=group_report.plot_block(
-            "plot.png", "png", "Points: a random 500 of each larger group.", options["galaxy"]
-        ),
-        settings={"Score column": "|" * 2000, "Tests": ", ".join(groups.TITLES.values()), "Versions": "x" * 90},
+        plot=report.plot_block("plot.png", "png", "Points: a random 500 of each larger group.", options["galaxy"]),
+        settings={"Score column": "|" * 2000, "Tests": ", ".join(statistics.TITLES.values()), "Versions": "x" * 90},
     )
 
 
@@ -289,7 +287,7 @@ def test_long_labels_stay_apart():
 
 def test_inert_text_reads_as_before():
     text = "".join(map(chr, range(32, 127)))
-    assert html.unescape(group_report.inert(text)) == text
+    assert html.unescape(report.inert(text)) == text
 
 
 def test_a_table_may_have_crlf_a_byte_order_mark_comment_header_and_na(tmp_path):

@@ -18,8 +18,8 @@ import data_manager_dna_lm
 import hub_server
 import model_sources
 from conftest import ROOT, TEST_DATA
-from dna_lm import checkpoint
 from dna_lm.errors import UserError
+from dna_lm.model import checkpoint
 
 REPOSITORY = ROOT / "data_managers" / "data_manager_dna_lm"
 BERT, LLAMA = (TEST_DATA / "models" / name for name in ("tiny-bert", "tiny-llama"))

@@ -9,9 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import TEST_DATA, save_random_mixtral
-from dna_lm import checkpoint, encoder, pipeline, pooling, products, scores
-from dna_lm.encoder import Budget, Embedding
-from dna_lm.sequences import Record
+from dna_lm import scores
+from dna_lm.engine import encoder, pooling
+from dna_lm.engine.encoder import Budget, Embedding
+from dna_lm.inputs.fasta import Record
+from dna_lm.model import checkpoint, products
+from dna_lm.scoring import pipeline
 from naive import Naive
 
 # One forward pass in float32 rounds otherwise than another: relative to the size of the numbers pooled.

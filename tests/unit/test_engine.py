@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 import random_models
 from conftest import ROOT, TEST_DATA
-from dna_lm import checkpoint, encoder, mutagenesis, pipeline, pooling, prefix_tree
-from dna_lm.encoder import Budget, Embedding
-from dna_lm.sequences import Record
+from dna_lm.engine import encoder, pooling, prefix_tree
+from dna_lm.engine.encoder import Budget, Embedding
+from dna_lm.inputs.fasta import Record
+from dna_lm.model import checkpoint
+from dna_lm.scoring import mutagenesis, pipeline
 from naive import Naive, assert_rounded_alike
 
 TOKENS = st.text("AC", min_size=1, max_size=200).map(lambda text: tuple(map(ord, text)))

@@ -10,9 +10,12 @@ import pytest
 import torch
 
 from conftest import TEST_DATA
-from dna_lm import checkpoint, encoder, pipeline, pooling, scores
-from dna_lm.encoder import Budget, Embedding
-from dna_lm.sequences import Record
+from dna_lm import scores
+from dna_lm.engine import encoder, pooling
+from dna_lm.engine.encoder import Budget, Embedding
+from dna_lm.inputs.fasta import Record
+from dna_lm.model import checkpoint
+from dna_lm.scoring import pipeline
 from naive import Naive
 
 ROUNDING = 1e-5

@@ -9,9 +9,10 @@ from safetensors.torch import load_file, save_file
 
 import random_models
 from conftest import TEST_DATA
-from dna_lm import checkpoint, pipeline
-from dna_lm.encoder import Embedding
-from dna_lm.sequences import Record
+from dna_lm.engine.encoder import Embedding
+from dna_lm.inputs.fasta import Record
+from dna_lm.model import checkpoint
+from dna_lm.scoring import pipeline
 
 # A token, 3 bases in phase, that the model below cannot read. It is in no sequence of the checks after loading.
 UNREADABLE = "GGG"

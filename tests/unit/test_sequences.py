@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dna_lm.errors import UserError
-from dna_lm.sequences import pairs_by_id, pairs_by_order, read_fasta
+from dna_lm.inputs.fasta import pairs_by_id, pairs_by_order, read_fasta
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from Bio import SeqIO
 
 from conftest import ROOT, TEST_DATA
-from dna_lm import heatmap, mutagenesis
+from dna_lm.scoring import heatmap, mutagenesis
 
 DEMO = TEST_DATA / "models" / "demo-mixtral"
 REFERENCE = TEST_DATA / "reference.fasta"

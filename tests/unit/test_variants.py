@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from conftest import TEST_DATA
-from dna_lm import background, regions, variants, vcf
 from dna_lm.errors import UserError
-from dna_lm.reference import open_reference
+from dna_lm.inputs import alleles, regions, vcf
+from dna_lm.inputs.reference import open_reference
+from dna_lm.scoring import background
 
 HEADER = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 
@@ -32,12 +33,12 @@ class Sequences:
         return self.sequences[contig][start:end]
 
 
-def alleles(folder, reference, lines, window=21):
+def alleles_of(folder, reference, lines, window=21):
     """The alleles of VCF lines given as 'CHROM POS REF ALT'."""
     path = folder / "x.vcf"
     rows = (line.split() for line in lines)
     path.write_text(HEADER + "".join(f"{c}\t{p}\t.\t{r}\t{a}\t.\t.\t.\n" for c, p, r, a in rows))
-    return list(variants.read(path, reference, window))
+    return list(alleles.read(path, reference, window))
 
 
 # --- one spelling --------------------------------------------------------------------------------------------------
@@ -78,7 +79,7 @@ def test_spellings_of_a_variant_are_one(drawn):
     reference = Sequences(c=sequence)
     found = [spelling for spelling in found if spelling[1] and spelling[2] and spelling[1] != spelling[2]]
     made = {sequence[:start] + alt + sequence[start + len(ref) :] for start, ref, alt in found}
-    normal = {variants.normalise(reference, "c", *spelling) for spelling in found}
+    normal = {alleles.normalise(reference, "c", *spelling) for spelling in found}
     assert len(normal) == len(made) <= 1
     for start, ref, alt in normal:
         assert sequence[start : start + len(ref)] == ref
@@ -97,10 +98,10 @@ def test_a_mutant_window_in_its_place_gives_the_changed_sequence(tmp_path_factor
     lines = [f"c {start + 1} {ref} {alt}" for start, ref, alt in found if ref and alt]
     if not lines:
         return
-    for allele in alleles(tmp_path_factory.mktemp("x"), Sequences(c=sequence), lines, window):
+    for allele in alleles_of(tmp_path_factory.mktemp("x"), Sequences(c=sequence), lines, window):
         line = allele.line
         if allele.window is None:
-            assert allele.status in (variants.NO_CHANGE, variants.WINDOW_OFF_END)
+            assert allele.status in (alleles.NO_CHANGE, alleles.WINDOW_OFF_END)
             continue
         start, end = allele.window
         assert allele.wild_type == sequence[start:end]
@@ -113,15 +114,18 @@ def test_a_mutant_window_in_its_place_gives_the_changed_sequence(tmp_path_factor
 def test_windows_are_centred_and_shifted_at_the_ends(tmp_path):
     sequence = "ACGTTGCAAC" * 6
     reference = Sequences(c=sequence)
-    found = alleles(tmp_path, reference, ["c 30 C A", "c 1 A C", "c 60 C A", "c 6 G T"], 21)
+    found = alleles_of(tmp_path, reference, ["c 30 C A", "c 1 A C", "c 60 C A", "c 6 G T"], 21)
     assert [allele.window for allele in found] == [(19, 40), (0, 21), (39, 60), (0, 21)]
     assert [len(allele.mutant) for allele in found] == [21] * 4
     # An even window has one base more before than after.
-    assert alleles(tmp_path, reference, ["c 30 C A"], 20)[0].window == (19, 39)
+    assert alleles_of(tmp_path, reference, ["c 30 C A"], 20)[0].window == (19, 39)
     # A deletion of two: 10 bases, the base before, the two, 10 bases.
-    (deletion,) = alleles(tmp_path, reference, ["c 31 ACG A"], 21)
+    (deletion,) = alleles_of(tmp_path, reference, ["c 31 ACG A"], 21)
     assert (deletion.window, len(deletion.mutant)) == ((20, 43), 21)
-    assert [a.status for a in alleles(tmp_path, reference, ["c 30 C A", "c 31 ACG A"], 60)] == ["ok", "window_off_end"]
+    assert [a.status for a in alleles_of(tmp_path, reference, ["c 30 C A", "c 31 ACG A"], 60)] == [
+        "ok",
+        "window_off_end",
+    ]
 
 
 def test_every_allele_has_one_row_with_its_status(tmp_path):
@@ -141,7 +145,7 @@ def test_every_allele_has_one_row_with_its_status(tmp_path):
         "c 5 a c": "ok",
         "c 6 C U": "ok",
     }
-    found = alleles(tmp_path, reference, lines)
+    found = alleles_of(tmp_path, reference, lines)
     assert [allele.status for allele in found] == " ".join(lines.values()).split()
     assert sum(allele.is_last for allele in found) == len(lines)
     assert found[0].id == "c:5:A>C"
@@ -163,23 +167,23 @@ def test_an_indel_moves_left_as_far_as_base_by_base(unit):
             for length in (len(unit), 2 * len(unit), len(unit) + 1):
                 indel = sequence[start : start + length]
                 expected = moved_base_by_base(sequence, start, indel)
-                assert variants._leftmost(Sequences(c=sequence), "c", start, indel) == expected
+                assert alleles._leftmost(Sequences(c=sequence), "c", start, indel) == expected
 
 
 def test_an_indel_at_the_first_base_keeps_the_base_after_it(tmp_path):
     """All spellings of the deletion of one A from the first run, and the spelling of bcftools norm."""
     reference = Sequences(c="AAAACGTTGCAGGCATCAGG")
     lines = ["c 1 AA A", "c 2 AA A", "c 3 AA A", "c 4 AC C", "c 1 AAAACG AAACG"]
-    found = {(a.start, a.ref, a.alt, a.window) for a in alleles(tmp_path, reference, lines, 5)}
+    found = {(a.start, a.ref, a.alt, a.window) for a in alleles_of(tmp_path, reference, lines, 5)}
     assert found == {(0, "AA", "A", (0, 6))}
 
 
 def test_an_indel_at_the_second_base_keeps_the_first(tmp_path):
     reference = Sequences(c="TAAACGTTGCAGGCATCAGG")
     lines = ["c 1 TA T", "c 2 AA A", "c 3 AA A", "c 4 AC C"]
-    found = {(a.start, a.ref, a.alt) for a in alleles(tmp_path, reference, lines, 5)}
+    found = {(a.start, a.ref, a.alt) for a in alleles_of(tmp_path, reference, lines, 5)}
     assert found == {(0, "TA", "T")}
-    (insertion,) = alleles(tmp_path, reference, ["c 1 T TC"], 5)
+    (insertion,) = alleles_of(tmp_path, reference, ["c 1 T TC"], 5)
     assert (insertion.start, insertion.ref, insertion.alt) == (0, "T", "TC")
 
 
@@ -202,12 +206,12 @@ def test_the_bases_that_an_allele_replaces(tmp_path):
         "c 4 A C": (3, 4),
         "c 4 TTT TTT": (3, 6),
     }
-    found = alleles(tmp_path, reference, changed, 9)
+    found = alleles_of(tmp_path, reference, changed, 9)
     assert {line: allele.changed() for line, allele in zip(changed, found, strict=True)} == changed
     without = [allele for allele in found if allele.window is None]
     assert {allele.status for allele in without} == {
-        *(variants.WINDOW_OFF_END, variants.SYMBOLIC_ALLELE, variants.MISSING_ALT),
-        *(variants.UNKNOWN_CONTIG, variants.REF_MISMATCH, variants.NO_CHANGE),
+        *(alleles.WINDOW_OFF_END, alleles.SYMBOLIC_ALLELE, alleles.MISSING_ALT),
+        *(alleles.UNKNOWN_CONTIG, alleles.REF_MISMATCH, alleles.NO_CHANGE),
     }
 
 
@@ -216,7 +220,7 @@ def test_the_bases_that_an_allele_replaces(tmp_path):
 
 def refused(path, reference=None):
     with pytest.raises(UserError) as raised:
-        variants.check(path, reference or Sequences(c="ACGT" * 5))
+        alleles.check(path, reference or Sequences(c="ACGT" * 5))
     assert str(raised.value).isprintable()
     return str(raised.value)
 
@@ -286,15 +290,15 @@ def test_a_vcf_of_another_genome_build_is_refused(tmp_path, n_right, n_wrong, ot
     path = tmp_path / "of_19.vcf"
     path.write_text(HEADER + "".join("{}\t{}\t.\t{}\t{}\t.\t.\t.\n".format(*line.split()) for line in lines))
     if not refused:
-        variants.check(path, reference)
+        alleles.check(path, reference)
         return
     message = (
         rf"^{refused} REF alleles differ from the reference, first at line {n_right + 3}: 'c:6' is 'G' in the VCF "
         r"\('of_19.vcf'\) and 'C' in the reference \('reference.fa'\)\. .*\(--allow-ref-mismatches\)$"
     )
     with pytest.raises(UserError, match=message):
-        variants.check(path, reference)
-    variants.check(path, reference, allow_ref_mismatches=True)
+        alleles.check(path, reference)
+    alleles.check(path, reference, allow_ref_mismatches=True)
 
 
 def test_another_build_is_refused_where_a_sequence_ends(tmp_path):
@@ -302,7 +306,7 @@ def test_another_build_is_refused_where_a_sequence_ends(tmp_path):
     path = tmp_path / "x.vcf"
     path.write_text(HEADER + "c\t4\t.\tTAAAA\tT\t.\t.\t.\n" * 10)
     with pytest.raises(UserError, match="'c:4' is 'TAAAA' in the VCF .* and 'T' in the reference"):
-        variants.check(path, reference)
+        alleles.check(path, reference)
 
 
 def test_a_bgzip_file_cut_between_blocks_is_noticed(tmp_path):
@@ -321,8 +325,8 @@ def test_telomeric_breakends_are_legal(tmp_path):
     reference = Sequences(c="ACGT" * 5)
     path = tmp_path / "x.vcf"
     path.write_text(HEADER + "c\t0\t.\tN\t.[c:9[\t.\t.\t.\nc\t21\t.\tN\t]c:2].\t.\t.\t.\n")
-    variants.check(path, reference)
-    assert [allele.status for allele in variants.read(path, reference, 3)] == ["symbolic_allele"] * 2
+    alleles.check(path, reference)
+    assert [allele.status for allele in alleles.read(path, reference, 3)] == ["symbolic_allele"] * 2
 
 
 def test_lines_are_kept_byte_for_byte(tmp_path):
@@ -353,10 +357,10 @@ def test_a_field_that_is_there_already_is_refused(tmp_path):
     path = tmp_path / "x.vcf"
     path.write_text(HEADER + GOOD.replace(".\t.\t.\n", ".\t.\tA=1;X_L2=3\n"))
     with pytest.raises(UserError, match="line 3: INFO has 'X_L2' already"):
-        variants.check(path, Sequences(c="ACGT" * 5), {"X_L2"})
+        alleles.check(path, Sequences(c="ACGT" * 5), {"X_L2"})
     path.write_text(HEADER.replace("#CHROM", "##INFO=<ID=X_L2,Number=A>\n#CHROM") + GOOD)
     with pytest.raises(UserError, match="line 2: the header defines INFO 'X_L2' already"):
-        variants.check(path, Sequences(c="ACGT" * 5), {"X_L2"})
+        alleles.check(path, Sequences(c="ACGT" * 5), {"X_L2"})
 
 
 # --- reference -----------------------------------------------------------------------------------------------------
@@ -409,7 +413,7 @@ def test_a_bad_reference_is_one_line(tmp_path, content, message):
 
 def snv_allele(sequence, at, alt, window):
     line = SimpleNamespace(chrom="c")
-    return variants.Allele(line, alt, True, "ok", at, sequence[at], alt, (0, window), sequence[:window])
+    return alleles.Allele(line, alt, True, "ok", at, sequence[at], alt, (0, window), sequence[:window])
 
 
 def test_the_background_is_every_other_substitution_near_by():
@@ -505,6 +509,6 @@ def test_regions_without_a_name_have_their_place(tmp_path):
 
 
 def test_sequences_named_in_another_style():
-    assert variants.other_style(["1"], ["chr1"]) == ("1", "chr1")
-    assert variants.other_style(["chrM"], ["MT"]) == ("chrM", "MT")
-    assert variants.other_style(["x"], ["y"]) is None
+    assert alleles.other_style(["1"], ["chr1"]) == ("1", "chr1")
+    assert alleles.other_style(["chrM"], ["MT"]) == ("chrM", "MT")
+    assert alleles.other_style(["x"], ["y"]) is None

@@ -4,8 +4,9 @@ import argparse
 import json
 import logging
 
-from dna_lm import chunks, cli, statuses
+from dna_lm import cli, statuses
 from dna_lm.errors import counted
+from dna_lm.inputs import chunks
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,8 @@ import os
 import platform
 from importlib.metadata import version
 
-from dna_lm import cli, group_report, groups, labels, plots, score_tables
+from dna_lm import cli, labels
+from dna_lm.compare import plots, report, score_tables, statistics
 from dna_lm.errors import UserError
 
 
@@ -24,14 +25,14 @@ def parse(argv):
     tests.add_argument(
         "--tests",
         nargs="+",
-        choices=groups.TESTS,
+        choices=statistics.TESTS,
         metavar="NAME",
-        help=f"tests of each pair of groups, from: {', '.join(groups.TESTS)} (default: "
-        f"{' '.join(groups.DEFAULT_TESTS)}, or with --paired {' '.join(groups.DEFAULT_PAIRED_TESTS)}); with three or "
-        "more independent groups, Kruskal-Wallis and one-way ANOVA are added",
+        help=f"tests of each pair of groups, from: {', '.join(statistics.TESTS)} (default: "
+        f"{' '.join(statistics.DEFAULT_TESTS)}, or with --paired {' '.join(statistics.DEFAULT_PAIRED_TESTS)}); with "
+        "three or more independent groups, Kruskal-Wallis and one-way ANOVA are added",
     )
     tests.add_argument("--paired", action="store_true", help="row i of every group belongs together")
-    tests.add_argument("--correction", choices=groups.CORRECTIONS, default="holm", help="(default: holm)")
+    tests.add_argument("--correction", choices=statistics.CORRECTIONS, default="holm", help="(default: holm)")
     tests.add_argument("--tutorial", action="store_true", help="the tutorial's own two tests, to reproduce its numbers")
     outputs = parser.add_argument_group("outputs")
     outputs.add_argument("--output", required=True, metavar="TSV", help="one row a test")
@@ -66,19 +67,20 @@ def read(args):
 def main(argv):
     args = parse(argv)
     compared = read(args)
-    results = groups.compare(compared, args.tests, args.paired, args.correction, args.tutorial)
-    summaries = [groups.summarise(group.scores) for group in compared]
+    results = statistics.compare(compared, args.tests, args.paired, args.correction, args.tutorial)
+    summaries = [statistics.summarise(group.scores) for group in compared]
     score = labels.score_name(args.column)
     title = labels.clean_label(args.title or "")
-    with cli.atomic_outputs(args.output, args.summary, args.plot, args.report) as (output, summary, plot, report):
+    with cli.atomic_outputs(args.output, args.summary, args.plot, args.report) as paths:
+        output, summary, plot, report_path = paths
         score_tables.write_results(output, results)
         score_tables.write_summaries(summary, compared, summaries)
         note = None
         if plot:
             scored = [(group.label, group.scored) for group in compared]
             note = plots.draw_groups(plot, scored, score, args.plot_kind, args.plot_format, args.log_scale, title)
-        if report:
-            text = group_report.write_report(
+        if report_path:
+            text = report.write_report(
                 compared,
                 results,
                 summaries,
@@ -87,13 +89,13 @@ def main(argv):
                 paired=args.paired,
                 correction=args.correction,
                 tutorial=args.tutorial,
-                plot=group_report.plot_block(
+                plot=report.plot_block(
                     args.plot and os.path.basename(args.plot), args.plot_format, note, args.report_for == "galaxy"
                 ),
                 galaxy=args.report_for == "galaxy",
                 settings=settings(args, results),
             )
-            with open(report, "w", encoding="utf-8") as handle:
+            with open(report_path, "w", encoding="utf-8") as handle:
                 handle.write(text)
 
 
@@ -101,9 +103,9 @@ def settings(args, results):
     """What was run, for the report: name to value, in words."""
     return {
         "Score column": args.column,
-        "Tests": ", ".join(dict.fromkeys(groups.TITLES[result.test] for result in results)),
+        "Tests": ", ".join(dict.fromkeys(statistics.TITLES[result.test] for result in results)),
         "Rows": "paired by their order" if args.paired else "independent",
-        "Correction": groups.CORRECTIONS[args.correction],
+        "Correction": statistics.CORRECTIONS[args.correction],
         "Plot": f"{args.plot_kind}, {'log' if args.log_scale else 'linear'} axis" if args.plot else "none",
         "Versions": ", ".join(
             [f"Python {platform.python_version()}"]

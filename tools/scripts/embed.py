@@ -2,7 +2,9 @@
 
 import argparse
 
-from dna_lm import chunks, cli, options, pipeline, sequences, tables
+from dna_lm import cli, tables
+from dna_lm.inputs import chunks, fasta
+from dna_lm.scoring import options, pipeline
 
 
 def parse_arguments(argv):
@@ -18,9 +20,9 @@ def main(argv):
     arguments = parse_arguments(argv)
 
     def records():
-        return sequences.read_fasta(arguments.input)
+        return fasta.read_fasta(arguments.input)
 
-    sequences.check(records())
+    fasta.check(records())
     checkpoint = options.load_checkpoint(arguments)
     settings = options.settings_from(arguments, checkpoint)
     settings.check(checkpoint)

@@ -3,9 +3,12 @@
 import argparse
 import contextlib
 
-from dna_lm import cli, heatmap, mutagenesis, options, pipeline, plots, regions, scores, sequences, tables, variants
+from dna_lm import cli, scores, tables
+from dna_lm.compare import plots
 from dna_lm.errors import UserError
-from dna_lm.reference import open_reference
+from dna_lm.inputs import alleles, fasta, regions
+from dna_lm.inputs.reference import open_reference
+from dna_lm.scoring import heatmap, mutagenesis, options, pipeline
 
 
 def parse_arguments(argv):
@@ -70,12 +73,12 @@ def main(argv):
 
         def stretches():
             if reference is None:
-                return mutagenesis.from_records(sequences.read_fasta(arguments.sequences))
+                return mutagenesis.from_records(fasta.read_fasta(arguments.sequences))
             return mutagenesis.from_intervals(
                 arguments.intervals, arguments.intervals_format, reference, arguments.flank
             )
 
-        sequences.check(stretches())
+        fasta.check(stretches())
         checkpoint = options.load_checkpoint(arguments)
         settings = options.settings_from(arguments, checkpoint)
         settings.check(checkpoint, arguments.scores)
@@ -83,7 +86,7 @@ def main(argv):
         if settings.tutorial:
             pad_to = mutagenesis.longest_pair(checkpoint, stretches(), settings, arguments.deletions)
         tally = pipeline.Tally(checkpoint, settings.budget)
-        tally.meanings |= variants.MEANINGS
+        tally.meanings |= alleles.MEANINGS
         outputs = cli.atomic_outputs(arguments.output, arguments.heatmap, arguments.track)
         output, picture, track = stack.enter_context(outputs)
         scored = mutagenesis.score_stretches(

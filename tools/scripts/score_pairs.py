@@ -2,7 +2,9 @@
 
 import argparse
 
-from dna_lm import chunks, cli, options, pipeline, scores, sequences, tables
+from dna_lm import cli, scores, tables
+from dna_lm.inputs import chunks, fasta
+from dna_lm.scoring import options, pipeline
 
 
 def parse_arguments(argv):
@@ -11,7 +13,7 @@ def parse_arguments(argv):
     parser.add_argument("--mutant", required=True, metavar="FASTA", help="mutant sequences (may be gzipped)")
     parser.add_argument("--output", required=True, metavar="TSV", help="score table, one row per pair")
     parser.add_argument(
-        "--pair-by", choices=sequences.PAIRINGS, default="order", help="n-th with n-th record, or equal identifiers"
+        "--pair-by", choices=fasta.PAIRINGS, default="order", help="n-th with n-th record, or equal identifiers"
     )
     parser.add_argument(
         "--scores", nargs="+", choices=scores.SCORES, default=["l2"], help="columns to compute (default: l2)"
@@ -30,13 +32,13 @@ def main(argv):
     arguments = parse_arguments(argv)
 
     def pairs():
-        return sequences.PAIRINGS[arguments.pair_by](arguments.wild_type, arguments.mutant)
+        return fasta.PAIRINGS[arguments.pair_by](arguments.wild_type, arguments.mutant)
 
     paths = arguments.wild_type, arguments.mutant
-    n_pairs, n_identical = sequences.check(pairs())
+    n_pairs, n_identical = fasta.check(pairs())
     is_chunk = chunks.are_fasta_chunks(*paths)
     if not arguments.allow_identical and not is_chunk:
-        sequences.refuse_identical(n_pairs, n_identical, *paths)
+        fasta.refuse_identical(n_pairs, n_identical, *paths)
     checkpoint = options.load_checkpoint(arguments)
     settings = options.settings_from(arguments, checkpoint)
     settings.check(checkpoint, arguments.scores)

@@ -4,22 +4,12 @@ import argparse
 import contextlib
 import re
 
-from dna_lm import (
-    cli,
-    labels,
-    options,
-    pipeline,
-    provenance,
-    regions,
-    scores,
-    tables,
-    variant_scores,
-    variants,
-    vcf,
-)
-from dna_lm.background import Background
+from dna_lm import cli, labels, scores, tables
 from dna_lm.errors import UserError
-from dna_lm.reference import open_reference
+from dna_lm.inputs import alleles, regions, vcf
+from dna_lm.inputs.reference import open_reference
+from dna_lm.scoring import options, pipeline, provenance, variant_scores
+from dna_lm.scoring.background import Background
 
 
 def parse_arguments(argv):
@@ -103,7 +93,7 @@ def read_regions(arguments, reference):
         regions.read(arguments.regions, arguments.regions_format), labels.split_labels(arguments.region_names)
     )
     if not set(found.contigs) & set(reference.lengths):
-        variants.refuse_unknown(found.contigs, list(reference.lengths), "regions")
+        alleles.refuse_unknown(found.contigs, list(reference.lengths), "regions")
     return found
 
 
@@ -117,7 +107,7 @@ def main(argv):
         background = Background(arguments.background, arguments.background_width, arguments.same_change, arguments.seed)
     with contextlib.ExitStack() as stack:
         reference = stack.enter_context(open_reference(arguments.reference))
-        header = variants.check(
+        header = alleles.check(
             arguments.variants,
             reference,
             annotation.ids if arguments.output_vcf else (),
@@ -125,22 +115,22 @@ def main(argv):
         )
         named = read_regions(arguments, reference)
 
-        def alleles():
-            return variants.read(arguments.variants, reference, arguments.window)
+        def read_alleles():
+            return alleles.read(arguments.variants, reference, arguments.window)
 
         checkpoint = options.load_checkpoint(arguments)
         settings = options.settings_from(arguments, checkpoint)
         settings.check(checkpoint, arguments.scores)
         pad_to = (0, 0)
         if settings.tutorial:
-            pad_to = pipeline.longest_pair(checkpoint, (allele.pair() for allele in alleles()))
+            pad_to = pipeline.longest_pair(checkpoint, (allele.pair() for allele in read_alleles()))
         tally = pipeline.Tally(checkpoint, settings.budget, vcf.is_chunk(header))
-        tally.meanings |= variants.MEANINGS
+        tally.meanings |= alleles.MEANINGS
         paths = arguments.output, arguments.output_vcf, arguments.wild_type_windows, arguments.mutant_windows
         output, annotated, wild_types, mutants = stack.enter_context(cli.atomic_outputs(*paths))
         scored = variant_scores.score_alleles(
             checkpoint,
-            variant_scores.write_windows(wild_types, mutants, alleles()),
+            variant_scores.write_windows(wild_types, mutants, read_alleles()),
             settings,
             arguments.scores,
             background,

@@ -4,8 +4,9 @@ import argparse
 import logging
 from pathlib import Path
 
-from dna_lm import chunks, cli, sequences, vcf
+from dna_lm import cli
 from dna_lm.errors import UserError
+from dna_lm.inputs import chunks, fasta, vcf
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +18,7 @@ def parse_arguments(argv):
     source.add_argument("--variants", metavar="VCF", help="variants (may be gzipped)")
     parser.add_argument("--mutant", metavar="FASTA", help="mutant sequences (may be gzipped)")
     parser.add_argument(
-        "--pair-by", choices=sequences.PAIRINGS, help="n-th with n-th record (default), or equal identifiers"
+        "--pair-by", choices=fasta.PAIRINGS, help="n-th with n-th record (default), or equal identifiers"
     )
     parser.add_argument(
         "--size", required=True, type=int, metavar="N", help="pairs, or lines of the VCF, in a chunk; the last has less"
@@ -59,12 +60,12 @@ def new_folder(*parts):
 
 def split_pairs(arguments):
     def pairs():
-        return sequences.PAIRINGS[arguments.pair_by](arguments.wild_type, arguments.mutant)
+        return fasta.PAIRINGS[arguments.pair_by](arguments.wild_type, arguments.mutant)
 
     # Read to the end first: a file with a fault leaves no chunk.
-    n_pairs, n_identical = sequences.check(pairs())
+    n_pairs, n_identical = fasta.check(pairs())
     if not arguments.allow_identical:
-        sequences.refuse_identical(n_pairs, n_identical, arguments.wild_type, arguments.mutant)
+        fasta.refuse_identical(n_pairs, n_identical, arguments.wild_type, arguments.mutant)
     chunks.refuse_too_many(n_pairs, arguments.size)
     folders = (new_folder(arguments.output, name) for name in ("wild_type", "mutant"))
     n_chunks = chunks.write_pairs(pairs(), arguments.size, *folders)

@@ -6,7 +6,8 @@ import logging
 from pathlib import Path
 
 import model_sources
-from dna_lm import checkpoint, cli
+from dna_lm import cli
+from dna_lm.model import checkpoint
 
 TABLE = "huggingface"
 

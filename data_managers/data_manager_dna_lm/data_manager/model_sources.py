@@ -23,8 +23,8 @@ from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.utils import disable_progress_bars
 
-from dna_lm import checkpoint, model_files
 from dna_lm.errors import UserError, quoted
+from dna_lm.model import checkpoint, files
 
 # A model has some dozen files, and a large one some hundred parts.
 _MAX_MEMBERS = 10_000
@@ -54,7 +54,7 @@ def check_id(model_id):
 
 def _is_read(name):
     """Whether the tools read a file of this name. Names with a folder in them are never of a model's own."""
-    return "/" not in name and any(fnmatch(name, pattern) for pattern in model_files.READ)
+    return "/" not in name and any(fnmatch(name, pattern) for pattern in files.READ)
 
 
 def on_hub(model_id, revision):
@@ -71,8 +71,8 @@ def on_hub(model_id, revision):
         raise _not_fetched(model_id, error) from error
     offered = [file.rfilename for file in found.siblings]
     names = sorted(filter(_is_read, offered))
-    if model_files.WEIGHTS in names:
-        names = [name for name in names if name == model_files.WEIGHTS or "safetensors" not in name]
+    if files.WEIGHTS in names:
+        names = [name for name in names if name == files.WEIGHTS or "safetensors" not in name]
     if not any(name.endswith(".safetensors") for name in names):
         others = [name for name in offered if name.endswith((".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack"))]
         also = f" (it has {', '.join(map(quoted, others[:3]))}, which are never read)" if others else ""
@@ -86,7 +86,7 @@ def on_hub(model_id, revision):
             except Exception as error:
                 raise _not_fetched(model_id, error) from error
             # Before the weights come.
-            model_files.read_config(folder)
+            files.read_config(folder)
         # What the hub's client noted for itself.
         shutil.rmtree(folder / ".cache", ignore_errors=True)
         # Whatever comes now needs no network.
@@ -103,7 +103,7 @@ def _not_fetched(model_id, error):
         return UserError(f"the hub has no model {model_id}, or shows it only to those with a token")
     if isinstance(error, RevisionNotFoundError):
         return UserError(f"the hub's model {model_id} has no such revision")
-    said = model_files.first_line(error)
+    said = files.first_line(error)
     return UserError(f"{model_id} could not be fetched from the hub: {type(error).__name__}: {said}: try again")
 
 
@@ -149,7 +149,7 @@ def _version(folder):
     """The commit whose snapshot a folder is in a Hugging Face cache, or else a digest of the files that are read."""
     if folder.parent.name == "snapshots":
         return folder.name
-    model_files.check_weights(folder)
+    files.check_weights(folder)
     digest = hashlib.sha256()
     for file in sorted(folder.iterdir()):
         if _is_read(file.name) and file.is_file():
@@ -174,9 +174,9 @@ def unpack(archive, folder):
         else:
             raise UserError(f"{quoted(archive.name)} is no tar or zip archive")
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise _refused(model_files.first_line(error)) from error
+        raise _refused(files.first_line(error)) from error
     except OSError as error:
-        raise _refused(error.strerror or model_files.first_line(error)) from error
+        raise _refused(error.strerror or files.first_line(error)) from error
 
 
 @dataclass(frozen=True)
@@ -218,9 +218,9 @@ def _unpack(infos, describe, opened, folder):
         if member.kind == "link" and _inside(member.target) == name:
             raise _refused(f"{quoted(member.name)} is a link to itself")
         members[name] = (member, info)
-    roots = {name.parent for name in members if name.name == model_files.CONFIG}
+    roots = {name.parent for name in members if name.name == files.CONFIG}
     if len(roots) != 1:
-        raise _refused(f"it holds {len(roots)} models (folders with a {model_files.CONFIG}): give it exactly one")
+        raise _refused(f"it holds {len(roots)} models (folders with a {files.CONFIG}): give it exactly one")
     [root] = roots
     wanted = [name for name in sorted(members) if name.parent == root and _is_read(name.name)]
     for name, info in [(name, _followed(members, name)) for name in wanted]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dna_lm.sequences import OK
+from dna_lm.inputs.fasta import OK
 
 
 def write_table(path, rows):

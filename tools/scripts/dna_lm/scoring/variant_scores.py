@@ -7,9 +7,11 @@ import os
 from collections import deque
 from dataclasses import dataclass
 
-from dna_lm import pipeline, scores, vcf
-from dna_lm.background import percentile
-from dna_lm.sequences import OK
+from dna_lm import scores
+from dna_lm.inputs import vcf
+from dna_lm.inputs.fasta import OK
+from dna_lm.scoring import pipeline
+from dna_lm.scoring.background import percentile
 from dna_lm.tables import cell
 
 # INFO fields are called PREFIX_NAME; this is the default.

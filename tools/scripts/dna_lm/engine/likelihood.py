@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dna_lm import encoder
+from dna_lm.engine import encoder
 from dna_lm.errors import UserError
 
 

@@ -12,8 +12,8 @@ import zlib
 from collections import namedtuple
 from dataclasses import dataclass
 
-from dna_lm import bgzip
 from dna_lm.errors import UserError, counted, quoted
+from dna_lm.inputs import compression
 
 MISSING = "."
 COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
@@ -87,9 +87,9 @@ def read(path, header=None, refused_ids=()):
 
 
 def _open(path):
-    packed = bgzip.compression(path)
-    if packed == bgzip.BGZIP:
-        if bgzip.is_cut_short(path):
+    packed = compression.compression(path)
+    if packed == compression.BGZIP:
+        if compression.is_cut_short(path):
             # How much is left tells a user where to look.
             n_lines = 0
             with gzip.open(path) as handle, contextlib.suppress(EOFError, zlib.error, gzip.BadGzipFile):
@@ -99,7 +99,7 @@ def _open(path):
         with gzip.open(path) as handle:
             if handle.read(3) == b"BCF":
                 raise UserError("VCF: this is a BCF file: convert it with bcftools view")
-    opener = open if packed == bgzip.PLAIN else gzip.open
+    opener = open if packed == compression.PLAIN else gzip.open
     return opener(path, "rt", encoding="utf-8", errors="surrogateescape", newline="\n")
 
 

@@ -17,9 +17,10 @@ import transformers
 from transformers.modeling_outputs import MoeModelOutputWithPast
 from transformers.models.auto import modeling_auto
 
-from dna_lm import attention, lengths, model_files, products, self_check
-from dna_lm import tokenizer as dna_tokenizer
+from dna_lm.engine import self_check
 from dna_lm.errors import UserError, counted, quoted
+from dna_lm.model import attention, files, lengths, products
+from dna_lm.model import tokenizer as dna_tokenizer
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -134,8 +135,8 @@ def load(folder, precision="float32"):
     write DNA. A missing head is no error until something needs it.
     """
     folder = Path(folder)
-    settings = model_files.read_config(folder)
-    weights = model_files.check_weights(folder)
+    settings = files.read_config(folder)
+    weights = files.check_weights(folder)
     device = _device()
     model_class, is_causal = _architecture(settings)
     tokenizer = dna_tokenizer.load(folder)
@@ -164,7 +165,7 @@ def load(folder, precision="float32"):
     if checkpoint.max_tokens < 2:
         raise UserError(f"model: by its settings it reads at most {counted(checkpoint.max_tokens, 'token')}")
     dna_tokenizer.check(checkpoint)
-    with model_files.refusing("transformers cannot run the model"):
+    with files.refusing("transformers cannot run the model"):
         # Before any part of the model is replaced: a failure here is not the suite's.
         self_check.run_once(checkpoint, model)
     lengths.forget_earlier_sequences(model, trunk)
@@ -200,9 +201,9 @@ def _architecture(settings):
     """The transformers class with the language-model head, and whether it is causal."""
     model_type, declared = settings.get("model_type"), settings.get("architectures") or []
     if not isinstance(model_type, str):
-        raise UserError(f"model: {model_files.CONFIG} names no architecture (model_type is {quoted(model_type)})")
+        raise UserError(f"model: {files.CONFIG} names no architecture (model_type is {quoted(model_type)})")
     if not isinstance(declared, list):
-        raise UserError(f"model: in {model_files.CONFIG}, architectures is not a list but {quoted(declared)}")
+        raise UserError(f"model: in {files.CONFIG}, architectures is not a list but {quoted(declared)}")
     causal = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(model_type)
     masked = modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES.get(model_type)
     if settings.get("is_encoder_decoder"):
@@ -224,7 +225,7 @@ def _architecture(settings):
 def _load_model(folder, model_class, weights, dtype, device):
     """The model in evaluation mode, and the names of the weights that the checkpoint does not have."""
     transformers.logging.disable_progress_bar()
-    with model_files.refusing(f"transformers cannot use {model_files.CONFIG}"):
+    with files.refusing(f"transformers cannot use {files.CONFIG}"):
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     for name in ("num_hidden_layers", "hidden_size", "vocab_size"):
         if not isinstance(getattr(config, name, None), int):
@@ -236,7 +237,7 @@ def _load_model(folder, model_class, weights, dtype, device):
     config.return_dict, config.output_hidden_states, config.output_attentions = True, False, False
     config._attn_implementation_internal = config._experts_implementation_internal = None
     _check_size(config, model_class, weights)
-    with model_files.refusing(f"transformers cannot load the model that {model_files.CONFIG} describes"):
+    with files.refusing(f"transformers cannot load the model that {files.CONFIG} describes"):
         model, report = model_class.from_pretrained(
             folder,
             config=config,
@@ -266,7 +267,7 @@ def _check_size(config, model_class, weights):
     message = "model: config.json describes a larger model than the weights are for"
     if getattr(config, "num_hidden_layers", 0) > weights.n_tensors:
         raise UserError(message)
-    with model_files.refusing(_CANNOT_BUILD), torch.device("meta"):
+    with files.refusing(_CANNOT_BUILD), torch.device("meta"):
         trunk = model_class.from_config(config, trust_remote_code=False).base_model
     n_numbers = sum(tensor.numel() for tensor in (*trunk.parameters(), *trunk.buffers()))
     # Twice, and tables of positions: what is merely missing is named when it is missed.
@@ -276,7 +277,7 @@ def _check_size(config, model_class, weights):
 
 # Tables that a model makes for itself, such as the causal masks of old architectures, stay far below it.
 _SPARE_NUMBERS = 10**8
-_CANNOT_BUILD = f"transformers cannot build the model that {model_files.CONFIG} describes"
+_CANNOT_BUILD = f"transformers cannot build the model that {files.CONFIG} describes"
 
 
 def _is_deeper(n_layers, name):

@@ -10,8 +10,8 @@ from collections import namedtuple
 
 import numpy as np
 
-from dna_lm import bgzip
 from dna_lm.errors import UserError, counted, quoted
+from dna_lm.inputs import compression
 from dna_lm.labels import clean_label
 
 FORMATS = ("bed", "gff")
@@ -31,7 +31,7 @@ def read(path, file_format, role="regions"):
     parse = {"bed": _bed, "gff": _gff}[file_format]
     role = f"{role} ({file_format.upper()})"
     try:
-        opener = open if bgzip.compression(path) == bgzip.PLAIN else gzip.open
+        opener = open if compression.compression(path) == compression.PLAIN else gzip.open
         with opener(path, "rt", encoding="utf-8-sig", errors="replace") as handle:
             for number, text in enumerate(handle, 1):
                 text = text.rstrip("\r\n")

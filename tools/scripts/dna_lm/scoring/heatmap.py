@@ -13,8 +13,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import Normalize, TwoSlopeNorm
 
+from dna_lm.compare.plots import STYLE
 from dna_lm.labels import clean_label, score_name
-from dna_lm.plots import STYLE
 
 # Bases in a strip, and what is drawn at most: more strips make a picture that nothing opens well.
 STRIP = 100

@@ -10,7 +10,7 @@ import re
 
 import torch
 
-from dna_lm.tokenizer import NO_LIMIT
+from dna_lm.model.tokenizer import NO_LIMIT
 
 
 def max_tokens(model, trunk, tokenizer):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from Bio.Seq import reverse_complement
 
-from dna_lm.sequences import OK, Record
+from dna_lm.inputs.fasta import OK, Record
 
 BASES = "ACGT"
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from dna_lm import encoder, lengths
+from dna_lm.engine import encoder
+from dna_lm.engine.prefix_tree import PrefixTree
 from dna_lm.errors import UserError, is_out_of_memory
-from dna_lm.prefix_tree import PrefixTree
-from dna_lm.tokenizer import PROBE
+from dna_lm.model import lengths
+from dna_lm.model.tokenizer import PROBE
 
 if TYPE_CHECKING:
-    from dna_lm.checkpoint import Checkpoint
+    from dna_lm.model.checkpoint import Checkpoint
 
 
 @torch.inference_mode()

@@ -12,8 +12,8 @@ from itertools import islice
 
 import numpy as np
 
+from dna_lm.compare.statistics import Group
 from dna_lm.errors import UserError, counted, quoted
-from dna_lm.groups import Group
 from dna_lm.labels import clean_label
 
 # How a table says that a row has no score: the suite's own tables leave the cell empty, R writes NA, pandas nan.

@@ -14,8 +14,9 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
-from dna_lm import bgzip, statuses, vcf
+from dna_lm import statuses
 from dna_lm.errors import UserError, counted, quoted
+from dna_lm.inputs import compression, vcf
 
 # Every dataset is several rows of Galaxy's database and one line of its pages: larger collections are slow.
 MAX_CHUNKS = 10_000
@@ -81,7 +82,7 @@ def are_fasta_chunks(wild_type_path, mutant_path):
 
 
 def _fasta_mark(path):
-    opener = open if bgzip.compression(path) == bgzip.PLAIN else gzip.open
+    opener = open if compression.compression(path) == compression.PLAIN else gzip.open
     with opener(path, "rb") as handle:
         words = handle.readline(_LONGEST_TITLE).split()
     return words[-1].decode("utf-8", "replace") if words else None

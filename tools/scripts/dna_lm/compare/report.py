@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 from urllib.parse import quote
 
-from dna_lm.groups import CORRECTIONS, TITLES
+from dna_lm.compare.statistics import CORRECTIONS, TITLES
 
 # |Cliff's delta| below each bound has the name (Romano, Kromrey, Coraggio and Skowronek 2006).
 MAGNITUDES = ((0.147, "negligible"), (0.33, "small"), (0.474, "medium"), (math.inf, "large"))

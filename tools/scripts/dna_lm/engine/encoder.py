@@ -25,11 +25,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dna_lm import pooling
-from dna_lm.attention import TreeAttention
+from dna_lm.engine import pooling
+from dna_lm.engine.prefix_tree import PrefixTree, shared_length
 from dna_lm.errors import UserError, is_out_of_memory
-from dna_lm.prefix_tree import PrefixTree, shared_length
-from dna_lm.products import ROWS
+from dna_lm.model.attention import TreeAttention
+from dna_lm.model.products import ROWS
 
 REPRESENTATIONS = ("logits", "hidden")
 

@@ -11,9 +11,9 @@ import tempfile
 
 import pysam
 
-from dna_lm import bgzip
 from dna_lm.errors import UserError, quoted
-from dna_lm.sequences import INVALID_BASE, OK, Record, normalised
+from dna_lm.inputs import compression
+from dna_lm.inputs.fasta import INVALID_BASE, OK, Record, normalised
 
 _NOT_ACGT = re.compile("[^ACGT]")
 
@@ -60,16 +60,16 @@ def open_reference(path):
         raise UserError(f"reference: {quoted(path)} is no file")
     with tempfile.TemporaryDirectory() as folder:
         try:
-            packed = bgzip.compression(path)
+            packed = compression.compression(path)
         except OSError as error:
             raise UserError(f"reference: cannot read {quoted(path)}: {error.strerror}") from error
-        if packed == bgzip.GZIP:
+        if packed == compression.GZIP:
             raise UserError(
                 "reference: it is compressed with gzip, in which no place can be found: decompress it, "
                 "or compress it with bgzip"
             )
-        is_bgzip = packed == bgzip.BGZIP
-        if is_bgzip and bgzip.is_cut_short(path):
+        is_bgzip = packed == compression.BGZIP
+        if is_bgzip and compression.is_cut_short(path):
             raise UserError("reference: the bgzip file is cut short: upload it again")
         beside = [f"{path}.fai"] + [f"{path}.gzi"] * is_bgzip
         indices = beside if all(_is_current(index, path) for index in beside) else _index(path, folder, is_bgzip)

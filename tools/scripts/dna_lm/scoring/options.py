@@ -6,8 +6,11 @@ import os
 import torch
 import transformers
 
-from dna_lm import checkpoint, cli, encoder, pipeline, pooling
+from dna_lm import cli
+from dna_lm.engine import encoder, pooling
 from dna_lm.errors import counted
+from dna_lm.model import checkpoint
+from dna_lm.scoring import pipeline
 
 
 def add_model_options(parser):

@@ -20,11 +20,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from Bio.Seq import reverse_complement
 
-from dna_lm import encoder, likelihood, scores
-from dna_lm.encoder import Budget, Embedding
+from dna_lm import scores
+from dna_lm.engine import encoder, likelihood
+from dna_lm.engine.encoder import Budget, Embedding
+from dna_lm.engine.truncation import around_change
 from dna_lm.errors import UserError, counted
-from dna_lm.sequences import INVALID_BASE, OK
-from dna_lm.truncation import around_change
+from dna_lm.inputs.fasta import INVALID_BASE, OK
 
 TOO_LONG = "too_long"
 NOT_FINITE = "not_finite"

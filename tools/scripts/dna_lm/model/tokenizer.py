@@ -7,8 +7,8 @@ import re
 import tokenizers
 import transformers
 
-from dna_lm import model_files
 from dna_lm.errors import UserError, quoted
+from dna_lm.model import files
 
 # A tokenizer without a limit has a huge number as its limit.
 NO_LIMIT = 10**9
@@ -21,18 +21,18 @@ _ESM_TOKENS = {"unk": "<unk>", "cls": "<cls>", "pad": "<pad>", "mask": "<mask>",
 def load(folder):
     """The tokenizer, which neither cuts nor pads. Raises `UserError` when there is none that can be read."""
     transformers.logging.set_verbosity_error()
-    if (folder / model_files.TOKENIZER).exists():
-        model_files.read_json(folder / model_files.TOKENIZER)
-        with model_files.refusing(f"{model_files.TOKENIZER} cannot be used"):
+    if (folder / files.TOKENIZER).exists():
+        files.read_json(folder / files.TOKENIZER)
+        with files.refusing(f"{files.TOKENIZER} cannot be used"):
             tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
-    elif (folder / model_files.VOCABULARY).exists():
+    elif (folder / files.VOCABULARY).exists():
         tokenizer = _tokenizer_of_vocabulary(folder)
     else:
         raise UserError("model: the folder has no tokenizer.json, so its tokenizer is missing")
     limit = tokenizer.model_max_length
     if isinstance(limit, bool) or not isinstance(limit, int | float) or not 1 <= limit < math.inf:
         raise UserError(
-            f"model: in {model_files.TOKENIZER_CONFIG}, model_max_length is {quoted(limit)}, not a number of tokens"
+            f"model: in {files.TOKENIZER_CONFIG}, model_max_length is {quoted(limit)}, not a number of tokens"
         )
     tokenizer.model_max_length = int(limit)
     backend = tokenizer.backend_tokenizer
@@ -54,18 +54,17 @@ def _tokenizer_of_vocabulary(folder):
     The longest token that fits is taken from the left; `<cls>` stands in front, and `<eos>` at the end where the
     tokenizer's settings name one.
     """
-    names = model_files.read_json(folder / model_files.TOKENIZER_CONFIG)
+    names = files.read_json(folder / files.TOKENIZER_CONFIG)
     if names.get("tokenizer_class") != "EsmTokenizer":
         raise UserError("model: the folder has no tokenizer.json: of other tokenizers only EsmTokenizer can be read")
-    tokens = model_files.read_text(folder / model_files.VOCABULARY).split()
+    tokens = files.read_text(folder / files.VOCABULARY).split()
     vocabulary = {token: number for number, token in enumerate(tokens)}
     specials = {name: names.get(f"{name}_token", default) for name, default in _ESM_TOKENS.items()}
     specials = {name: token.get("content") if isinstance(token, dict) else token for name, token in specials.items()}
     for name, token in specials.items():
         if (token or name in ("unk", "cls")) and token not in tokens:
             raise UserError(
-                f"model: the {name} token {quoted(token)} of {model_files.TOKENIZER_CONFIG} is not in "
-                f"{model_files.VOCABULARY}"
+                f"model: the {name} token {quoted(token)} of {files.TOKENIZER_CONFIG} is not in {files.VOCABULARY}"
             )
     backend = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token=specials["unk"]))
     pieces = tokenizers.Regex(_longest_first([token for token in tokens if token.isalpha()]))
@@ -93,7 +92,7 @@ def _longest_first(words):
 
 def special_token_ids(tokenizer):
     """Tokens that stand for no bases: those with a role, and all that tokenizer.json says are special."""
-    with model_files.refusing("the special tokens cannot be read"):
+    with files.refusing("the special tokens cannot be read"):
         roles, added = tokenizer.all_special_ids, tokenizer.added_tokens_decoder.items()
     return frozenset(roles) | {
         number for number, token in added if token.special and not re.fullmatch("[ACGTNacgtn]+", token.content)
@@ -117,7 +116,7 @@ def check(checkpoint):
         for place in range(len(PROBE))
         for base in "ACGT".replace(PROBE[place], "")
     ]
-    with model_files.refusing("its tokenizer cannot read DNA"):
+    with files.refusing("its tokenizer cannot read DNA"):
         whole, *changed = checkpoint.tokenise([PROBE, *substituted])
         long, *bases = checkpoint.tokenise([_LONG_PROBE, *"ACGT"])
     unknown = {tokenizer.unk_token_id, _unknown_token_id(tokenizer)} - {None}

@@ -3,7 +3,8 @@
 import hashlib
 from pathlib import Path
 
-from dna_lm import __version__, checkpoint
+from dna_lm import __version__
+from dna_lm.model import checkpoint
 
 
 def described(arguments, settings):

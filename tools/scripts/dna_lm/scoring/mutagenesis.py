@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from Bio.Seq import reverse_complement
 
-from dna_lm import pipeline, regions, variants
 from dna_lm.errors import UserError, quoted
-from dna_lm.sequences import OK, Record
+from dna_lm.inputs import alleles, regions
+from dna_lm.inputs.fasta import OK, Record
+from dna_lm.scoring import pipeline
 
 BASES = "ACGT"
 DELETION = "-"
@@ -50,7 +51,7 @@ def from_intervals(path, file_format, reference, flank):
         length = reference.lengths.get(contig)
         if length is None:
             unknown.setdefault(contig)
-            yield Stretch(Record(interval.name, "", variants.UNKNOWN_CONTIG), 0, 0, (contig, start))
+            yield Stretch(Record(interval.name, "", alleles.UNKNOWN_CONTIG), 0, 0, (contig, start))
             continue
         n_known += 1
         if end > length:
@@ -58,14 +59,14 @@ def from_intervals(path, file_format, reference, flank):
                 f"intervals ({file_format.upper()}), line {interval.line}: it ends at {end}, past the end of "
                 f"{quoted(contig)}, which has {length} bases in the reference: the two do not belong together"
             )
-        window = variants.around(start, end - start, 2 * flank + 1, length)
+        window = alleles.around(start, end - start, 2 * flank + 1, length)
         if window is None:
-            yield Stretch(Record(interval.name, "", variants.WINDOW_OFF_END), 0, 0, (contig, start))
+            yield Stretch(Record(interval.name, "", alleles.WINDOW_OFF_END), 0, 0, (contig, start))
             continue
         record = reference.record(interval.name, contig, *window)
         yield Stretch(record, start - window[0], end - window[0], (contig, start))
     if not n_known:
-        variants.refuse_unknown(list(unknown), list(reference.lengths), "intervals")
+        alleles.refuse_unknown(list(unknown), list(reference.lengths), "intervals")
 
 
 def mutants(stretch, deletions=False):

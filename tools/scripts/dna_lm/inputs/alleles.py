@@ -17,9 +17,10 @@ import re
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from dna_lm import statuses, vcf
+from dna_lm import statuses
 from dna_lm.errors import UserError, quoted
-from dna_lm.sequences import Record, normalised
+from dna_lm.inputs import vcf
+from dna_lm.inputs.fasta import Record, normalised
 from dna_lm.statuses import (
     INVALID_BASE,
     MISSING_ALT,

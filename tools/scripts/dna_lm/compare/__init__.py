@@ -1,0 +1,1 @@
+"""Score tables in; tests, effect sizes, plot and report out. Nothing here knows a model."""

@@ -1,0 +1,1 @@
+"""Forward passes: a checked model, embeddings and log-likelihoods of token lists."""

@@ -1,0 +1,1 @@
+"""From items to rows: scores of pairs, variants and every mutation, and the files they are written to."""
