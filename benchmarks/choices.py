@@ -21,11 +21,14 @@ from scipy.stats import spearmanr
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools" / "scripts"))
 
 from dna_lm.engine import encoder
-from dna_lm.engine.encoder import Embedding
+from dna_lm.engine.encoder import Budget, Embedding
 from dna_lm.engine.prefix_tree import PrefixTree
 from dna_lm.inputs import fasta
 from dna_lm.model import checkpoint, products
 from dna_lm.scoring import pipeline
+from dna_lm.scoring.pipeline import Item
+from dna_lm.scoring.settings import Settings
+from dna_lm.statuses import OK
 
 REPEATS = 7
 
@@ -99,8 +102,8 @@ def precision(folder, wild_type, mutant):
             loaded = checkpoint.load(folder, name)
             if embedding.representation == "logits" and loaded.head is None:
                 break
-            rows = pipeline.score_pairs(loaded, pairs, pipeline.Settings(embedding), ("l2",))
-            scores[name] = np.array([row["l2"] for row in rows if row["status"] == fasta.OK])
+            rows = pipeline.score(loaded, (Item(None, *pair) for pair in pairs), Settings(embedding), Budget())
+            scores[name] = np.array([row["l2"] for _, row in rows if row["status"] == OK])
         exact = scores.pop("float32", None)
         for name, rough in scores.items():
             median, most, largest = np.quantile(abs(rough - exact) / exact.clip(min=1e-12), [0.5, 0.95, 1])

@@ -53,6 +53,8 @@ def ours(job, score="l2", strand="forward"):
     from dna_lm.inputs import fasta
     from dna_lm.model import checkpoint
     from dna_lm.scoring import pipeline
+    from dna_lm.scoring.pipeline import Item
+    from dna_lm.scoring.settings import Settings
 
     loaded = checkpoint.load(job["model"], job["precision"])
 
@@ -61,12 +63,15 @@ def ours(job, score="l2", strand="forward"):
         def pairs():
             return fasta.pairs_by_order(folder / "wild_type.fasta", folder / "mutant.fasta")
 
-        fasta.check(pairs())
-        settings = pipeline.Settings(strand=strand, budget=encoder.Budget.fitting(loaded))
-        settings.check(loaded, [score])
-        rows = pipeline.score_pairs(loaded, pairs(), settings, [score])
-        tables.write_table(Path(job["scratch"]) / "scores.tsv", rows)
-        return {"computed": settings.budget.computed}
+        fasta.count_pairs(pairs())
+        settings = Settings(strand=strand, scores=(score,))
+        settings.check(loaded)
+        budget = encoder.Budget.fitting(loaded)
+        items = (Item(None, *pair) for pair in pairs())
+        with tables.score_table(Path(job["scratch"]) / "scores.tsv") as write:
+            for payload, row in pipeline.score(loaded, items, settings, budget):
+                write(payload, row)
+        return {"computed": budget.computed}
 
     run.where_time_goes = lambda folder: _where_time_goes(checkpoint.Checkpoint, run, folder)
     return run

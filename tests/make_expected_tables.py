@@ -156,11 +156,11 @@ class Oracle(Naive):
         return [len(wild_type), len(mutant), edits(wild_type, mutant), len(a), len(b), changed(a, b)]
 
     def cells(self, wild_type, mutant, scores=("l2",), strand="forward", tolerance=TOLERANCE, **how):
-        """Counts and scores of a pair."""
+        """Scores and counts of a pair."""
         numbers = [self.score(name, wild_type, mutant, strand, how) for name in scores]
         scales = [SMALL_LLR if name == "llr" else 0 for name in scores]
         numbers = [Number(*each, tolerance) for each in zip(numbers, scales, strict=True)]
-        return [*self.counts(wild_type, mutant, strand), *numbers]
+        return [*numbers, *self.counts(wild_type, mutant, strand)]
 
 
 def edits(first, second):
@@ -246,19 +246,19 @@ def alleles(name):
 
 
 def score_pairs(oracle, listed, scores=("l2",), **how):
-    yield ["id", "status", *COUNTS, *scores]
+    yield ["id", "status", *scores, *COUNTS]
     for name, wild_type, mutant in listed:
         if set(wild_type + mutant) <= set("ACGT"):
             yield [name, "ok", *oracle.cells(wild_type, mutant, scores, **how)]
         else:
-            yield [name, "invalid_base", len(wild_type), len(mutant), *[""] * (4 + len(scores))]
+            yield [name, "invalid_base", *[""] * len(scores), len(wild_type), len(mutant), *[""] * 4]
 
 
 def tutorial_pairs(oracle, listed):
     effects = oracle.tutorial_effect([a for _, a, _ in listed], [b for _, _, b in listed]).tolist()
-    yield ["id", "status", *COUNTS, "l2"]
+    yield ["id", "status", "l2", *COUNTS]
     for (name, wild_type, mutant), effect in zip(listed, effects, strict=True):
-        yield [name, "ok", *oracle.counts(wild_type, mutant), Number(effect)]
+        yield [name, "ok", Number(effect), *oracle.counts(wild_type, mutant)]
 
 
 def embed(oracle, listed, width, compared=8, tutorial=False, tolerance=TOLERANCE, strand="forward", **how):
@@ -296,13 +296,12 @@ STATUSES = {
 }
 
 
-def score_variants(oracle, vcf, n=201, scores=("l2",), tutorial=False, background=None, regions=None, **how):
+def score_variants(oracle, vcf, n=201, scores=("l2",), background=None, regions=None, **how):
     """`background`: width, and whether only the same change counts; there must be no more than the tool draws."""
     reference = genome()
-    columns = [column for score in scores for column in ([score, f"{score}_percentile"] if background else [score])]
-    columns += ["n_background"] if background else []
+    columns = [*scores, *(f"{score}_percentile" for score in scores), "n_background"] if background else [*scores]
     yield [
-        *("chrom", "pos", "ref", "alt", "id", "status", *COUNTS, *columns, "window_start", "window_end"),
+        *("chrom", "pos", "ref", "alt", "id", "status", *columns, *COUNTS, "window_start", "window_end"),
         *(["region"] if regions else []),
     ]
     rows = []
@@ -313,9 +312,6 @@ def score_variants(oracle, vcf, n=201, scores=("l2",), tutorial=False, backgroun
         rows.append([[chrom, pos, line[3], alt, spelled, status], None])
         if status == "ok" or name == "near_unknown":
             rows[-1][1] = (reference[chrom], pos, ref, alt.upper(), n)
-    if tutorial:
-        cut = [windows(*place)[2:] for (*_, status), place in rows if status == "ok"]
-        effects = iter(oracle.tutorial_effect(*map(list, zip(*cut, strict=True))).tolist())
     for row, place in rows:
         status, extra = row[-1], [name_of_region(regions, row)] if regions else []
         if place is None:
@@ -323,18 +319,15 @@ def score_variants(oracle, vcf, n=201, scores=("l2",), tutorial=False, backgroun
             continue
         start, end, wild_type, mutant = windows(*place)
         if status != "ok":
-            yield [*row, len(wild_type), len(mutant), *[""] * (4 + len(columns)), start + 1, end, *extra]
+            yield [*row, *[""] * len(columns), len(wild_type), len(mutant), *[""] * 4, start + 1, end, *extra]
             continue
-        if tutorial:
-            cells = [*oracle.counts(wild_type, mutant), Number(next(effects))]
-        else:
-            cells = oracle.cells(wild_type, mutant, scores, **how)
+        cells = oracle.cells(wild_type, mutant, scores, **how)
         if background:
-            cells += beside(oracle, place, cells[-1].value, *background)
+            cells[1:1] = near(oracle, place, cells[0].value, *background)
         yield [*row, *cells, start + 1, end, *extra]
 
 
-def beside(oracle, place, score, width, same_change):
+def near(oracle, place, score, width, same_change):
     """[percentile of an l2, number of substitutions] among all the others near a substitution, in its own window."""
     sequence, pos, ref, alt, n = place
     start, end, wild_type, _ = windows(*place)
@@ -395,23 +388,18 @@ def joined(items):
     return [part for item in items for part in (",", item)][1:]
 
 
-def mutagenesis(oracle, listed, scores=("l2",), deletions=False, tutorial=False, **how):
+def mutagenesis(oracle, listed, scores=("l2",), deletions=False, **how):
     """`listed`: (id, sequence, first base from 0, number of bases, contig and its base) of what is mutated."""
     in_genome = any(place for *_, place in listed)
-    yield ["id", "position", "ref", "alt", "status", *COUNTS, *scores, *(["chrom", "pos"] if in_genome else [])]
+    yield [*(["chrom", "pos"] if in_genome else []), "id", "position", "ref", "alt", "status", *scores, *COUNTS]
     for name, sequence, first, length, place in listed:
         changes = [(at, alt) for at in range(length) for alt in ("ACGT-" if deletions else "ACGT")]
         changes = [(at, alt) for at, alt in changes if alt != sequence[first + at]]
         mutants = [sequence[: first + at] + alt.strip("-") + sequence[first + at + 1 :] for at, alt in changes]
-        if tutorial:
-            effects = oracle.tutorial_effect([sequence] * len(mutants), mutants).tolist()
-        for number, ((at, alt), mutant) in enumerate(zip(changes, mutants, strict=True)):
-            if tutorial:
-                cells = [*oracle.counts(sequence, mutant), Number(effects[number])]
-            else:
-                cells = oracle.cells(sequence, mutant, scores, **how)
+        for (at, alt), mutant in zip(changes, mutants, strict=True):
+            cells = oracle.cells(sequence, mutant, scores, **how)
             where = [place[0], place[1] + at + 1] if place else []
-            yield [name, at + 1, sequence[first + at], alt, "ok", *cells, *where]
+            yield [*where, name, at + 1, sequence[first + at], alt, "ok", *cells]
 
 
 def intervals(listed, flank=0):
@@ -526,7 +514,6 @@ def tables():
     gff = [line.split("\t") for line in (TEST_DATA / "regions.gff3").read_text().splitlines()[1:]]
     gff = [(cells[0], int(cells[3]) - 1, int(cells[4]), cells[2]) for cells in gff]
     yield "score_variants_same_change", score_variants(demo, few, background=(201, True), regions=gff)
-    yield "score_variants_tutorial", score_variants(demo, every, tutorial=True)
     yield "score_variants_esm", score_variants(esm, few, 31, ["l2", "llr"])
 
     whole = [(name, sequence, 0, len(sequence), None) for name, sequence, _ in cftr]
@@ -541,7 +528,6 @@ def tables():
         table = list(mutagenesis(demo, list(intervals(listed, flank))))
         yield f"mutagenesis_{name}", table
         yield f"mutagenesis_{name}_track", track(table)
-    yield "mutagenesis_tutorial", mutagenesis(demo, one, tutorial=True)
     yield "mutagenesis_esm", mutagenesis(esm, one, ["llr"])
 
     sequences, gzipped = records("sequences.fasta"), records("indel_wild_type.fasta.gz")

@@ -15,8 +15,8 @@ from dna_lm.engine.encoder import Budget, Embedding
 from dna_lm.errors import UserError
 from dna_lm.inputs.fasta import Record
 from dna_lm.model import checkpoint
-from dna_lm.scoring import pipeline
 from naive import Naive
+from scored import embed, score_pairs
 
 FAMILIES = random_models.CAUSAL_FAMILIES | random_models.MASKED_FAMILIES
 # Relative to the largest number: what float32 may round otherwise in another order.
@@ -45,10 +45,6 @@ def pairs_of(n, seed, longest=60):
         yield Record("p", wild_type, "ok"), Record("p", mutant, "ok")
 
 
-def rows_of(loaded, pairs, wanted, batch_tokens=2048):
-    return list(pipeline.score_pairs(loaded, pairs, pipeline.Settings(budget=Budget(batch_tokens)), wanted))
-
-
 def assert_close(found, expected):
     expected = np.asarray(expected)
     np.testing.assert_allclose(found, expected, rtol=ROUNDING, atol=ROUNDING * abs(expected).max())
@@ -71,7 +67,7 @@ def test_layers_are_what_enters_and_leaves_the_blocks(model):
 def test_scores_are_those_of_transformers(model):
     _, loaded, naive = model
     pairs = list(pairs_of(6, seed=2, longest=60 if loaded.is_causal else 40))
-    rows = rows_of(loaded, pairs, ("l2", "llr"), batch_tokens=300)
+    rows = score_pairs(loaded, pairs, ("l2", "llr"), batch_tokens=300)
     size = max(naive.embedding(wild_type.sequence).norm().item() for wild_type, _ in pairs)
     distances = [naive.l2(a.sequence, b.sequence) for a, b in pairs]
     np.testing.assert_allclose([row["l2"] for row in rows], distances, rtol=ROUNDING, atol=ROUNDING * size)
@@ -103,10 +99,10 @@ def threads():
 
 def assert_same_scores(loaded, pairs, promise):
     """A pair has the same score in other batches: to the last bit or within rounding, as docs/method.md says."""
-    rows = rows_of(loaded, pairs, scores.SCORES)
+    rows = score_pairs(loaded, pairs, scores.SCORES)
     order = random.Random(4).sample(range(len(pairs)), len(pairs))
     for batch_tokens, chosen in ((1, order[:6]), (100, order[:7]), (5000, order[5:])):
-        again = rows_of(loaded, [pairs[number] for number in chosen], scores.SCORES, batch_tokens)
+        again = score_pairs(loaded, [pairs[number] for number in chosen], scores.SCORES, batch_tokens)
         for name in scores.SCORES:
             found, expected = [row[name] for row in again], [rows[number][name] for number in chosen]
             if promise == "same bits":
@@ -170,7 +166,7 @@ def test_a_bigbird_reads_a_long_sequence_alike_after_a_short_one(tmp_path, atten
     expected = Naive(folder, masked=True).l2(wild_type, mutant)
     assert expected > 0.1
     for pairs in ([long], [short, long], [long, short]):
-        [distance] = [row["l2"] for row in rows_of(loaded, pairs, ("l2",)) if row["id"] == "l"]
+        [distance] = [row["l2"] for row in score_pairs(loaded, pairs, ("l2",)) if row["id"] == "l"]
         assert distance == pytest.approx(expected, rel=1e-3)
 
 
@@ -189,7 +185,7 @@ def test_widths_are_those_of_the_output_not_of_the_settings(tmp_path):
     loaded = checkpoint.load(random_models.save_family(tmp_path, "opt"))
     for embedding, width in ((Embedding("hidden"), 16), (Embedding("hidden", 1), 32), (Embedding(), 9)):
         assert embedding.width(loaded) == width
-        [row] = pipeline.embed(loaded, [Record("a", "ACGTA", "ok")], pipeline.Settings(embedding))
+        [row] = embed(loaded, [Record("a", "ACGTA", "ok")], embedding)
         assert row["embedding"].shape == (width,)
 
 

@@ -25,7 +25,7 @@ def test_a_status_of_another_program_is_only_a_column(tmp_path):
 
 @given(st.lists(st.integers()), st.integers(1, 12))
 def test_chunks_are_the_items_in_order(items, size):
-    parts = [list(chunk) for chunk in chunks.chunks(items, size)]
+    parts = [list(chunk) for chunk in chunks.in_chunks(items, size)]
     assert sum(parts, []) == items
     assert all(len(part) == size for part in parts[:-1]) and all(0 < len(part) <= size for part in parts[-1:])
 

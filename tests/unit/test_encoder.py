@@ -14,8 +14,8 @@ from dna_lm.engine import encoder, pooling
 from dna_lm.engine.encoder import Budget, Embedding
 from dna_lm.inputs.fasta import Record
 from dna_lm.model import checkpoint, products
-from dna_lm.scoring import pipeline
 from naive import Naive
+from scored import embed, score_pairs
 
 # One forward pass in float32 rounds otherwise than another: relative to the size of the numbers pooled.
 ROUNDING = 1e-5
@@ -48,10 +48,6 @@ def pairs_of(n, seed, longest=250):
         yield Record(f"p{number}", wild_type, "ok"), Record(f"p{number}", mutant or "A", "ok")
 
 
-def rows_of(loaded, pairs, wanted=("l2", "llr"), batch_tokens=2048, **how):
-    return list(pipeline.score_pairs(loaded, pairs, pipeline.Settings(budget=Budget(batch_tokens), **how), wanted))
-
-
 @pytest.mark.parametrize("strand", ["forward", "reverse", "mean"])
 @pytest.mark.parametrize("how_pooled", pooling.POOLINGS)
 @pytest.mark.parametrize(("representation", "layer"), [("logits", -1), ("hidden", -1), ("hidden", 1), ("hidden", 0)])
@@ -59,7 +55,7 @@ def test_l2_equals_one_sequence_at_a_time(model, representation, layer, how_pool
     loaded, naive = model
     pairs = list(pairs_of(12, seed=1))
     how = {"representation": representation, "layer": layer, "pooling": how_pooled}
-    rows = rows_of(loaded, pairs, ("l2",), embedding=Embedding(representation, layer, how_pooled), strand=strand)
+    rows = score_pairs(loaded, pairs, ("l2",), embedding=Embedding(representation, layer, how_pooled), strand=strand)
     expected = [naive.l2(a.sequence, b.sequence, strand=strand, **how) for a, b in pairs]
     size = naive.embedding(pairs[0][0].sequence, **how).norm().item()
     np.testing.assert_allclose([row["l2"] for row in rows], expected, rtol=ROUNDING, atol=ROUNDING * size)
@@ -70,7 +66,7 @@ def test_embeddings_equal_one_sequence_at_a_time(model, strand):
     loaded, naive = model
     records = [record for record, _ in pairs_of(10, seed=2)]
     for embedding in (Embedding(), Embedding("hidden", 2, "mean")):
-        rows = pipeline.embed(loaded, records, pipeline.Settings(embedding, strand))
+        rows = embed(loaded, records, embedding, strand)
         for record, row in zip(records, rows, strict=True):
             expected = naive.embedding(
                 record.sequence, embedding.representation, embedding.layer, embedding.pooling, strand
@@ -82,7 +78,7 @@ def test_embeddings_equal_one_sequence_at_a_time(model, strand):
 def test_causal_llr_equals_the_sum_of_token_log_probabilities(mixtral):
     loaded, naive = mixtral
     pairs = list(pairs_of(30, seed=3))
-    found = [row["llr"] for row in rows_of(loaded, pairs, ("llr",))]
+    found = [row["llr"] for row in score_pairs(loaded, pairs, ("llr",))]
     expected = [naive.causal_llr(a.sequence, b.sequence) for a, b in pairs]
     np.testing.assert_allclose(found, expected, rtol=ROUNDING, atol=2e-3)
     assert np.std(expected) > 1
@@ -91,8 +87,8 @@ def test_causal_llr_equals_the_sum_of_token_log_probabilities(mixtral):
 def test_a_layer_and_the_ratio_come_in_one_run(mixtral):
     loaded, naive = mixtral
     pairs = list(pairs_of(8, seed=9))
-    rows = rows_of(loaded, pairs, embedding=Embedding("hidden", 1, "mean"))
-    ratios = rows_of(loaded, pairs, ("llr",))
+    rows = score_pairs(loaded, pairs, embedding=Embedding("hidden", 1, "mean"))
+    ratios = score_pairs(loaded, pairs, ("llr",))
     for row, ratio, (wild_type, mutant) in zip(rows, ratios, pairs, strict=True):
         assert row["llr"] == ratio["llr"]
         expected = naive.l2(wild_type.sequence, mutant.sequence, representation="hidden", layer=1, pooling="mean")
@@ -102,7 +98,7 @@ def test_a_layer_and_the_ratio_come_in_one_run(mixtral):
 def test_masked_llr_equals_masking_one_sequence_at_a_time(esm):
     loaded, naive = esm
     pairs = list(pairs_of(15, seed=4, longest=80))
-    found = [row["llr"] for row in rows_of(loaded, pairs, ("llr",), batch_tokens=100)]
+    found = [row["llr"] for row in score_pairs(loaded, pairs, ("llr",), batch_tokens=100)]
     expected = [naive.masked_llr(a.sequence, b.sequence) for a, b in pairs]
     np.testing.assert_allclose(found, expected, rtol=ROUNDING, atol=1e-4)
     assert np.std(expected) > 0.01
@@ -111,7 +107,7 @@ def test_masked_llr_equals_masking_one_sequence_at_a_time(esm):
 def test_all_scores_in_one_run_equal_their_definitions(mixtral):
     loaded, naive = mixtral
     pairs = list(pairs_of(10, seed=5))
-    for row, (wild_type, mutant) in zip(rows_of(loaded, pairs, scores.SCORES), pairs, strict=True):
+    for row, (wild_type, mutant) in zip(score_pairs(loaded, pairs, scores.SCORES), pairs, strict=True):
         a, b = naive.embedding(wild_type.sequence), naive.embedding(mutant.sequence)
         near = {"rel": 1e-4, "abs": 1e-3}
         assert row["l1"] == pytest.approx((a - b).abs().sum().item(), **near)
@@ -127,7 +123,7 @@ def test_a_score_belongs_to_its_pair(model_and_pairs, batch_tokens, data):
     loaded, pairs, rows = model_and_pairs
     order = data.draw(st.permutations(range(len(pairs))))
     order = order[: data.draw(st.integers(1, len(order)))]
-    found = rows_of(loaded, [pairs[number] for number in order], scores.SCORES, batch_tokens=batch_tokens)
+    found = score_pairs(loaded, [pairs[number] for number in order], scores.SCORES, batch_tokens=batch_tokens)
     for number, row in zip(order, found, strict=True):
         assert row == rows[number]
 
@@ -136,7 +132,7 @@ def test_a_score_belongs_to_its_pair(model_and_pairs, batch_tokens, data):
 def model_and_pairs(request):
     loaded, _ = request.getfixturevalue(request.param)
     pairs = list(pairs_of(16, seed=6, longest=60))
-    return loaded, pairs, rows_of(loaded, pairs, scores.SCORES)
+    return loaded, pairs, score_pairs(loaded, pairs, scores.SCORES)
 
 
 def test_long_logits_pooled_in_slices_equal_the_whole(random_mixtral, monkeypatch):
@@ -144,7 +140,7 @@ def test_long_logits_pooled_in_slices_equal_the_whole(random_mixtral, monkeypatc
     monkeypatch.setattr(pooling, "_SLICE_TOKENS", 7)
     pairs = list(pairs_of(12, seed=7))
     for how in pooling.POOLINGS:
-        rows = rows_of(loaded, pairs, ("l2", "llr"), embedding=Embedding(pooling=how))
+        rows = score_pairs(loaded, pairs, ("l2", "llr"), embedding=Embedding(pooling=how))
         expected = [naive.l2(a.sequence, b.sequence, pooling=how) for a, b in pairs]
         np.testing.assert_allclose([row["l2"] for row in rows], expected, rtol=1e-4, atol=1e-3)
         ratios = [naive.causal_llr(a.sequence, b.sequence) for a, b in pairs]
@@ -181,9 +177,9 @@ def test_every_expert_and_every_choice_is_used(random_mixtral, tmp_path):
 
 def test_lower_precision_stays_close(random_mixtral):
     pairs = list(pairs_of(40, seed=8))
-    exact = [row["l2"] for row in rows_of(checkpoint.load(random_mixtral), pairs, ("l2",))]
+    exact = [row["l2"] for row in score_pairs(checkpoint.load(random_mixtral), pairs, ("l2",))]
     for precision, tolerance in (("bfloat16", 0.2), ("float16", 0.03)):
-        rough = [row["l2"] for row in rows_of(checkpoint.load(random_mixtral, precision), pairs, ("l2",))]
+        rough = [row["l2"] for row in score_pairs(checkpoint.load(random_mixtral, precision), pairs, ("l2",))]
         assert rough != exact
         assert np.median(np.abs(np.subtract(rough, exact))) < tolerance * np.median(exact)
 
@@ -191,7 +187,7 @@ def test_lower_precision_stays_close(random_mixtral):
 def test_too_long_rows_keep_their_place(mixtral):
     loaded, _ = mixtral
     good, long = Record("a", "ACGTTT", "ok"), Record("b", "ACGT" * 400, "ok")
-    rows = rows_of(loaded, [(good, good), (long, good), (Record("c", "ACN", "invalid_base"), good)])
+    rows = score_pairs(loaded, [(good, good), (long, good), (Record("c", "ACN", "invalid_base"), good)])
     assert [(row["id"], row["status"], row["l2"]) for row in rows] == [
         ("a", "ok", 0.0),
         ("b", "too_long", None),

@@ -17,9 +17,12 @@ from conftest import ROOT, TEST_DATA
 from dna_lm.engine import encoder, pooling, prefix_tree
 from dna_lm.engine.encoder import Budget, Embedding
 from dna_lm.inputs.fasta import Record
+from dna_lm.inputs.stretches import from_records
 from dna_lm.model import checkpoint
-from dna_lm.scoring import mutagenesis, pipeline
+from dna_lm.scoring.mutagenesis import MutationSource
+from dna_lm.scoring.settings import STRANDS, Settings
 from naive import Naive, assert_rounded_alike
+from scored import score_pairs
 
 TOKENS = st.text("AC", min_size=1, max_size=200).map(lambda text: tuple(map(ord, text)))
 DNA = st.text("ACGT", min_size=1, max_size=120)
@@ -98,7 +101,7 @@ def test_one_base_of_a_wide_random_mixtral_is_rounded_as_transformers_rounds_it(
 def test_ratios_equal_plain_forward_passes(model, pairs, batch_tokens):
     loaded, naive, _ = load(model)
     records = [(Record("a", wild_type, "ok"), Record("a", mutant, "ok")) for wild_type, mutant in pairs]
-    rows = list(pipeline.score_pairs(loaded, records, pipeline.Settings(budget=Budget(batch_tokens)), ("llr",)))
+    rows = score_pairs(loaded, records, ("llr",), batch_tokens)
     ratio = naive.masked_llr if model["family"] in random_models.MASKED else naive.causal_llr
     for row, (wild_type, mutant) in zip(rows, pairs, strict=True):
         # Each of up to 240 log-probabilities of some nats is rounded.
@@ -185,8 +188,9 @@ def test_when_memory_runs_out_smaller_batches_give_the_same_bits():
     program = """if True:
         import random, resource, sys
         import numpy as np
-        from dna_lm import checkpoint, encoder
-        from dna_lm.encoder import Budget, Embedding
+        from dna_lm.engine import encoder
+        from dna_lm.engine.encoder import Budget, Embedding
+        from dna_lm.model import checkpoint
 
         loaded = checkpoint.load(sys.argv[1])
         letters = random.Random(0)
@@ -226,8 +230,7 @@ def pair_of(wild_type, mutant):
 
 
 def rows_of(loaded, pairs, strand="forward", truncate=True):
-    settings = pipeline.Settings(strand=strand, truncate=truncate)
-    return list(pipeline.score_pairs(loaded, pairs, settings, ("l2", "llr")))
+    return score_pairs(loaded, pairs, ("l2", "llr"), strand=strand, truncate=truncate)
 
 
 @pytest.mark.parametrize("strand", ["forward", "reverse", "mean"])
@@ -253,12 +256,12 @@ def test_the_longest_input_is_read_and_one_base_more_is_not(short_llama):
     """By mutagenesis too, which checks before it makes the mutants: a row for each of them, or one for all."""
     longest = "ACGT" * (short_llama.max_tokens // 4)
     assert [len(ids) for ids in short_llama.tokenise([longest])] == [short_llama.max_tokens]
-    for strand in pipeline.STRANDS:
+    for strand in STRANDS:
         for sequence, statuses in ((longest, ["ok"] * 3 * len(longest)), (longest + "A", ["too_long"])):
-            settings = pipeline.Settings(strand=strand)
-            stretches = mutagenesis.from_records([Record("a", sequence, "ok")])
-            rows = mutagenesis.score_stretches(short_llama, stretches, settings, ("l2",))
-            assert [row["status"] for _, row in rows] == statuses
+            source = MutationSource(lambda sequence=sequence: from_records([Record("a", sequence, "ok")]))
+            settings = Settings(strand=strand)
+            computed = source.compute(short_llama, source.items(short_llama, settings), settings, Budget())
+            assert [row["status"] for _, row in source.rows(computed)] == statuses
 
 
 def test_a_change_that_is_itself_too_long_keeps_its_status(short_llama):

@@ -15,8 +15,8 @@ from dna_lm.engine import encoder, pooling
 from dna_lm.engine.encoder import Budget, Embedding
 from dna_lm.inputs.fasta import Record
 from dna_lm.model import checkpoint
-from dna_lm.scoring import pipeline
 from naive import Naive
+from scored import score_pairs
 
 ROUNDING = 1e-5
 CAUSAL = ["tiny-mistral", "tiny-llama", "tiny-gpt-neox", "tiny-gpt2", "tiny-mamba"]
@@ -40,17 +40,13 @@ def pairs_of(n, seed, longest=100):
         yield Record(f"p{number}", wild_type, "ok"), Record(f"p{number}", mutant, "ok")
 
 
-def rows_of(loaded, pairs, wanted, batch_tokens=2048, **how):
-    return list(pipeline.score_pairs(loaded, pairs, pipeline.Settings(budget=Budget(batch_tokens), **how), wanted))
-
-
 @pytest.mark.parametrize("how_pooled", pooling.POOLINGS)
 @pytest.mark.parametrize(("representation", "layer"), [("logits", -1), ("hidden", -1), ("hidden", 1), ("hidden", 0)])
 def test_l2_equals_one_sequence_at_a_time(model, representation, layer, how_pooled):
     loaded, naive = model
     pairs = list(pairs_of(12, seed=1))
     how = {"representation": representation, "layer": layer, "pooling": how_pooled}
-    rows = rows_of(loaded, pairs, ("l2",), embedding=Embedding(representation, layer, how_pooled), strand="mean")
+    rows = score_pairs(loaded, pairs, ("l2",), embedding=Embedding(representation, layer, how_pooled), strand="mean")
     expected = [naive.l2(a.sequence, b.sequence, strand="mean", **how) for a, b in pairs]
     size = naive.embedding(pairs[0][0].sequence, **how).norm().item()
     np.testing.assert_allclose([row["l2"] for row in rows], expected, rtol=ROUNDING, atol=ROUNDING * size)
@@ -59,7 +55,7 @@ def test_l2_equals_one_sequence_at_a_time(model, representation, layer, how_pool
 def test_llr_equals_one_sequence_at_a_time(model):
     loaded, naive = model
     pairs = list(pairs_of(12, seed=2, longest=60))
-    found = [row["llr"] for row in rows_of(loaded, pairs, ("llr",), batch_tokens=300)]
+    found = [row["llr"] for row in score_pairs(loaded, pairs, ("llr",), batch_tokens=300)]
     ratio = naive.causal_llr if loaded.is_causal else naive.masked_llr
     expected = [ratio(a.sequence, b.sequence) for a, b in pairs]
     np.testing.assert_allclose(found, expected, rtol=ROUNDING, atol=1e-4)
@@ -81,10 +77,10 @@ def test_a_score_belongs_to_its_pair(model, one_thread):
     """
     loaded, _ = model
     pairs = list(pairs_of(16, seed=3, longest=60))
-    rows = rows_of(loaded, pairs, scores.SCORES)
+    rows = score_pairs(loaded, pairs, scores.SCORES)
     order = random.Random(4).sample(range(len(pairs)), len(pairs))
     for batch_tokens, chosen in ((1, order), (100, order[:7]), (5000, order[5:])):
-        found = rows_of(loaded, [pairs[number] for number in chosen], scores.SCORES, batch_tokens)
+        found = score_pairs(loaded, [pairs[number] for number in chosen], scores.SCORES, batch_tokens)
         assert found == [rows[number] for number in chosen]
 
 
@@ -139,11 +135,11 @@ def test_positions_that_are_learned_and_numbered_after_the_padding(tmp_path):
     assert loaded.max_tokens == 20
     longest = "ACGTTG" * 19
     pairs = [(Record("a", longest, "ok"), Record("a", longest[:-1] + "C", "ok"))]
-    row = rows_of(loaded, pairs, ("l2",))[0]
+    row = score_pairs(loaded, pairs, ("l2",))[0]
     assert row["wt_tokens"] == 20
     assert row["l2"] == pytest.approx(naive.l2(longest, longest[:-1] + "C"), rel=1e-4)
     longer = Record("b", longest + "A", "ok")
-    assert rows_of(loaded, [(longer, longer)], ("l2",))[0]["status"] == "too_long"
+    assert score_pairs(loaded, [(longer, longer)], ("l2",))[0]["status"] == "too_long"
 
 
 @pytest.mark.parametrize("name", MASKED)
@@ -165,7 +161,7 @@ def test_the_masked_ratio_is_that_of_gpn_and_esm(name):
             logits = naive.model(input_ids=masked).logits[0, places]
         rows = torch.arange(len(places))
         expected = (logits[rows, changed[0, places]] - logits[rows, ids[0, places]]).sum().item()
-        row = rows_of(loaded, [(Record("v", reference, "ok"), Record("v", alternate, "ok"))], ("llr",))[0]
+        row = score_pairs(loaded, [(Record("v", reference, "ok"), Record("v", alternate, "ok"))], ("llr",))[0]
         assert row["llr"] == pytest.approx(expected, rel=1e-4, abs=1e-5)
         assert row["changed_tokens"] == len(places) == {"tiny-bert": 3}.get(name, 1)
 
@@ -199,7 +195,7 @@ def test_roles_of_special_tokens_are_found_without_the_tokenizers_settings(tmp_p
         assert after.special_token_ids == before.special_token_ids == set(range(5))
         assert after.mask_token_id == before.mask_token_id
         pairs = list(pairs_of(3, seed=6))
-        assert rows_of(after, pairs, ("llr",)) == rows_of(before, pairs, ("llr",))
+        assert score_pairs(after, pairs, ("llr",)) == score_pairs(before, pairs, ("llr",))
 
 
 def test_which_families_share_prefixes():

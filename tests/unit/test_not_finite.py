@@ -12,7 +12,7 @@ from conftest import TEST_DATA
 from dna_lm.engine.encoder import Embedding
 from dna_lm.inputs.fasta import Record
 from dna_lm.model import checkpoint
-from dna_lm.scoring import pipeline
+from scored import embed, score_pairs
 
 # A token, 3 bases in phase, that the model below cannot read. It is in no sequence of the checks after loading.
 UNREADABLE = "GGG"
@@ -40,12 +40,12 @@ def test_a_pair_with_an_output_that_is_not_finite_has_a_status_and_no_score(over
     assert [is_readable(*pair) for pair in pairs] == [True, False, False, True]
     records = [(Record("a", a, "ok"), Record("a", b, "ok")) for a, b in pairs]
     for wanted in (("l2",), ("llr",), ("cosine_distance", "l2", "llr")):
-        rows = list(pipeline.score_pairs(loaded, records, pipeline.Settings(), wanted))
+        rows = score_pairs(loaded, records, wanted)
         assert [row["status"] for row in rows] == ["ok", "not_finite", "not_finite", "ok"]
         for row in rows:
             assert all((row[name] is None) == (row["status"] != "ok") for name in wanted)
             assert row["wt_tokens"] and row["mut_tokens"]
-        alone = list(pipeline.score_pairs(loaded, [records[0], records[3]], pipeline.Settings(), wanted))
+        alone = score_pairs(loaded, [records[0], records[3]], wanted)
         assert alone == [rows[0], rows[3]]
 
 
@@ -53,16 +53,16 @@ def test_an_embedding_that_is_not_finite_is_left_out(overflowing):
     """One strand whose output is not finite is enough for the mean of both to have none."""
     loaded = checkpoint.load(overflowing)
     records = [Record("a", "ACGACG", "ok"), Record("b", "ACGGGG", "ok"), Record("c", "ACGCCC", "ok")]
-    rows = list(pipeline.embed(loaded, records, pipeline.Settings(Embedding("hidden", 2, "mean"), "mean")))
+    rows = embed(loaded, records, Embedding("hidden", 2, "mean"), "mean")
     assert [row["status"] for row in rows] == ["ok", "not_finite", "not_finite"]
-    assert np.isfinite(rows[0]["embedding"]).all() and rows[1]["embedding"] is rows[2]["embedding"] is None
+    assert np.isfinite(rows[0]["embedding"]).all() and all(np.isnan(row["embedding"]).all() for row in rows[1:])
 
 
 def test_a_score_beyond_float32_is_not_finite_either(overflowing):
     """The embeddings themselves, 3e38 in many coordinates, are finite; their distance is larger than float32 holds."""
     loaded = checkpoint.load(overflowing)
     records = [(Record("a", a, "ok"), Record("a", b, "ok")) for a, b in (("ACGTTG", "ACTTTG"), ("ACGTTG", "GGGTTG"))]
-    rows = pipeline.score_pairs(loaded, records, pipeline.Settings(Embedding("hidden", 0)), ("l2",))
+    rows = score_pairs(loaded, records, embedding=Embedding("hidden", 0))
     assert [row["status"] for row in rows] == ["ok", "not_finite"]
 
 
@@ -75,10 +75,10 @@ def test_the_cosine_of_a_zero_vector_is_no_score(tmp_path):
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     loaded = checkpoint.load(folder)
     records = [(Record("a", a, "ok"), Record("a", b, "ok")) for a, b in (("AC", "AG"), ("ACG", "ACT"), ("AC", "ACT"))]
-    settings = pipeline.Settings(Embedding("hidden", 0, "last"))
-    statuses = [row["status"] for row in pipeline.score_pairs(loaded, records, settings, ("cosine_distance",))]
+    last = Embedding("hidden", 0, "last")
+    statuses = [row["status"] for row in score_pairs(loaded, records, ("cosine_distance",), embedding=last)]
     assert statuses == ["not_finite", "ok", "not_finite"]
-    statuses = [row["status"] for row in pipeline.score_pairs(loaded, records, settings, ("l2",))]
+    statuses = [row["status"] for row in score_pairs(loaded, records, embedding=last)]
     assert statuses == ["ok", "ok", "ok"]
 
 
@@ -165,5 +165,5 @@ def test_numbers_too_large_for_16_bits_are_told(tmp_path):
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     pairs = [(Record("a", "ACGTA", "ok"), Record("a", "ACGTC", "ok"))]
     for precision, status in (("float32", "ok"), ("float16", "not_finite")):
-        rows = pipeline.score_pairs(checkpoint.load(folder, precision), pairs, pipeline.Settings(), ("l2",))
+        rows = score_pairs(checkpoint.load(folder, precision), pairs)
         assert [row["status"] for row in rows] == [status]

@@ -193,7 +193,7 @@ def test_bad_input_is_one_line_and_no_output(run_script, tmp_path, name):
             "the score 'llr' needs.*lacks lm_head.weight",
         ),
         ("score_pairs.py", ["--model", DEMO, "--tutorial", "--strand", "mean"], "tutorial mode is the representation"),
-        ("score_pairs.py", ["--model", DEMO, "--tutorial", "--scores", "llr"], "tutorial mode is the representation"),
+        ("score_pairs.py", ["--model", DEMO, "--tutorial", "--truncate"], "tutorial mode reads whole sequences"),
         (
             "score_pairs.py",
             ["--model", DEMO, "--representation", "hidden", "--layer", "99"],
@@ -236,7 +236,7 @@ def test_duplicate_identifiers_are_refused_when_pairing_by_id(run_script, tmp_pa
         *("score_pairs.py", "--model", DEMO, "--wild-type", path, "--mutant", path),
         *("--output", "out.tsv", "--pair-by", "id"),
     )
-    assert_refused(done, "stands twice", tmp_path)
+    assert_refused(done, "appears twice", tmp_path)
 
 
 def test_nothing_readable_is_one_line_in_both_formats(run_script, tmp_path):

@@ -47,7 +47,7 @@ def test_a_header_without_a_name_gets_its_number(fasta):
     [
         ("", "holds no record"),
         ("\n \n", "holds no record"),
-        ("ACGT\n>a\nACGT\n", "line 1: 'ACGT' stands where a FASTA header"),
+        ("ACGT\n>a\nACGT\n", "line 1: expected a FASTA header .*, found 'ACGT'"),
         (">a\nACGT\n\n>b\n\n>c\nA\n", r"record 2 \('b'\), line 4: the sequence is empty"),
         (">a\nACGT\n>p\nACGT\nMKL\n", r"record 2 \('p'\), line 3, base 7: 'L' is not a nucleotide code"),
         (">a\nMKVLAAGIVGLLLAQWE\n", "line 1, base 4: 'L' is not a nucleotide code"),
@@ -71,7 +71,7 @@ def test_a_byte_order_mark_and_old_line_ends_are_read(fasta):
 def test_a_folder_or_a_pipe_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe"):
-        with pytest.raises(UserError, match="is no file"):
+        with pytest.raises(UserError, match="is not a file"):
             list(read_fasta(path))
 
 
@@ -97,8 +97,8 @@ def test_pairs_by_id_follow_the_wild_type_file(fasta):
 @pytest.mark.parametrize(
     ("wild_types", "mutants", "message"),
     [
-        (">a\nA\n>b\nC\n", ">a\nA\n>a\nC\n", "mutant FASTA, record 2: the identifier 'a' stands twice"),
-        (">a\nA\n>a\nC\n", ">a\nA\n>b\nC\n", "wild-type FASTA, record 2: the identifier 'a' stands twice"),
+        (">a\nA\n>b\nC\n", ">a\nA\n>a\nC\n", "mutant FASTA, record 2: the identifier 'a' appears twice"),
+        (">a\nA\n>a\nC\n", ">a\nA\n>b\nC\n", "wild-type FASTA, record 2: the identifier 'a' appears twice"),
         (">a\nA\n>b\nC\n", ">a\nA\n>z\nC\n", "record 2: 'b' is not an identifier of the mutant FASTA"),
         (">a\nA\n>b\nC\n", ">a\nA\n", "mutant FASTA has 1 record, wild-type FASTA has 2"),
     ],

@@ -11,6 +11,8 @@ import pytest
 from Bio import SeqIO
 
 from conftest import ROOT, TEST_DATA
+from dna_lm.inputs.fasta import Record
+from dna_lm.inputs.stretches import Stretch
 from dna_lm.scoring import heatmap, mutagenesis
 
 DEMO = TEST_DATA / "models" / "demo-mixtral"
@@ -200,11 +202,10 @@ def test_too_long_windows_keep_their_rows(run, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--background", 5, "--tutorial"], "leave out tutorial mode"),
         (["--regions", TEST_DATA / "regions.bed", "--region-names", "exon,x"], "regions: none is called 'x'"),
-        (["--regions", TEST_DATA / "variants.vcf"], r"regions \(BED\), line 7: 'snv' is no position"),
+        (["--regions", TEST_DATA / "variants.vcf"], r"regions \(BED\), line 7: 'snv' is not a position"),
         (["--reference", TEST_DATA / "indel_wild_type.fasta.gz"], "compressed with gzip"),
-        (["--reference", "nowhere"], "reference: 'nowhere' is no file"),
+        (["--reference", "nowhere"], "reference: 'nowhere' is not a file"),
         (["--variants", TEST_DATA / "variants_other_style.vcf"], "like '1', the reference like 'chr1'"),
         (["--variants", TEST_DATA / "bad_no_header.vcf"], "VCF, line 1"),
         (["--fail-on-unscored"], "could not read 12 of 34 records"),
@@ -339,19 +340,24 @@ def test_heat_maps_are_the_same_every_time(run, tmp_path, file_format):
         assert "<img/src=x/onerror=alert(1)>" in {element.text for element in elements}
 
 
-def test_a_heat_map_holds_so_many_bases_and_says_what_it_leaves_out(tmp_path):
+def test_a_heat_map_holds_so_many_bases_and_says_what_it_leaves_out(tmp_path, monkeypatch):
     def scored(lengths):
         for name, length in lengths:
-            record = mutagenesis.Record(name, "A" * length, "ok")
-            stretch = mutagenesis.Stretch(record, 0, length)
-            for position in range(1, length + 1):
-                yield stretch, {"position": position, "alt": "C", "l2": float(position)}
+            stretch = Stretch(Record(name, "A" * length, "ok"), 0, length)
+            for at in range(length):
+                yield mutagenesis.Mutation(stretch, at, "C"), {"l2": float(at)}
 
-    kept = mutagenesis.Landscapes("l2", False, 50)
-    assert len(list(kept.watch(scored([("a", 30), ("b", 30), ("c", 20)])))) == 80
-    assert [one.name for one in kept.drawn] == ["a", "c"] and kept.n_not_drawn == 1
-    assert kept.drawn[1].scores[1].tolist() == [float(n) for n in range(1, 21)]
-    heatmap.draw(tmp_path / "x.svg", kept.drawn, "l2", "svg", kept.n_not_drawn)
+    drawn = []
+    monkeypatch.setattr(
+        heatmap,
+        "draw",
+        lambda path, landscapes, *rest, draw=heatmap.draw: (drawn.extend(landscapes), draw(path, landscapes, *rest)),
+    )
+    with mutagenesis.heat_map(tmp_path / "x.svg", "l2", file_format="svg", max_bases=50) as add:
+        for mutation, row in scored([("a", 30), ("b", 30), ("c", 20)]):
+            add(mutation, row)
+    assert [landscape.name for landscape in drawn] == ["a", "c"]
+    assert drawn[1].scores[1].tolist() == [float(at) for at in range(20)]
     assert "Not drawn, only in the table: 1" in (tmp_path / "x.svg").read_text()
     heatmap.draw(tmp_path / "none.png", [], "l2", "png", 2)
 

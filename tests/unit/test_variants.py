@@ -38,7 +38,7 @@ def alleles_of(folder, reference, lines, window=21):
     path = folder / "x.vcf"
     rows = (line.split() for line in lines)
     path.write_text(HEADER + "".join(f"{c}\t{p}\t.\t{r}\t{a}\t.\t.\t.\n" for c, p, r, a in rows))
-    return list(alleles.read(path, reference, window))
+    return list(alleles.read_alleles(path, reference, window))
 
 
 # --- one spelling --------------------------------------------------------------------------------------------------
@@ -220,7 +220,7 @@ def test_the_bases_that_an_allele_replaces(tmp_path):
 
 def refused(path, reference=None):
     with pytest.raises(UserError) as raised:
-        alleles.check(path, reference or Sequences(c="ACGT" * 5))
+        alleles.check_vcf(path, reference or Sequences(c="ACGT" * 5))
     assert str(raised.value).isprintable()
     return str(raised.value)
 
@@ -232,12 +232,12 @@ GOOD = "c\t5\t.\tA\tC\t.\t.\t.\n"
     ("content", "message"),
     [
         ("", "the file is empty"),
-        (GOOD, "line 1: .* stands where '##fileformat"),
-        ("##fileformat=VCFv4.2\n" + GOOD, "line 2: .* stands where the line #CHROM"),
+        (GOOD, "line 1: expected '##fileformat.*, found "),
+        ("##fileformat=VCFv4.2\n" + GOOD, "line 2: expected the line #CHROM.*, found"),
         ("##fileformat=VCFv4.2\n", "ends at line 1, in its header"),
-        ("##fileformat=VCFv4.2\n#CHROM\tPOS\n" + GOOD, "line 2: .* is no header"),
+        ("##fileformat=VCFv4.2\n#CHROM\tPOS\n" + GOOD, "line 2: .* is not a header"),
         (HEADER.replace("INFO", "INFO\tFORMAT") + GOOD, "line 3: 8 columns where the header has 9"),
-        (HEADER.replace("INFO", "INFO\tmother"), "line 2: .* is no header"),
+        (HEADER.replace("INFO", "INFO\tmother"), "line 2: .* is not a header"),
         (HEADER, "header ends at line 2 and no variant follows"),
         (HEADER + GOOD + "c\t6\t.\tC\n", "line 4: 4 columns where the header has 8"),
         (HEADER + GOOD.replace("\t", " "), "line 3: 1 column where the header has 8"),
@@ -290,15 +290,15 @@ def test_a_vcf_of_another_genome_build_is_refused(tmp_path, n_right, n_wrong, ot
     path = tmp_path / "of_19.vcf"
     path.write_text(HEADER + "".join("{}\t{}\t.\t{}\t{}\t.\t.\t.\n".format(*line.split()) for line in lines))
     if not refused:
-        alleles.check(path, reference)
+        alleles.check_vcf(path, reference)
         return
     message = (
         rf"^{refused} REF alleles differ from the reference, first at line {n_right + 3}: 'c:6' is 'G' in the VCF "
         r"\('of_19.vcf'\) and 'C' in the reference \('reference.fa'\)\. .*\(--allow-ref-mismatches\)$"
     )
     with pytest.raises(UserError, match=message):
-        alleles.check(path, reference)
-    alleles.check(path, reference, allow_ref_mismatches=True)
+        alleles.check_vcf(path, reference)
+    alleles.check_vcf(path, reference, allow_ref_mismatches=True)
 
 
 def test_another_build_is_refused_where_a_sequence_ends(tmp_path):
@@ -306,7 +306,7 @@ def test_another_build_is_refused_where_a_sequence_ends(tmp_path):
     path = tmp_path / "x.vcf"
     path.write_text(HEADER + "c\t4\t.\tTAAAA\tT\t.\t.\t.\n" * 10)
     with pytest.raises(UserError, match="'c:4' is 'TAAAA' in the VCF .* and 'T' in the reference"):
-        alleles.check(path, reference)
+        alleles.check_vcf(path, reference)
 
 
 def test_a_bgzip_file_cut_between_blocks_is_noticed(tmp_path):
@@ -325,8 +325,8 @@ def test_telomeric_breakends_are_legal(tmp_path):
     reference = Sequences(c="ACGT" * 5)
     path = tmp_path / "x.vcf"
     path.write_text(HEADER + "c\t0\t.\tN\t.[c:9[\t.\t.\t.\nc\t21\t.\tN\t]c:2].\t.\t.\t.\n")
-    alleles.check(path, reference)
-    assert [allele.status for allele in alleles.read(path, reference, 3)] == ["symbolic_allele"] * 2
+    alleles.check_vcf(path, reference)
+    assert [allele.status for allele in alleles.read_alleles(path, reference, 3)] == ["symbolic_allele"] * 2
 
 
 def test_lines_are_kept_byte_for_byte(tmp_path):
@@ -334,7 +334,7 @@ def test_lines_are_kept_byte_for_byte(tmp_path):
     source = (TEST_DATA / "variants.vcf").read_bytes().replace(b"mother", b"m\xfctter").replace(b"\n", b"\r\n")
     (tmp_path / "in.vcf").write_bytes(source)
     header = []
-    lines = list(vcf.read(tmp_path / "in.vcf", header))
+    lines = list(vcf.read_lines(tmp_path / "in.vcf", header))
     field = vcf.Field("X_L2", "Float", 'a "quote" \\ and > more')
     with vcf.open_for_writing(tmp_path / "out.vcf") as handle:
         handle.writelines(vcf.header_with(header, [field], "X", {"model": 'a"><b'}))
@@ -357,10 +357,10 @@ def test_a_field_that_is_there_already_is_refused(tmp_path):
     path = tmp_path / "x.vcf"
     path.write_text(HEADER + GOOD.replace(".\t.\t.\n", ".\t.\tA=1;X_L2=3\n"))
     with pytest.raises(UserError, match="line 3: INFO has 'X_L2' already"):
-        alleles.check(path, Sequences(c="ACGT" * 5), {"X_L2"})
+        alleles.check_vcf(path, Sequences(c="ACGT" * 5), {"X_L2"})
     path.write_text(HEADER.replace("#CHROM", "##INFO=<ID=X_L2,Number=A>\n#CHROM") + GOOD)
     with pytest.raises(UserError, match="line 2: the header defines INFO 'X_L2' already"):
-        alleles.check(path, Sequences(c="ACGT" * 5), {"X_L2"})
+        alleles.check_vcf(path, Sequences(c="ACGT" * 5), {"X_L2"})
 
 
 # --- reference -----------------------------------------------------------------------------------------------------
@@ -395,7 +395,7 @@ def test_an_index_older_than_its_file_is_not_believed(tmp_path):
         (b"", "not a FASTA file that can be indexed"),
         (b"ACGT\n", "not a FASTA file that can be indexed"),
         (b">a\nAC\nACGT\nAC\n", "not a FASTA file that can be indexed: .*ine length"),
-        (b">a\nAC\n>a\nACG\n", "'a' stands twice"),
+        (b">a\nAC\n>a\nACG\n", "'a' appears twice"),
         (gzip.compress(b">a\nACGT\n"), "compressed with gzip"),
         ((TEST_DATA / "reference.fasta.gz").read_bytes()[:-28], "bgzip file is cut short"),
     ],
@@ -455,7 +455,7 @@ def test_percentiles_count_ties_half():
 
 def read_regions(tmp_path, text, file_format="bed", only=()):
     (tmp_path / "r").write_text(text)
-    return regions.Regions(regions.read(tmp_path / "r", file_format), only)
+    return regions.Regions(regions.read_regions(tmp_path / "r", file_format), only)
 
 
 @given(st.data())
@@ -493,7 +493,7 @@ def test_gff_counts_from_one_and_names_may_be_chosen(tmp_path):
         ("", "bed", "holds no region"),
         ("track x\n#c\n", "bed", "holds no region"),
         ("c\t5\n", "bed", r"regions \(BED\), line 1: 2 columns"),
-        ("c\t1\t2\nc\t5\tx\n", "bed", "line 2: 'x' is no position"),
+        ("c\t1\t2\nc\t5\tx\n", "bed", "line 2: 'x' is not a position"),
         ("c\t5\t5\n", "bed", "line 1: start 5 is not before end 5"),
         ("c\t5\t6\n", "gff", r"regions \(GFF\), line 1: 3 columns"),
         ("c\tx\texon\t0\t9\t.\t+\t.\tID=1\n", "gff", "line 1: start 0 and end 9"),

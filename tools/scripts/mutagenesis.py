@@ -2,16 +2,20 @@
 
 import argparse
 import contextlib
+from collections.abc import Iterator
+from functools import partial
 
-from dna_lm import cli, scores, tables
+from dna_lm import cli, tables
 from dna_lm.compare import plots
 from dna_lm.errors import UserError
-from dna_lm.inputs import alleles, fasta, regions
+from dna_lm.inputs import fasta, regions, stretches
 from dna_lm.inputs.reference import open_reference
-from dna_lm.scoring import heatmap, mutagenesis, options, pipeline
+from dna_lm.scores import SCORES
+from dna_lm.scoring import job, mutagenesis, options
+from dna_lm.scoring.mutagenesis import MutationSource
 
 
-def parse_arguments(argv):
+def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     source = parser.add_argument_group("what to mutate: sequences, or intervals of a reference")
     source.add_argument("--sequences", metavar="FASTA", help="every base of every sequence (may be gzipped)")
@@ -20,18 +24,16 @@ def parse_arguments(argv):
     source.add_argument("--reference", metavar="FASTA", help="genome of the intervals (may be bgzipped)")
     source.add_argument(
         "--flank",
-        type=_not_negative,
+        type=options.at_least(0),
         metavar="N",
         help="bases read on either side of an interval (default: 0)",
     )
     parser.add_argument("--deletions", action="store_true", help="delete each base too")
-    parser.add_argument(
-        "--scores", nargs="+", choices=scores.SCORES, default=["l2"], help="columns to compute (default: l2)"
-    )
+    options.add_score_option(parser)
     outputs = parser.add_argument_group("outputs")
     outputs.add_argument("--output", required=True, metavar="TSV", help="score table, one row per mutant")
     outputs.add_argument(
-        "--draw", choices=scores.SCORES, metavar="SCORE", help="score in the heat map and the track (default: first)"
+        "--draw", choices=tuple(SCORES), metavar="SCORE", help="score in the heat map and the track (default: first)"
     )
     outputs.add_argument("--heatmap", metavar="FILE", help="picture of the scores")
     outputs.add_argument("--heatmap-format", choices=plots.FORMATS, help="(default: png)")
@@ -40,15 +42,8 @@ def parse_arguments(argv):
     return cli.parse_arguments(parser, argv)
 
 
-def _not_negative(text):
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{number} is less than 0")
-    return number
-
-
-def check(arguments):
-    """Raise `UserError` for options that contradict each other; returns the score to draw."""
+def score_to_draw(arguments: argparse.Namespace) -> str:
+    """The score in the heat map and the track. Raises `UserError` for options that contradict each other."""
     if bool(arguments.sequences) == bool(arguments.intervals):
         raise UserError("give either --sequences FASTA, or --intervals FILE with --reference FASTA")
     if arguments.intervals and not arguments.reference:
@@ -65,40 +60,30 @@ def check(arguments):
     return drawn
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
     arguments = parse_arguments(argv)
-    drawn = check(arguments)
+    drawn = score_to_draw(arguments)
     with contextlib.ExitStack() as stack:
-        reference = stack.enter_context(open_reference(arguments.reference)) if arguments.intervals else None
-
-        def stretches():
-            if reference is None:
-                return mutagenesis.from_records(fasta.read_fasta(arguments.sequences))
-            return mutagenesis.from_intervals(
-                arguments.intervals, arguments.intervals_format, reference, arguments.flank
-            )
-
-        fasta.check(stretches())
-        checkpoint = options.load_checkpoint(arguments)
-        settings = options.settings_from(arguments, checkpoint)
-        settings.check(checkpoint, arguments.scores)
-        pad_to = (0, 0)
-        if settings.tutorial:
-            pad_to = mutagenesis.longest_pair(checkpoint, stretches(), settings, arguments.deletions)
-        tally = pipeline.Tally(checkpoint, settings.budget)
-        tally.meanings |= alleles.MEANINGS
-        outputs = cli.atomic_outputs(arguments.output, arguments.heatmap, arguments.track)
-        output, picture, track = stack.enter_context(outputs)
-        scored = mutagenesis.score_stretches(
-            checkpoint, stretches(), settings, arguments.scores, arguments.deletions, pad_to
+        if arguments.intervals:
+            reference = stack.enter_context(open_reference(arguments.reference))
+            given = arguments.intervals, arguments.intervals_format, reference, arguments.flank
+            read = partial(stretches.from_intervals, *given)
+        else:
+            read = partial(read_sequences, arguments.sequences)
+        heat_map = partial(
+            mutagenesis.heat_map, score=drawn, deletions=arguments.deletions, file_format=arguments.heatmap_format
         )
-        landscapes = mutagenesis.Landscapes(drawn, arguments.deletions, heatmap.MAX_BASES)
-        tables.write_table(output, tally.watch(landscapes.watch(scored)))
-        tally.report(arguments.fail_on_unscored)
-        if picture:
-            heatmap.draw(picture, landscapes.drawn, drawn, arguments.heatmap_format, landscapes.n_not_drawn)
-        if track:
-            tables.write_bedgraph(track, landscapes.track())
+        outputs = [
+            (arguments.output, tables.score_table),
+            (arguments.heatmap, heat_map),
+            (arguments.track, partial(mutagenesis.track, score=drawn)),
+        ]
+        job.run(arguments, MutationSource(read, arguments.deletions), outputs)
+
+
+def read_sequences(path: str) -> Iterator[stretches.Stretch]:
+    """Each record of a FASTA file, all of it."""
+    return stretches.from_records(fasta.read_fasta(path))
 
 
 if __name__ == "__main__":

@@ -2,12 +2,13 @@
 
 import argparse
 
-from dna_lm import cli, scores, tables
-from dna_lm.inputs import chunks, fasta
-from dna_lm.scoring import options, pipeline
+from dna_lm import cli, tables
+from dna_lm.inputs import fasta
+from dna_lm.scoring import job, options
+from dna_lm.scoring.pairs import PairSource
 
 
-def parse_arguments(argv):
+def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--wild-type", required=True, metavar="FASTA", help="wild-type sequences (may be gzipped)")
     parser.add_argument("--mutant", required=True, metavar="FASTA", help="mutant sequences (may be gzipped)")
@@ -15,39 +16,21 @@ def parse_arguments(argv):
     parser.add_argument(
         "--pair-by", choices=fasta.PAIRINGS, default="order", help="n-th with n-th record, or equal identifiers"
     )
-    parser.add_argument(
-        "--scores", nargs="+", choices=scores.SCORES, default=["l2"], help="columns to compute (default: l2)"
-    )
+    options.add_score_option(parser)
     parser.add_argument(
         "--truncate", action="store_true", help="cut pairs too long for the model to the bases around the change"
     )
     parser.add_argument(
         "--allow-identical", action="store_true", help="go on when all mutants are identical to their wild types"
     )
-    options.add_model_options(parser)
+    options.add_model_options(parser, with_tutorial=True)
     return cli.parse_arguments(parser, argv)
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
     arguments = parse_arguments(argv)
-
-    def pairs():
-        return fasta.PAIRINGS[arguments.pair_by](arguments.wild_type, arguments.mutant)
-
-    paths = arguments.wild_type, arguments.mutant
-    n_pairs, n_identical = fasta.check(pairs())
-    is_chunk = chunks.are_fasta_chunks(*paths)
-    if not arguments.allow_identical and not is_chunk:
-        fasta.refuse_identical(n_pairs, n_identical, *paths)
-    checkpoint = options.load_checkpoint(arguments)
-    settings = options.settings_from(arguments, checkpoint)
-    settings.check(checkpoint, arguments.scores)
-    pad_to = pipeline.longest_pair(checkpoint, pairs()) if settings.tutorial else (0, 0)
-    tally = pipeline.Tally(checkpoint, settings.budget, is_chunk)
-    with cli.atomic_outputs(arguments.output) as [output]:
-        rows = pipeline.score_pairs(checkpoint, pairs(), settings, arguments.scores, pad_to)
-        tables.write_table(output, tally.watch(rows))
-        tally.report(arguments.fail_on_unscored)
+    source = PairSource(arguments.wild_type, arguments.mutant, arguments.pair_by, arguments.allow_identical)
+    job.run(arguments, source, [(arguments.output, tables.score_table)])
 
 
 if __name__ == "__main__":

@@ -63,25 +63,25 @@ def split_pairs(arguments):
         return fasta.PAIRINGS[arguments.pair_by](arguments.wild_type, arguments.mutant)
 
     # Read to the end first: a file with a fault leaves no chunk.
-    n_pairs, n_identical = fasta.check(pairs())
+    n_pairs, n_identical = fasta.count_pairs(pairs())
     if not arguments.allow_identical:
         fasta.refuse_identical(n_pairs, n_identical, arguments.wild_type, arguments.mutant)
     chunks.refuse_too_many(n_pairs, arguments.size)
     folders = (new_folder(arguments.output, name) for name in ("wild_type", "mutant"))
     n_chunks = chunks.write_pairs(pairs(), arguments.size, *folders)
-    log.info("%s", chunks.described(n_pairs, n_chunks, "pair"))
+    log.info("%s", chunks.chunk_counts(n_pairs, n_chunks, "pair"))
 
 
 def split_variants(arguments):
-    n_lines = sum(1 for _ in vcf.read(arguments.variants))
+    n_lines = sum(1 for _ in vcf.read_lines(arguments.variants))
     if not n_lines:
         raise UserError("VCF: it has a header and no variant: nothing to split")
     chunks.refuse_too_many(n_lines, arguments.size)
     header = []
-    lines = (line.text for line in vcf.read(arguments.variants, header))
+    lines = (line.text for line in vcf.read_lines(arguments.variants, header))
     folder = new_folder(arguments.output, "variants")
-    n_chunks = chunks.write_variants(lines, arguments.size, header, vcf.open_for_writing, folder)
-    log.info("%s", chunks.described(n_lines, n_chunks, "line"))
+    n_chunks = chunks.write_variants(lines, arguments.size, header, folder)
+    log.info("%s", chunks.chunk_counts(n_lines, n_chunks, "line"))
 
 
 if __name__ == "__main__":

@@ -1,25 +1,31 @@
-"""Distances between pooled embeddings, and counts of what a mutation changed: pure functions."""
+"""The registry of scores, the distances among them, and counts of what a mutation changed: pure functions.
+
+Whatever a form, a table, a picture or a VCF header says of a score is in `SCORES`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from Bio.Align import PairwiseAligner
 
 
-def l2(wild_type, mutant):
+def l2(wild_type: np.ndarray, mutant: np.ndarray) -> np.ndarray:
     """Euclidean distance: two arrays (n, width) -> (n,)."""
     return np.linalg.norm(mutant - wild_type, axis=1)
 
 
-def l1(wild_type, mutant):
+def l1(wild_type: np.ndarray, mutant: np.ndarray) -> np.ndarray:
     """Manhattan distance: two arrays (n, width) -> (n,)."""
     return np.abs(mutant - wild_type).sum(axis=1)
 
 
-def inner_product(wild_type, mutant):
+def inner_product(wild_type: np.ndarray, mutant: np.ndarray) -> np.ndarray:
     """Inner product: two arrays (n, width) -> (n,). Larger means more alike; it grows with the vectors' lengths."""
     return np.einsum("nw,nw->n", wild_type, mutant)
 
 
-def cosine_distance(wild_type, mutant):
+def cosine_distance(wild_type: np.ndarray, mutant: np.ndarray) -> np.ndarray:
     """1 - cosine similarity, in [0, 2]: two arrays (n, width) -> (n,). Undefined (NaN) when a vector is zero."""
     with np.errstate(invalid="ignore"):
         directions = [vectors / np.linalg.norm(vectors, axis=1, keepdims=True) for vectors in (wild_type, mutant)]
@@ -27,12 +33,51 @@ def cosine_distance(wild_type, mutant):
     return l2(*directions) ** 2 / 2
 
 
-DISTANCES = {"l2": l2, "l1": l1, "cosine_distance": cosine_distance, "inner_product": inner_product}
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A score of a mutation.
+
+    `name` is its column. `label` is what forms and pictures call it. `description` is what a VCF header says of the
+    score of two windows. `grows`: whether a larger number means more change. `no_change`: the score of a mutant that
+    equals its wild type; `None` when it depends on the sequence. `formula` maps the embeddings of wild types and
+    mutants, float64 (n, width) each, to the scores (n,); `None` for a score that is not made of embeddings.
+    """
+
+    name: str
+    label: str
+    description: str
+    grows: bool
+    no_change: float | None
+    formula: Callable[[np.ndarray, np.ndarray], np.ndarray] | None
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether a change can move the score to either side of `no_change`."""
+        return self.no_change is not None and not self.grows
+
+
 LLR = "llr"
-SCORES = (*DISTANCES, LLR)
+_OF_WINDOWS = "of the embeddings of wild-type and mutant window"
+SCORES = {
+    score.name: score
+    for score in (
+        Score("l2", "L2 (Euclidean) distance", f"L2 distance {_OF_WINDOWS}", True, 0, l2),
+        Score("l1", "L1 (Manhattan) distance", f"L1 distance {_OF_WINDOWS}", True, 0, l1),
+        Score("cosine_distance", "Cosine distance", f"Cosine distance {_OF_WINDOWS}", True, 0, cosine_distance),
+        Score("inner_product", "Inner product", f"Inner product {_OF_WINDOWS}", False, None, inner_product),
+        Score(
+            LLR,
+            "Log-likelihood ratio (mutant / wild-type)",
+            "log P(mutant window) - log P(wild-type window), in nats",
+            False,
+            0,
+            None,
+        ),
+    )
+}
 
 
-def count_differences(wild_type, mutant):
+def count_differences(wild_type: str, mutant: str) -> int:
     """Bases that differ: positions when the lengths are equal, else the edit distance (Levenshtein)."""
     if len(wild_type) == len(mutant):
         return sum(map(str.__ne__, wild_type, mutant))
@@ -42,7 +87,7 @@ def count_differences(wild_type, mutant):
     return round(-_EDITS.score(wild_type, mutant))
 
 
-def count_changed_tokens(wild_type, mutant):
+def count_changed_tokens(wild_type: Sequence[int], mutant: Sequence[int]) -> int:
     """Tokens that differ: positions when there are equally many, else the longer of what the two do not share.
 
     wild_type, mutant: token ids. What they share is their common beginning and their common end.
@@ -52,7 +97,7 @@ def count_changed_tokens(wild_type, mutant):
     return max(map(len, _without_shared_ends(wild_type, mutant)))
 
 
-def shared_ends(first, second):
+def shared_ends(first: Sequence, second: Sequence) -> tuple[int, int]:
     """How long the common beginning and, of what is left, the common end of two sequences are."""
     shorter = min(len(first), len(second))
     start = 0

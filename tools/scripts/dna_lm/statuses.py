@@ -4,10 +4,14 @@ A tool applies the rules to its input, unless this is a chunk of a larger input.
 together applies them to all rows.
 """
 
+from collections.abc import Mapping
+
 from dna_lm.errors import UserError, counted
 
 OK = "ok"
 INVALID_BASE = "invalid_base"
+TOO_LONG = "too_long"
+NOT_FINITE = "not_finite"
 SYMBOLIC_ALLELE = "symbolic_allele"
 MISSING_ALT = "missing_alt"
 UNKNOWN_CONTIG = "unknown_contig"
@@ -23,14 +27,29 @@ FEWEST_MISMATCHES = 10
 ONE_MISMATCH_IN = 10
 
 
-def refuse_nothing_scored(counts):
+def meanings(max_tokens: int, precision: str) -> dict[str, str]:
+    """What each status means, for the log: of a model that reads `max_tokens` tokens, computed with a `precision`."""
+    return {
+        INVALID_BASE: "letters other than A, C, G, T",
+        TOO_LONG: f"more than the {max_tokens} tokens that the model reads",
+        NOT_FINITE: f"the model's output, or a score of it, is not a finite number in {precision}",
+        SYMBOLIC_ALLELE: "<...>, *, or a breakend: no sequence",
+        MISSING_ALT: "ALT is '.'",
+        UNKNOWN_CONTIG: "CHROM is not in the reference",
+        REF_MISMATCH: "REF is not what the reference has there; if many, is it another genome build?",
+        NO_CHANGE: "ALT equals REF",
+        WINDOW_OFF_END: "the sequence is shorter than the window",
+    }
+
+
+def refuse_nothing_scored(counts: Mapping[str, int]) -> None:
     """Raise `UserError` when `counts` (status -> number of rows) has rows and none of them is ok."""
     total = sum(counts.values())
     if total and not counts.get(OK):
         raise UserError(f"none of {counted(total, 'record')} has a score: {listed(counts)}")
 
 
-def mismatches(counts):
+def mismatches(counts: Mapping[str, int]) -> str | None:
     """A message with the numbers of differing and compared REF alleles, or None when few enough differ.
 
     counts: status -> number of alleles.
@@ -42,6 +61,6 @@ def mismatches(counts):
     return f"{n_differing} of {n_compared} REF alleles differ from the reference"
 
 
-def listed(counts):
+def listed(counts: Mapping[str, int]) -> str:
     """Counts as text, the most frequent status first."""
     return ", ".join(f"{status} {number}" for status, number in sorted(counts.items(), key=lambda item: -item[1]))

@@ -1,66 +1,93 @@
-"""Tables out: score tables, and embeddings as text or as an AnnData file. Rows are streamed."""
+"""Tables out, row by row: score tables, and embeddings as text or as an AnnData file.
+
+Each function here is a context manager that opens a file and yields a function to write a row with. That function takes
+a payload, which is not looked at, and the row, a dict with the same keys in every row.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
-from dna_lm.inputs.fasta import OK
+from dna_lm.statuses import OK
+
+_ROWS_PER_WRITE = 512
+
+Row = dict[str, Any]
 
 
-def write_table(path, rows):
-    """Write dict rows with equal keys as tab-separated text with one header line. Cells hold no tab and no newline."""
-    header = None
-    with open(path, "w", encoding="utf-8") as handle:
-        for row in rows:
-            if header is None:
-                header = list(row)
-                print(*header, sep="\t", file=handle)
-            print(*(cell(row[name]) for name in header), sep="\t", file=handle)
-
-
-def cell(value):
+def cell(value: object) -> str:
     """A value as text: empty for `None`; enough digits for a number to give the float32 back."""
     if value is None:
         return ""
     return f"{value:.9g}" if isinstance(value, float | np.floating) else str(value)
 
 
-def write_embedding_table(path, rows, width):
-    """Write embedding rows as a table: id, status, length, tokens, dim_1 ... dim_`width` (empty when not embedded)."""
-    names = [f"dim_{number}" for number in range(1, width + 1)]
-    nothing = [None] * width
+@contextmanager
+def score_table(path: str) -> Iterator[Callable[[Any, Row], None]]:
+    """Tab-separated text with one header line, the keys of the first row. Cells hold no tab and no newline."""
+    with open(path, "w", encoding="utf-8") as handle:
+        header = []
 
-    def flattened(row):
-        embedding = row.pop("embedding")
-        return row | dict(zip(names, nothing if embedding is None else embedding, strict=True))
+        def write(_payload: object, row: Row) -> None:
+            if not header:
+                header.extend(row)
+                print(*header, sep="\t", file=handle)
+            print(*(cell(row[name]) for name in header), sep="\t", file=handle)
 
-    write_table(path, map(flattened, rows))
+        yield write
 
 
-def write_h5ad(path, rows, width, settings):
-    """Write embedding rows as an AnnData file: X float32 (embedded records, width), obs: id, length, tokens.
+@contextmanager
+def embedding_table(path: str) -> Iterator[Callable[[Any, Row], None]]:
+    """A table of id, status, length, tokens, dim_1, dim_2 ...; the dimensions are empty when the status is not ok."""
+    with score_table(path) as write_row:
 
-    Records without an embedding cannot stand in X (scanpy's methods take no missing values): `uns["not_embedded"]`
-    lists their ids and statuses. `uns["dna_lm"]` holds `settings`, a dict of strings.
+        def write(payload: object, row: Row) -> None:
+            *others, embedding = row.items()
+            numbers = embedding[1] if row["status"] == OK else [None] * len(embedding[1])
+            dimensions = {f"dim_{number}": value for number, value in enumerate(numbers, 1)}
+            write_row(payload, dict(others) | dimensions)
+
+        yield write
+
+
+@contextmanager
+def h5ad(path: str, settings: dict[str, str]) -> Iterator[Callable[[Any, Row], None]]:
+    """An AnnData file: X float32 (embedded records, width), obs: id, length, tokens.
+
+    scanpy's methods take no missing values, so records without an embedding are not in X: `uns["not_embedded"]` lists
+    their ids and statuses. `uns["dna_lm"]` holds `settings`.
     """
     import h5py
     import pandas as pd
     from anndata.io import write_elem
 
-    kept, left_out = [], []
+    embedded, left_out, waiting = [], [], []
     with h5py.File(path, "w") as file:
-        write_elem(file, "X", np.empty((0, width), np.float32), dataset_kwargs={"maxshape": (None, width)})
-        block = []
-        for row in rows:
-            embedding = row.pop("embedding")
-            (kept if row["status"] == OK else left_out).append(row)
-            if embedding is not None:
-                block.append(embedding)
-            if len(block) == _ROWS_PER_WRITE:
-                _append(file["X"], block)
-                block = []
-        _append(file["X"], block)
-        index = pd.Index([str(number) for number in range(len(kept))])
-        write_elem(file, "obs", pd.DataFrame(kept, index=index, columns=["id", "length", "tokens"]))
-        write_elem(file, "var", pd.DataFrame(index=[f"dim_{number}" for number in range(1, width + 1)]))
+
+        def write(_payload: object, row: Row) -> None:
+            *others, (_, embedding) = row.items()
+            if "X" not in file:
+                write_elem(
+                    file,
+                    "X",
+                    np.empty((0, len(embedding)), np.float32),
+                    dataset_kwargs={"maxshape": (None, len(embedding))},
+                )
+            (embedded if row["status"] == OK else left_out).append(dict(others))
+            if row["status"] == OK:
+                waiting.append(embedding)
+            if len(waiting) == _ROWS_PER_WRITE:
+                _append(file["X"], waiting)
+
+        yield write
+        _append(file["X"], waiting)
+        index = pd.Index([str(number) for number in range(len(embedded))])
+        write_elem(file, "obs", pd.DataFrame(embedded, index=index, columns=["id", "length", "tokens"]))
+        dimensions = [f"dim_{number}" for number in range(1, file["X"].shape[1] + 1)]
+        write_elem(file, "var", pd.DataFrame(index=dimensions))
         not_embedded = {name: np.array([row[name] for row in left_out], dtype=object) for name in ("id", "status")}
         write_elem(file, "uns", {"dna_lm": settings, "not_embedded": not_embedded})
         for name in ("layers", "obsm", "varm", "obsp", "varp"):
@@ -68,16 +95,15 @@ def write_h5ad(path, rows, width, settings):
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
 
 
-_ROWS_PER_WRITE = 512
+def _append(dataset, waiting):
+    """Move the waiting rows to the end of a dataset."""
+    if waiting:
+        dataset.resize(len(dataset) + len(waiting), axis=0)
+        dataset[-len(waiting) :] = np.stack(waiting)
+        waiting.clear()
 
 
-def _append(dataset, block):
-    if block:
-        dataset.resize(len(dataset) + len(block), axis=0)
-        dataset[-len(block) :] = np.stack(block)
-
-
-def write_bedgraph(path, rows):
+def write_bedgraph(path: str, rows: Iterable[tuple[str, int, int, float]]) -> None:
     """Write (sequence, start, end, number) rows, half-open from 0, as bedGraph without a header."""
     with open(path, "w", encoding="utf-8") as handle:
         for row in rows:

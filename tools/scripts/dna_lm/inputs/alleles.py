@@ -15,12 +15,15 @@ import logging
 import os
 import re
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import NoReturn
 
 from dna_lm import statuses
 from dna_lm.errors import UserError, quoted
 from dna_lm.inputs import vcf
 from dna_lm.inputs.fasta import Record, normalised
+from dna_lm.inputs.reference import Reference
 from dna_lm.statuses import (
     INVALID_BASE,
     MISSING_ALT,
@@ -33,15 +36,6 @@ from dna_lm.statuses import (
 )
 
 log = logging.getLogger(__name__)
-
-MEANINGS = {
-    SYMBOLIC_ALLELE: "<...>, *, or a breakend: no sequence",
-    MISSING_ALT: "ALT is '.'",
-    UNKNOWN_CONTIG: "CHROM is not in the reference",
-    REF_MISMATCH: "REF is not what the reference has there; if many, is it another genome build?",
-    NO_CHANGE: "ALT equals REF",
-    WINDOW_OFF_END: "the sequence is shorter than the window",
-}
 
 _NOT_ACGT = re.compile("[^ACGT]")
 # Bases read at once to the left of an insertion or deletion: few repeats are longer.
@@ -68,43 +62,45 @@ class Allele:
     wild_type: str = ""
 
     @property
-    def id(self):
+    def id(self) -> str:
         """The VCF's own, or the variant as written."""
         line = self.line
         return f"{line.chrom}:{line.pos}:{line.ref}>{self.written_alt}" if line.id == vcf.MISSING else line.id
 
     @property
-    def mutant(self):
+    def mutant(self) -> str:
         if self.window is None:
             return ""
         at = self.start - self.window[0]
         return self.wild_type[:at] + self.alt + self.wild_type[at + len(self.ref) :]
 
-    def changed(self):
+    def changed(self) -> tuple[int, int]:
         """The bases of the reference that the allele replaces, half-open from 0; empty for an insertion."""
         if self.window is None:
             return self.line.pos - 1, self.line.pos - 1 + len(self.line.ref)
         start, ref, _ = _trimmed(self.start, self.ref, self.alt)
         return start, start + len(ref)
 
-    def pair(self):
-        """The wild-type and the mutant window, as `Record`s."""
+    def windows(self) -> tuple[Record, Record]:
+        """The wild-type and the mutant window."""
         name = vcf.readable(self.id)
         return Record(name, self.wild_type, self.status), Record(name, self.mutant, self.status)
 
 
-def check(path, reference, refused_ids=(), allow_ref_mismatches=False):
+def check_vcf(
+    path: str, reference: Reference, refused_ids: Collection[str] = (), allow_ref_mismatches: bool = False
+) -> list[str]:
     """Read a VCF to its end, so that a fault is found before any work is done, and return its header's lines.
 
-    Raises `UserError` as `vcf.read` does; for a position past the end of its sequence; for a file without variants;
-    when no CHROM is in the reference; and, unless `allow_ref_mismatches`, when so many REF alleles differ from the
-    reference that the two are of different genome builds. The last two are rules for a whole file: for a chunk they
-    are only logged.
+    Raises `UserError` as `vcf.read_lines` does; for a position past the end of its sequence; for a file without
+    variants; when no CHROM is in the reference; and, unless `allow_ref_mismatches`, when so many REF alleles differ
+    from the reference that the two are of different genome builds. The last two are rules for a whole file: for a chunk
+    they are only logged.
     """
     header, unknown, counts = [], {}, Counter()
     line = mismatch = None
     n_known = 0
-    for line in vcf.read(path, header, refused_ids):
+    for line in vcf.read_lines(path, header, refused_ids):
         length = reference.lengths.get(line.chrom)
         if length is None:
             if len(unknown) < 10_000:
@@ -118,9 +114,9 @@ def check(path, reference, refused_ids=(), allow_ref_mismatches=False):
                 f"{length} bases in the reference: the two do not belong together"
             )
         ref = normalised(line.ref)
-        found = [_status(line, ref, written, normalised(written), reference) for written in line.alts]
-        counts.update(found)
-        if mismatch is None and REF_MISMATCH in found:
+        statuses_of_line = [_status(line, ref, written, normalised(written), reference) for written in line.alts]
+        counts.update(statuses_of_line)
+        if mismatch is None and REF_MISMATCH in statuses_of_line:
             mismatch = line
     if line is None:
         raise UserError(f"VCF: its header ends at line {len(header)} and no variant follows")
@@ -128,8 +124,8 @@ def check(path, reference, refused_ids=(), allow_ref_mismatches=False):
     try:
         if not n_known:
             refuse_unknown(list(unknown), list(reference.lengths), "VCF")
-        if not allow_ref_mismatches and (found := statuses.mismatches(counts)):
-            _refuse_mismatches(found, path, reference, mismatch)
+        if not allow_ref_mismatches and (message := statuses.mismatches(counts)):
+            _refuse_mismatches(message, path, reference, mismatch)
     except UserError as error:
         if not vcf.is_chunk(header):
             raise
@@ -137,22 +133,23 @@ def check(path, reference, refused_ids=(), allow_ref_mismatches=False):
     return header
 
 
-def _refuse_mismatches(found, path, reference, line):
+def _refuse_mismatches(message, path, reference, line):
     start = line.pos - 1
     bases = reference.fetch(line.chrom, start, min(start + len(line.ref), reference.lengths[line.chrom]))
     raise UserError(
-        f"{found}, first at line {line.number}: {quoted(f'{line.chrom}:{line.pos}')} is {quoted(line.ref, 30)} in the "
-        f"VCF ({quoted(os.path.basename(path))}) and {quoted(bases, 30)} in the reference ({quoted(reference.name)}). "
-        "They are probably of different genome builds: choose the reference that the VCF was made with, or allow "
-        "mismatches (--allow-ref-mismatches)"
+        f"{message}, first at line {line.number}: {quoted(f'{line.chrom}:{line.pos}')} is {quoted(line.ref, 30)} "
+        f"in the VCF ({quoted(os.path.basename(path))}) and {quoted(bases, 30)} in the reference "
+        f"({quoted(reference.name)}). They are probably of different genome builds: choose the reference that the VCF "
+        "was made with, or allow mismatches (--allow-ref-mismatches)"
     )
 
 
-def refuse_unknown(names, known, role):
+def refuse_unknown(names: list[str], known: list[str], role: str) -> NoReturn:
     """Raise `UserError`: none of the `names` of sequences in a file is among those of the reference, `known`."""
-    if found := other_style(names, known):
+    if same_sequence := other_style(names, known):
         raise UserError(
-            f"the {role} calls its sequences like {quoted(found[0])}, the reference like {quoted(found[1])}: "
+            f"the {role} calls its sequences like {quoted(same_sequence[0])}, "
+            f"the reference like {quoted(same_sequence[1])}: "
             f"rename the sequences of the {role}, or take the reference that they belong to"
         )
     raise UserError(
@@ -166,8 +163,8 @@ def _listed(names):
     return shown + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
 
 
-def other_style(names, known):
-    """A name with and without `chr` where only the other is known, as (found, known), or None."""
+def other_style(names: Iterable[str], known: Iterable[str]) -> tuple[str, str] | None:
+    """A name with and without `chr` where only the other is known, as (name, known), or None."""
     known = set(known)
     for name in names:
         for other in (f"chr{name}", name.removeprefix("chr"), {"MT": "chrM", "chrM": "MT"}.get(name)):
@@ -176,17 +173,15 @@ def other_style(names, known):
     return None
 
 
-def read(path, reference, window):
-    """Yield an `Allele` for each alternate allele of each line of the VCF at `path`; their lines come without text."""
-    for line in vcf.read(path):
-        # Alleles wait for their scores in hundreds, and a line of many genotypes is long.
-        line = replace(line, text="")
+def read_alleles(path: str, reference: Reference, window: int) -> Iterator[Allele]:
+    """Yield an `Allele` for each alternate allele of each line of the VCF at `path`."""
+    for line in vcf.read_lines(path):
         ref = normalised(line.ref)
         for number, written in enumerate(line.alts, 1):
             alt = normalised(written)
             status = _status(line, ref, written, alt, reference)
-            found = _placed(reference, line, ref, alt, window) if status == OK else {"status": status}
-            yield Allele(line, written, number == len(line.alts), **found)
+            place = _placed(reference, line, ref, alt, window) if status == OK else {"status": status}
+            yield Allele(line, written, number == len(line.alts), **place)
 
 
 def _status(line, ref, written, alt, reference):
@@ -219,7 +214,7 @@ def _placed(reference, line, ref, alt, window):
     return {"status": status, "start": start, "ref": ref, "alt": alt, "window": stretch, "wild_type": wild_type}
 
 
-def normalise(reference, contig, start, ref, alt):
+def normalise(reference: Reference, contig: str, start: int, ref: str, alt: str) -> tuple[int, str, str]:
     """A variant's one spelling (start from 0, REF, ALT): trimmed, left-aligned, an indel with the base beside it."""
     start, ref, alt = _trimmed(start, ref, alt)
     if ref and alt:
@@ -267,7 +262,7 @@ def _leftmost(reference, contig, start, indel):
     return start - moved, indel[turn:] + indel[:turn]
 
 
-def around(start, n_bases, window, length):
+def around(start: int, n_bases: int, window: int, length: int) -> tuple[int, int] | None:
     """The window around `n_bases` bases at `start`, half-open, within a sequence of `length`, or None if too short."""
     left = window // 2
     size = window - 1 + n_bases

@@ -12,11 +12,19 @@ import itertools
 import re
 import shutil
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from dna_lm import statuses
 from dna_lm.errors import UserError, counted, quoted
 from dna_lm.inputs import compression, vcf
+
+if TYPE_CHECKING:
+    # Putting tables together needs no package.
+    from dna_lm.inputs.fasta import Record
+
+T = TypeVar("T")
 
 # Every dataset is several rows of Galaxy's database and one line of its pages: larger collections are slow.
 MAX_CHUNKS = 10_000
@@ -28,19 +36,19 @@ _LONGEST_TITLE = 2**16
 _PREFIX = re.compile(rb"^##dna_lm=<ID=(\w+)", re.MULTILINE)
 
 
-def chunks(items, size):
+def in_chunks(items: Iterable[T], size: int) -> Iterator[Iterator[T]]:
     """Yield iterators over `size` items each, the last over what is left. Read each to its end before the next."""
     items = iter(items)
     for first in items:
         yield itertools.chain([first], itertools.islice(items, size - 1))
 
 
-def chunk_name(number, extension):
+def chunk_name(number: int, extension: str) -> str:
     """The file name of a chunk, counted from 1; the order of names is the order of chunks."""
     return f"chunk_{number:06}.{extension}"
 
 
-def refuse_too_many(n_records, size):
+def refuse_too_many(n_records: int, size: int) -> None:
     """Raise `UserError` when chunks of `size` records would be more than `MAX_CHUNKS`."""
     n_chunks = -(-n_records // size)
     if n_chunks > MAX_CHUNKS:
@@ -50,14 +58,14 @@ def refuse_too_many(n_records, size):
         )
 
 
-def write_pairs(pairs, size, wild_types, mutants):
+def write_pairs(pairs: "Iterable[tuple[Record, Record]]", size: int, wild_types: Path, mutants: Path) -> int:
     """Write (wild-type, mutant) `Record`s to FASTA chunks in two existing folders; returns the number of chunks.
 
     Sequences are written as the models read them, and the n-th record of a chunk belongs to the n-th of its partner,
     however they were paired before. The first record's description marks the file as a chunk, of wild types or mutants.
     """
     number = 0
-    for number, chunk in enumerate(chunks(pairs, size), 1):
+    for number, chunk in enumerate(in_chunks(pairs, size), 1):
         name = chunk_name(number, "fasta")
         with (
             open(Path(wild_types, name), "w", encoding="utf-8") as wild_type_file,
@@ -71,12 +79,12 @@ def write_pairs(pairs, size, wild_types, mutants):
     return number
 
 
-def is_fasta_chunk(path):
+def is_fasta_chunk(path: str) -> bool:
     """Whether a FASTA file, plain or compressed, is a chunk of a larger one."""
     return _fasta_mark(path) in (_WILD_TYPE, _MUTANT)
 
 
-def are_fasta_chunks(wild_type_path, mutant_path):
+def are_fasta_chunks(wild_type_path: str, mutant_path: str) -> bool:
     """Whether two FASTA files are chunks, one of wild types and one of mutants (in either role)."""
     return {_fasta_mark(wild_type_path), _fasta_mark(mutant_path)} == {_WILD_TYPE, _MUTANT}
 
@@ -88,21 +96,21 @@ def _fasta_mark(path):
     return words[-1].decode("utf-8", "replace") if words else None
 
 
-def write_variants(lines, size, header, open_chunk, folder):
+def write_variants(lines: Iterable[str], size: int, header: list[str], folder: Path) -> int:
     """Write VCF lines to chunks in an existing folder, each with the header's lines; returns the number of chunks.
 
-    `lines` are the texts of whole lines; `header` is complete when the first of them is read. `open_chunk(path)` opens
-    a file to which text goes back byte for byte. Each chunk's header has one more line, which marks it as a chunk.
+    `lines` are the texts of whole lines; `header` is complete when the first of them is read. Each chunk's
+    header has one more line, which marks it as a chunk.
     """
     number = 0
-    for number, chunk in enumerate(chunks(lines, size), 1):
-        with open_chunk(Path(folder, chunk_name(number, "vcf"))) as handle:
+    for number, chunk in enumerate(in_chunks(lines, size), 1):
+        with vcf.open_for_writing(Path(folder, chunk_name(number, "vcf"))) as handle:
             handle.writelines(vcf.header_of_chunk(header))
             handle.writelines(chunk)
     return number
 
 
-def collapse(tables, output, allow_ref_mismatches=False):
+def collapse(tables: Iterable[tuple[str, str]], output: str, allow_ref_mismatches: bool = False) -> Counter[str]:
     """Write tables, or VCF files, one after the other into `output`, their header once; rows are copied byte for byte.
 
     `tables` are (name, path) in the order wanted. The header's line that marks a VCF as a chunk is left out.
@@ -136,9 +144,9 @@ def collapse(tables, output, allow_ref_mismatches=False):
         raise UserError("the collection is empty: nothing to put together")
     counts = Counter({status.decode("utf-8", "replace"): number for status, number in counts.items()})
     statuses.refuse_nothing_scored(counts)
-    if not allow_ref_mismatches and (found := statuses.mismatches(counts)):
+    if not allow_ref_mismatches and (message := statuses.mismatches(counts)):
         raise UserError(
-            f"{found}: the VCF and the reference are probably of different genome builds: score the chunks with the "
+            f"{message}: the VCF and the reference are probably of different genome builds: score the chunks with the "
             "reference that the VCF was made with, or allow mismatches (--allow-ref-mismatches)"
         )
     return counts
@@ -155,8 +163,8 @@ def _statuses_of(header):
 
         def of_line(row):
             info = row.rstrip(b"\r\n").split(b"\t", 8)[7:8]
-            found = info and field.search(info[0])
-            return found[1].split(b",") if found else []
+            match = info and field.search(info[0])
+            return match[1].split(b",") if match else []
 
         return of_line
     columns = header.rstrip(b"\r\n").split(b"\t")
@@ -193,6 +201,6 @@ def _refuse_cut_short(source, name):
     source.seek(place)
 
 
-def described(n_records, n_chunks, noun):
-    """What was cut into what, in words."""
+def chunk_counts(n_records: int, n_chunks: int, noun: str) -> str:
+    """How many records are in how many chunks, in words."""
     return f"{counted(n_records, noun)} in {counted(n_chunks, 'chunk')}"

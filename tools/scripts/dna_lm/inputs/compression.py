@@ -8,7 +8,7 @@ PLAIN, GZIP, BGZIP = "plain", "gzip", "bgzip"
 _EMPTY_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
 
-def compression(path):
+def compression(path: str | os.PathLike) -> str:
     """`plain`, `gzip` or `bgzip`, by the file's first bytes."""
     with open(path, "rb") as handle:
         start = handle.read(18)
@@ -18,7 +18,7 @@ def compression(path):
     return BGZIP if has_extra_field and start[12:14] == b"BC" else GZIP
 
 
-def is_cut_short(path):
+def is_cut_short(path: str | os.PathLike) -> bool:
     """Whether a bgzip file lacks the empty block that ends it: it can be cut between two blocks and unpack well."""
     with open(path, "rb") as handle:
         handle.seek(max(0, os.path.getsize(path) - len(_EMPTY_BLOCK)))

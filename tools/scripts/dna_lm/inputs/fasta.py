@@ -15,6 +15,7 @@ import sqlite3
 import string
 import zlib
 from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -45,12 +46,12 @@ class Record:
     status: str
 
 
-def normalised(text):
+def normalised(text: str) -> str:
     """Letters as the models read them: upper case, U as T, no white space."""
     return text.translate(_NORMALISE)
 
 
-def read_fasta(path, role="FASTA"):
+def read_fasta(path: str | os.PathLike, role: str = "FASTA") -> Iterator[Record]:
     """Yield the `Record`s of a FASTA file, plain or gzip (told by its first bytes, not by its name).
 
     The identifier is the header's first word, `record_N` for a header without one. `role` names the file in messages.
@@ -81,7 +82,9 @@ def read_fasta(path, role="FASTA"):
 
 def _open_text(path):
     if os.path.exists(path) and not os.path.isfile(path):
-        raise UserError(f"{quoted(path)} is no file (a folder or a pipe): files are read twice, so give a regular one")
+        raise UserError(
+            f"{quoted(path)} is not a file (a folder or a pipe): files are read twice, so give a regular one"
+        )
     with open(path, "rb") as handle:
         is_gzip = handle.read(2) == _GZIP_MAGIC
     # utf-8-sig: some editors put a byte order mark in front.
@@ -97,7 +100,7 @@ def _lines(handle, header_lines, role):
             header_lines.append(number)
         elif not started and line.strip():
             raise UserError(
-                f"{role}, line {number}: {quoted(line.strip(), 30)} stands where a FASTA header ('>name') is needed"
+                f"{role}, line {number}: expected a FASTA header ('>name'), found {quoted(line.strip(), 30)}"
             )
         yield line
 
@@ -117,7 +120,7 @@ def _record(name, sequence, where):
     return Record(name, sequence, INVALID_BASE)
 
 
-def pairs_by_order(wild_type_path, mutant_path):
+def pairs_by_order(wild_type_path: str, mutant_path: str) -> Iterator[tuple[Record, Record]]:
     """Yield (wild-type, mutant) `Record`s of two FASTA files, the n-th record with the n-th.
 
     Raises `UserError` when the files hold different numbers of records.
@@ -141,7 +144,7 @@ def _refuse_unequal(n_wild_types, n_mutants):
     )
 
 
-def pairs_by_id(wild_type_path, mutant_path):
+def pairs_by_id(wild_type_path: str, mutant_path: str) -> Iterator[tuple[Record, Record]]:
     """Yield (wild-type, mutant) `Record`s of two FASTA files with equal identifiers, in the wild types' order.
 
     The mutants wait in a temporary database on disk, so memory stays bounded. Raises `UserError` for an identifier that
@@ -178,43 +181,46 @@ def _store(database, table, path):
             )
         except sqlite3.IntegrityError as error:
             raise UserError(
-                f"{role}, record {number}: the identifier {quoted(record.id)} stands twice: "
+                f"{role}, record {number}: the identifier {quoted(record.id)} appears twice: "
                 "make the identifiers unique, or pair by order"
             ) from error
     return number
 
 
-def check(items):
-    """Read records or pairs to their end, so that a faulty file is refused before any work is done.
+def read_to_end(items: Iterable[object]) -> None:
+    """Read records to their end, so that a faulty file is refused before any work is done."""
+    deque(items, maxlen=0)
+
+
+def count_pairs(pairs: Iterable[tuple[Record, Record]]) -> tuple[int, int]:
+    """Read pairs to their end, so that a faulty file is refused before any work is done.
 
     Returns the number of pairs, and the number of those whose wild type and mutant are identical. Logs how many pairs
-    have two different identifiers, which is no error when they are paired by order.
+    have two different identifiers, which is not an error when they are paired by order.
     """
     n_pairs = n_identical = n_different = 0
-    for item in items:
-        if isinstance(item, tuple):
-            wild_type, mutant = item
-            n_pairs += 1
-            n_identical += wild_type.sequence == mutant.sequence
-            n_different += wild_type.id != mutant.id
+    for wild_type, mutant in pairs:
+        n_pairs += 1
+        n_identical += wild_type.sequence == mutant.sequence
+        n_different += wild_type.id != mutant.id
     if n_different:
         log.info("%d of %d pairs have different identifiers: they were paired by order", n_different, n_pairs)
     return n_pairs, n_identical
 
 
-def refuse_identical(n_pairs, n_identical, wild_type_path, mutant_path):
+def refuse_identical(n_pairs: int, n_identical: int, wild_type_path: str, mutant_path: str) -> None:
     """Raise `UserError` when all pairs are identical, as when one file is chosen for both roles.
 
-    Galaxy preselects the newest file for both roles. The counts are those of `check`.
+    Galaxy preselects the newest file for both roles. The counts are those of `count_pairs`.
     """
     if n_identical < n_pairs:
         return
     if os.path.samefile(wild_type_path, mutant_path):
-        found = "wild-type FASTA and mutant FASTA are the same file"
+        reason = "wild-type FASTA and mutant FASTA are the same file"
     else:
-        found = f"the mutant is identical to its wild type in each of {counted(n_pairs, 'pair')}"
+        reason = f"the mutant is identical to its wild type in each of {counted(n_pairs, 'pair')}"
     raise UserError(
-        f"{found}, so there is no mutation to score: choose the file with the mutants, "
+        f"{reason}, so there is no mutation to score: choose the file with the mutants, "
         "or allow identical pairs (--allow-identical)"
     )
 

@@ -1,4 +1,4 @@
-"""Stretches of a reference genome: an indexed FASTA file, of which only what is asked for is read.
+"""Parts of a reference genome: an indexed FASTA file, of which only what is asked for is read.
 
 Knows nothing of variants or models.
 """
@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
 
 import pysam
 
@@ -21,12 +22,12 @@ _NOT_ACGT = re.compile("[^ACGT]")
 class Reference:
     """An open reference; `name` is the file's name, `lengths` maps sequence names to lengths in bases."""
 
-    def __init__(self, fasta):
+    def __init__(self, fasta: pysam.FastaFile) -> None:
         self._fasta = fasta
         self.name = os.path.basename(os.fsdecode(fasta.filename))
         self.lengths = dict(zip(fasta.references, fasta.lengths, strict=True))
 
-    def fetch(self, contig, start, end):
+    def fetch(self, contig: str, start: int, end: int) -> str:
         """Bases `start` to `end` (from 0, end excluded) of a sequence, which must have them: in upper case, U as T."""
         if start == end:
             return ""
@@ -41,23 +42,23 @@ class Reference:
             )
         return bases
 
-    def record(self, name, contig, start, end):
-        """The same stretch as a `Record` called `name`."""
+    def record(self, name: str, contig: str, start: int, end: int) -> Record:
+        """The same bases as a `Record` called `name`."""
         bases = self.fetch(contig, start, end)
         return Record(name, bases, INVALID_BASE if _NOT_ACGT.search(bases) else OK)
 
 
 @contextlib.contextmanager
-def open_reference(path):
+def open_reference(path: str | os.PathLike) -> Iterator[Reference]:
     """A `Reference` from a FASTA file, plain or bgzip.
 
-    An index beside the file (`.fai`, and `.gzi` for bgzip) is used unless it is older; otherwise one is made in a
-    temporary folder, since nothing may be written beside a file of Galaxy. Raises `UserError` for a file that cannot
+    An index next to the file (`.fai`, and `.gzi` for bgzip) is used unless it is older. Otherwise one is made in a
+    temporary folder, because nothing may be written next to a file of Galaxy. Raises `UserError` for a file that cannot
     be indexed.
     """
     path = os.fspath(path)
     if not os.path.isfile(path):
-        raise UserError(f"reference: {quoted(path)} is no file")
+        raise UserError(f"reference: {quoted(path)} is not a file")
     with tempfile.TemporaryDirectory() as folder:
         try:
             packed = compression.compression(path)
@@ -65,14 +66,14 @@ def open_reference(path):
             raise UserError(f"reference: cannot read {quoted(path)}: {error.strerror}") from error
         if packed == compression.GZIP:
             raise UserError(
-                "reference: it is compressed with gzip, in which no place can be found: decompress it, "
+                "reference: it is compressed with gzip, which cannot be indexed: decompress it, "
                 "or compress it with bgzip"
             )
         is_bgzip = packed == compression.BGZIP
         if is_bgzip and compression.is_cut_short(path):
             raise UserError("reference: the bgzip file is cut short: upload it again")
-        beside = [f"{path}.fai"] + [f"{path}.gzi"] * is_bgzip
-        indices = beside if all(_is_current(index, path) for index in beside) else _index(path, folder, is_bgzip)
+        given = [f"{path}.fai"] + [f"{path}.gzi"] * is_bgzip
+        indices = given if all(_is_current(index, path) for index in given) else _index(path, folder, is_bgzip)
         try:
             with _htslib_messages([]):
                 fasta = pysam.FastaFile(path, *indices[:1], filepath_index_compressed=indices[1] if is_bgzip else None)
@@ -93,25 +94,25 @@ def _index(path, folder, is_bgzip):
         with _htslib_messages(messages):
             pysam.faidx("--fai-idx", indices[0], "--gzi-idx", indices[1], path)
     except pysam.SamtoolsError as error:
-        said = re.search(r"\[E::\w+\] (.*)", messages[0])
-        reason = quoted(said[1], 120) if said else "give sequences whose headers start with '>'"
+        from_htslib = re.search(r"\[E::\w+\] (.*)", messages[0])
+        reason = quoted(from_htslib[1], 120) if from_htslib else "give sequences whose headers start with '>'"
         raise UserError(f"reference: not a FASTA file that can be indexed: {reason}") from error
     if twice := re.search(r'duplicate sequence "(.*)" at', messages[0]):
-        raise UserError(f"reference: the sequence {quoted(twice[1])} stands twice: remove one")
+        raise UserError(f"reference: the sequence {quoted(twice[1])} appears twice: remove one")
     return indices if is_bgzip else indices[:1]
 
 
 @contextlib.contextmanager
 def _htslib_messages(messages):
     """Append to `messages` what htslib writes to the process's stderr, which it does past Python."""
-    with tempfile.TemporaryFile("w+", errors="replace") as said:
+    with tempfile.TemporaryFile("w+", errors="replace") as collected:
         sys.stderr.flush()
         stderr = os.dup(2)
-        os.dup2(said.fileno(), 2)
+        os.dup2(collected.fileno(), 2)
         try:
             yield
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
-            said.seek(0)
-            messages.append(said.read())
+            collected.seek(0)
+            messages.append(collected.read())

@@ -1,4 +1,4 @@
-"""Named regions of a genome, from BED or GFF, and the names of those that a stretch of it overlaps.
+"""Named regions of a genome, from BED or GFF, and the names of those that an interval overlaps.
 
 Knows nothing of variants or models. Memory grows with the number of regions.
 """
@@ -6,7 +6,8 @@ Knows nothing of variants or models. Memory grows with the number of regions.
 import gzip
 import zlib
 from array import array
-from collections import namedtuple
+from collections.abc import Collection, Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,17 +16,25 @@ from dna_lm.inputs import compression
 from dna_lm.labels import clean_label
 
 FORMATS = ("bed", "gff")
-# What a variant outside all regions is in: a group of its own when groups are compared.
+# The region of a variant outside all regions, so that these are a group when groups are compared.
 NO_REGION = "none"
 BETWEEN_NAMES = "+"
 
-Region = namedtuple("Region", "contig start end name line")  # half-open, from 0
+
+class Region(NamedTuple):
+    """A region of a sequence, half-open, from 0, and the line of the file that has it, from 1."""
+
+    contig: str
+    start: int
+    end: int
+    name: str
+    line: int
 
 
-def read(path, file_format, role="regions"):
+def read_regions(path: str, file_format: str, role: str = "regions") -> Iterator[Region]:
     """Yield the `Region`s of a BED file (named by its fourth column, else `contig:start-end`) or of a GFF or GTF file.
 
-    A GFF region is called by its type: exon, CDS. Raises `UserError` with the line's number for what is no such file.
+    A GFF region is named after its type: exon, CDS. Raises `UserError` with the line's number for any other file.
     """
     number = n_regions = 0
     parse = {"bed": _bed, "gff": _gff}[file_format]
@@ -74,38 +83,38 @@ def _gff(text, number, where):
 def _numbers(texts, where):
     for text in texts:
         if not (text.isascii() and text.isdecimal()) or len(text) > 18:
-            raise UserError(f"{where}: {quoted(text, 30)} is no position")
+            raise UserError(f"{where}: {quoted(text, 30)} is not a position")
     return map(int, texts)
 
 
 class Regions:
     """Regions to look names up in. `contigs` are the names of the sequences that have any."""
 
-    def __init__(self, regions, only=()):
+    def __init__(self, regions: Iterable[Region], only: Collection[str] = ()) -> None:
         """`only`: names to keep; empty for all. Raises `UserError` for a name that no region has."""
         self._names = {}
-        found = {}
+        arrays = {}
         for region in regions:
             if only and region.name not in only:
                 continue
-            starts, ends, names = found.setdefault(region.contig, (array("q"), array("q"), array("l")))
+            starts, ends, names = arrays.setdefault(region.contig, (array("q"), array("q"), array("l")))
             starts.append(region.start)
             ends.append(region.end)
             names.append(self._names.setdefault(region.name, len(self._names)))
         if missing := [name for name in only if name not in self._names]:
             raise UserError(f"regions: none is called {quoted(missing[0])}")
         self._names = list(self._names)
-        self._contigs = {contig: _sorted(*arrays) for contig, arrays in found.items()}
+        self._contigs = {contig: _sorted(*columns) for contig, columns in arrays.items()}
 
     @property
-    def contigs(self):
+    def contigs(self) -> list[str]:
         return list(self._contigs)
 
-    def names(self, contig, start, end):
+    def names(self, contig: str, start: int, end: int) -> str:
         """The names of the regions that share a base with `start` to `end` (from 0, end excluded), or `none`.
 
-        An empty stretch, where bases are inserted, is in a region that has the base before and the base after it.
-        Several names stand in the order of the alphabet, each once, as in `exon+intron`.
+        An empty interval, where bases are inserted, is in a region that has the base before and the base after it.
+        Several names are in alphabetical order, each once, as in `exon+intron`.
         """
         if contig not in self._contigs:
             return NO_REGION

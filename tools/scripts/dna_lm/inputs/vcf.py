@@ -7,10 +7,12 @@ number of the line.
 
 import contextlib
 import gzip
+import os
 import re
 import zlib
-from collections import namedtuple
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple, TextIO
 
 from dna_lm.errors import UserError, counted, quoted
 from dna_lm.inputs import compression
@@ -22,7 +24,7 @@ CHUNK_KEY = "##dna_lm_chunk="
 
 _FORMAT = re.compile(r"##fileformat=VCFv4\.\d")
 _DNA = re.compile(r"[ACGTURYSWKMBDHVN]+", re.IGNORECASE)
-# What stands for a sequence instead of being one: <DEL>, a breakend (two or one), the allele an upstream deletion took.
+# A symbol instead of a sequence: <DEL>, a breakend (of two ends or one), an allele that an upstream deletion removed.
 _SYMBOLIC = re.compile(r"<[^<>\s,]+>|\*|[A-Za-z.]*[\[\]][^\[\]\s,]+[\[\]][A-Za-z.]*|\.[A-Za-z]+|[A-Za-z]+\.")
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LINE_END = "\r\n"
@@ -42,20 +44,24 @@ class Line:
     alts: tuple[str, ...]
 
 
-# An INFO field to add: one value for each alternate allele. `type` is Float, Integer or String.
-Field = namedtuple("Field", "id type description")
+class Field(NamedTuple):
+    """An INFO field to add: one value for each alternate allele. `type` is Float, Integer or String."""
+
+    id: str
+    type: str
+    description: str
 
 
-def is_symbolic(alt):
-    """Whether an ALT entry that `read` let through stands for a sequence instead of being one."""
+def is_symbolic(alt: str) -> bool:
+    """Whether an ALT entry that `read_lines` let through is a symbol instead of a sequence."""
     return alt != MISSING and not _DNA.fullmatch(alt)
 
 
-def read(path, header=None, refused_ids=()):
+def read_lines(path: str, header: list[str] | None = None, refused_ids: Collection[str] = ()) -> Iterator[Line]:
     """Yield the `Line`s of a VCF file, plain, gzip or bgzip. The header's lines are appended to the list `header`.
 
     Text is UTF-8 whose other bytes are kept (`surrogateescape`). Raises `UserError`, with the line's number, for a
-    file that is cut short or is no VCF: no header, another number of columns than the header has, CHROM, REF or ALT
+    file that is cut short or is not a VCF: no header, another number of columns than the header has, CHROM, REF or ALT
     empty or no allele, POS no position, no newline at the end; and for an INFO key among `refused_ids`.
     """
     number = 0
@@ -69,7 +75,7 @@ def read(path, header=None, refused_ids=()):
                         "complete the line, or upload the file again"
                     )
                 if "\0" in text:
-                    raise UserError(f"VCF, line {number}: a zero byte: this is no text file")
+                    raise UserError(f"VCF, line {number}: a zero byte: this is not a text file")
                 if n_columns is None:
                     n_columns = _header_line(number, text)
                     if header is not None:
@@ -109,18 +115,17 @@ def _header_line(number, text):
     if number == 1:
         if not _FORMAT.match(text):
             raise UserError(
-                f"VCF, line 1: {quoted(text, 30)} stands where '##fileformat=VCFv4...' is needed: "
-                "give a VCF with its header"
+                f"VCF, line 1: expected '##fileformat=VCFv4...', found {quoted(text, 30)}: give a VCF with its header"
             )
         return None
     if text.startswith("##"):
         return None
     columns = text.split("\t")
     if not text.startswith("#"):
-        raise UserError(f"VCF, line {number}: {quoted(text, 30)} stands where the line #CHROM... is needed")
+        raise UserError(f"VCF, line {number}: expected the line #CHROM..., found {quoted(text, 30)}")
     if tuple(columns[:8]) != COLUMNS or columns[8:9] not in ([], ["FORMAT"]):
         raise UserError(
-            f"VCF, line {number}: {quoted(text)} is no header: the columns are {' '.join(COLUMNS)}, tab-separated, "
+            f"VCF, line {number}: {quoted(text)} is not a header: the columns are {' '.join(COLUMNS)}, tab-separated, "
             "then FORMAT and one column a sample where there are genotypes"
         )
     return len(columns)
@@ -128,29 +133,29 @@ def _header_line(number, text):
 
 def _line(number, text, n_columns, refused_ids):
     where = f"VCF, line {number}"
-    n_found = text.count("\t") + 1
+    n_columns_here = text.count("\t") + 1
     # Genotypes stay one text, however many they are.
     columns = text.rstrip(_LINE_END).split("\t", 8)
     if columns == [""]:
         raise UserError(f"{where}: the line is empty: remove it")
-    if n_found != n_columns:
+    if n_columns_here != n_columns:
         raise UserError(
-            f"{where}: {counted(n_found, 'column')} where the header has {n_columns}: "
+            f"{where}: {counted(n_columns_here, 'column')} where the header has {n_columns}: "
             "the line is damaged or cut short, or its columns are not separated by tabs"
         )
     chrom, pos, name, ref, alt = columns[:5]
     if bad := _CONTROL_CHARACTER.search("".join(columns[:5])):
         raise UserError(f"{where}: a control character ({quoted(bad[0])}) in the first five columns")
     if not chrom or " " in chrom:
-        raise UserError(f"{where}: CHROM is {quoted(chrom)}, which is no name of a sequence")
+        raise UserError(f"{where}: CHROM is {quoted(chrom)}, which is not the name of a sequence")
     if not _DNA.fullmatch(ref):
-        found = "is empty" if ref in ("", MISSING) else f"is {quoted(ref, 30)}, which is no DNA"
-        raise UserError(f"{where}: REF {found}: give the reference's bases at this place")
+        fault = "is empty" if ref in ("", MISSING) else f"is {quoted(ref, 30)}, which is not DNA"
+        raise UserError(f"{where}: REF {fault}: give the reference's bases at this place")
     alts = tuple(alt.split(","))
     for allele in alts:
         if allele != MISSING and not _DNA.fullmatch(allele) and not _SYMBOLIC.fullmatch(allele):
-            found = "is empty" if not allele else f"has {quoted(allele, 30)}, which is no allele"
-            raise UserError(f"{where}: ALT {found}: give bases, a symbolic allele such as <DEL>, or '.'")
+            fault = "is empty" if not allele else f"has {quoted(allele, 30)}, which is not an allele"
+            raise UserError(f"{where}: ALT {fault}: give bases, a symbolic allele such as <DEL>, or '.'")
     if not (pos.isascii() and pos.isdecimal()) or len(pos) > 18:
         raise UserError(f"{where}: POS is {quoted(pos, 30)}: give a position, counted from 1")
     # A breakend at a telomere is at 0, or one past the end.
@@ -165,29 +170,29 @@ def _keys(info):
     return (entry.partition("=")[0] for entry in info.split(";"))
 
 
-def check_ids(header, ids):
+def check_ids(header: list[str], ids: Collection[str]) -> None:
     """Raise `UserError` when a header, a list of lines, defines one of the INFO `ids` already."""
     for number, text in enumerate(header, 1):
-        found = re.match(r"##INFO=<ID=([^,>]+)", text)
-        if found and found[1] in ids:
+        defined = re.match(r"##INFO=<ID=([^,>]+)", text)
+        if defined and defined[1] in ids:
             raise UserError(
-                f"VCF, line {number}: the header defines INFO {quoted(found[1])} already: "
+                f"VCF, line {number}: the header defines INFO {quoted(defined[1])} already: "
                 "choose another prefix for the new fields"
             )
 
 
-def header_of_chunk(header):
+def header_of_chunk(header: list[str]) -> list[str]:
     """The header's lines, with an added line before the last that marks the file as a chunk."""
     end = header[-1][len(header[-1].rstrip(_LINE_END)) :]
     return [*header[:-1], f"{CHUNK_KEY}yes{end}", header[-1]]
 
 
-def is_chunk(header):
+def is_chunk(header: list[str]) -> bool:
     """Whether a header, a list of lines, is that of one chunk of a larger file."""
     return any(line.startswith(CHUNK_KEY) for line in header)
 
 
-def header_with(header, fields, prefix, settings):
+def header_with(header: list[str], fields: Iterable[Field], prefix: str, settings: Mapping[str, object]) -> list[str]:
     """The header's lines, with those of the added `fields` and one of `settings` (name -> text) before the last.
 
     What could end a quoted value, and letters outside ASCII, become `_`.
@@ -202,7 +207,7 @@ def header_with(header, fields, prefix, settings):
     return [*header[:-1], *(line + end for line in added), header[-1]]
 
 
-def line_with(line, values):
+def line_with(line: Line, values: Mapping[str, list[str]]) -> str:
     """The text of a `Line` with more INFO: `values` maps a field's id to the texts of each alternate allele."""
     text = line.text.rstrip(_LINE_END)
     columns = text.split("\t", 8)
@@ -211,11 +216,11 @@ def line_with(line, values):
     return "\t".join(columns) + line.text[len(text) :]
 
 
-def open_for_writing(path):
-    """A file to which lines of `read` go back byte for byte."""
+def open_for_writing(path: str | os.PathLike) -> TextIO:
+    """A file to which lines of `read_lines` go back byte for byte."""
     return open(path, "w", encoding="utf-8", errors="surrogateescape", newline="")
 
 
-def readable(text):
+def readable(text: str) -> str:
     """A cell of a VCF as it may stand in a table of UTF-8 text."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

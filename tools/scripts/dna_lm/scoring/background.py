@@ -1,24 +1,27 @@
-"""What a score means beside it: its percentile among other substitutions in the middle of the same window.
+"""The percentile of a score among random nearby substitutions: the draw, and the count.
 
 Knows alleles with their windows, nothing of models.
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from Bio.Seq import reverse_complement
 
-from dna_lm.inputs.fasta import OK, Record
+from dna_lm.inputs.alleles import Allele
+from dna_lm.inputs.fasta import Record
+from dna_lm.statuses import OK
 
 BASES = "ACGT"
 
 
 @dataclass(frozen=True)
 class Background:
-    """How many substitutions to draw (`n`), within how many bases around the variant's (`width`).
+    """How many substitutions to draw (`n`), within how many bases around the variant (`width`).
 
-    `same_change`: only the variant's own substitution between the same two neighbours, on either strand.
+    `same_change`: only the same substitution as the variant's, between the same two neighbours, on either strand.
     """
 
     n: int
@@ -26,12 +29,12 @@ class Background:
     same_change: bool = False
     seed: int = 1
 
-    def draw(self, allele):
+    def draw(self, allele: Allele) -> list[tuple[Record, Record]]:
         """(Wild-type, mutant) `Record`s of substitutions drawn without replacement, all in `allele`'s window.
 
         The draw depends on the seed and the normalised variant alone: not on its spelling, its line or its file. Fewer
         than `n` when there are no more. Empty for an allele without a window, and with `same_change` for an allele
-        that is no substitution of one base.
+        that is not a substitution of one base.
         """
         if allele.status != OK:
             return []
@@ -45,25 +48,34 @@ class Background:
             for at, base in sorted(drawn)
         ]
 
+    def as_text(self) -> dict[str, object]:
+        """What decides the percentiles: name -> value."""
+        return {
+            "background": self.n,
+            "background_width": self.width,
+            "same_change": self.same_change,
+            "seed": self.seed,
+        }
+
     def _possible(self, allele):
         """Places in the window, and the base put there: every substitution to draw from, the variant left out."""
         wild_type = allele.wild_type
         middle = allele.start - allele.window[0]
         first, end = middle - self.width // 2, middle + (self.width - 1) // 2 + 1
         is_substitution = len(allele.ref) == len(allele.alt) == 1
-        own = (middle, allele.alt) if is_substitution else None
-        found = [
+        of_variant = (middle, allele.alt) if is_substitution else None
+        possible = [
             (at, base)
             for at in range(max(0, first), min(len(wild_type), end))
             for base in BASES
-            if base != wild_type[at] and (at, base) != own
+            if base != wild_type[at] and (at, base) != of_variant
         ]
         if not self.same_change:
-            return found
+            return possible
         if not is_substitution:
             return []
-        wanted = _change(wild_type, *own)
-        return [place for place in found if wanted is not None and _change(wild_type, *place) == wanted]
+        wanted = _change(wild_type, *of_variant)
+        return [place for place in possible if wanted is not None and _change(wild_type, *place) == wanted]
 
 
 def _change(sequence, at, base):
@@ -75,7 +87,7 @@ def _change(sequence, at, base):
     return min((before, after), (reverse_complement(before), reverse_complement(after)))
 
 
-def percentile(score, background):
+def percentile(score: float | None, background: Sequence[float]) -> float | None:
     """The share of `background` scores below `score`, those equal to it counted half, in percent; None without any."""
     if not len(background):
         return None

@@ -4,6 +4,7 @@ Knows arrays and names, nothing of models or files of sequences. Names are drawn
 """
 
 import math
+from dataclasses import dataclass
 
 import matplotlib
 
@@ -15,6 +16,7 @@ from matplotlib.colors import Normalize, TwoSlopeNorm
 
 from dna_lm.compare.plots import STYLE
 from dna_lm.labels import clean_label, score_name
+from dna_lm.scores import SCORES
 
 # Bases in a strip, and what is drawn at most: more strips make a picture that nothing opens well.
 STRIP = 100
@@ -31,14 +33,31 @@ _LEAST_HEIGHT, _LEAST_WIDTH = 2.2, 4.5
 _MANY = 50
 
 
-def draw(path, landscapes, score, file_format="png", n_not_drawn=0):
-    """Draw `landscapes` (`mutagenesis.Landscape`s), all on one scale of colours, into `path`.
+@dataclass
+class Landscape:
+    """The scores of one sequence, to be drawn.
+
+    `start` is the number of the first base: 1, or its position in the reference. `scores`: float (alternates, bases),
+    NaN for the base itself.
+    """
+
+    name: str
+    bases: str
+    start: int
+    alternates: str
+    scores: np.ndarray
+
+
+def draw(path: str, landscapes: list[Landscape], score: str, file_format: str = "png", n_not_drawn: int = 0) -> None:
+    """Draw landscapes, all on one scale of colours, into `path`.
 
     `n_not_drawn`: how many more there are, said in the picture.
     """
     per_strip = max(map(_strip_length, landscapes), default=1)
     cell = min(_WIDEST_CELL, _WIDTH / per_strip)
-    heights = [_NAME + _n_strips(one) * (len(one.alternates) * _CELL_HEIGHT + _BETWEEN) for one in landscapes]
+    heights = [
+        _NAME + _n_strips(landscape) * (len(landscape.alternates) * _CELL_HEIGHT + _BETWEEN) for landscape in landscapes
+    ]
     note = f"Not drawn, only in the table: {n_not_drawn} (a picture has {MAX_BASES:,} bases)." if n_not_drawn else ""
     width = max(_LEAST_WIDTH, _LEFT + per_strip * cell + _RIGHT)
     height = max(_LEAST_HEIGHT, _TOP + sum(heights) + _BOTTOM)
@@ -51,23 +70,30 @@ def draw(path, landscapes, score, file_format="png", n_not_drawn=0):
         colours = _colours(landscapes, score)
         top = _TOP
         mesh = None
-        for one, one_height in zip(landscapes, heights, strict=True):
+        for landscape, landscape_height in zip(landscapes, heights, strict=True):
             y = top
-            _text(figure, _LEFT / width, 1 - (y + 0.24) / height, _cut(clean_label(one.name), cell * per_strip))
+            _text(figure, _LEFT / width, 1 - (y + 0.24) / height, _cut(clean_label(landscape.name), cell * per_strip))
             y += _NAME
-            for first in range(0, len(one.bases), _strip_length(one)):
-                n_bases = min(_strip_length(one), len(one.bases) - first)
-                high = len(one.alternates) * _CELL_HEIGHT
+            for first in range(0, len(landscape.bases), _strip_length(landscape)):
+                n_bases = min(_strip_length(landscape), len(landscape.bases) - first)
+                high = len(landscape.alternates) * _CELL_HEIGHT
                 axes = axes_at(_LEFT, y, n_bases * cell, high)
-                mesh = _strip(axes, one, first, n_bases, cell, colours)
+                mesh = _strip(axes, landscape, first, n_bases, cell, colours)
                 y += high + _BETWEEN
-            top += one_height
+            top += landscape_height
         if mesh is not None:
             bar = axes_at(width - _RIGHT + 0.3, _TOP + _NAME, 0.14, min(2.0, height - _TOP - _NAME - 0.5))
             figure.colorbar(mesh, cax=bar, extend=colours["extend"])
             bar.tick_params(labelsize=8)
         _text(figure, _LEFT / width, 1 - 0.24 / height, score_name(score), fontsize=12)
-        _text(figure, _LEFT / width, 0.1 / height, f"Dot: the sequence's own base. {note}", fontsize=8, color="0.35")
+        _text(
+            figure,
+            _LEFT / width,
+            0.1 / height,
+            f"Dot: the base of the sequence itself. {note}",
+            fontsize=8,
+            color="0.35",
+        )
         metadata = {"png": None, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[file_format]
         figure.savefig(path, format=file_format, dpi=150, metadata=metadata)
         plt.close(figure)
@@ -78,7 +104,7 @@ def _n_strips(landscape):
 
 
 def _strip_length(landscape):
-    """Strips of one length, in full tens, but for the last: 201 bases are 70, 70 and 61."""
+    """Strips of equal length, in full tens, except the last: 201 bases are 70, 70 and 61."""
     n_bases, n_strips = len(landscape.bases), _n_strips(landscape)
     return n_bases if n_strips == 1 else math.ceil(n_bases / n_strips / 10) * 10
 
@@ -93,8 +119,8 @@ def _strip(axes, landscape, first, n_bases, cell, colours):
     axes.set_xlim(0, n_bases)
     axes.set_ylim(n_rows, 0)
     size = min(9, cell * 72 * 0.75)
-    own = [(x + 0.5, landscape.alternates.index(base) + 0.5) for x, base in enumerate(bases)]
-    axes.plot(*zip(*own, strict=True), "o", color="0.35", markersize=size / 5, markeredgewidth=0)
+    reference = [(x + 0.5, landscape.alternates.index(base) + 0.5) for x, base in enumerate(bases)]
+    axes.plot(*zip(*reference, strict=True), "o", color="0.35", markersize=size / 5, markeredgewidth=0)
     labels = ["del" if alternate == "-" else alternate for alternate in landscape.alternates]
     axes.set_yticks(np.arange(n_rows) + 0.5, labels, fontsize=8)
     names = landscape.start + first + np.arange(n_bases)
@@ -110,17 +136,18 @@ def _strip(axes, landscape, first, n_bases, cell, colours):
 
 
 def _colours(landscapes, score):
-    """Distances from 0 upwards, ratios on either side of 0, anything else over its own range."""
-    scores = np.concatenate([one.scores[np.isfinite(one.scores)] for one in landscapes] or [np.zeros(0)])
+    """Distances from 0 upwards, signed scores on either side of 0, other scores over their range."""
+    scores = np.concatenate([landscape.scores.ravel() for landscape in landscapes] or [np.zeros(0)])
+    scores = scores[np.isfinite(scores)]
     if not len(scores):
         scores = np.zeros(1)
     low, high = np.percentile(scores, [1, 99]) if len(scores) > _MANY else (scores.min(), scores.max())
-    if score == "llr":
+    if SCORES[score].is_signed:
         # White is 0; both sides have the same length, so that a colour's strength is the size of a ratio.
         limit = max(abs(low), abs(high)) or 1
         norm, colour_map = TwoSlopeNorm(0, -limit, limit), "RdBu"
         low, high = -limit, limit
-    elif score == "inner_product":
+    elif SCORES[score].no_change is None:
         norm, colour_map = Normalize(low, high if high > low else low + 1), "magma_r"
     else:
         low = 0

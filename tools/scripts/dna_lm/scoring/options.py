@@ -2,18 +2,28 @@
 
 import argparse
 import os
+from collections.abc import Callable
 
 import torch
 import transformers
 
 from dna_lm import cli
-from dna_lm.engine import encoder, pooling
+from dna_lm.engine import pooling
+from dna_lm.engine.encoder import REPRESENTATIONS, Budget, Embedding
 from dna_lm.errors import counted
 from dna_lm.model import checkpoint
-from dna_lm.scoring import pipeline
+from dna_lm.scores import SCORES
+from dna_lm.scoring.settings import STRANDS, Settings
 
 
-def add_model_options(parser):
+def add_score_option(parser: argparse.ArgumentParser) -> None:
+    """The option that chooses the scores."""
+    parser.add_argument(
+        "--scores", nargs="+", choices=tuple(SCORES), default=["l2"], help="columns to compute (default: l2)"
+    )
+
+
+def add_model_options(parser: argparse.ArgumentParser, with_tutorial: bool = False) -> None:
     """The options that choose the model and how sequences are turned into numbers."""
     model = parser.add_argument_group("model")
     model.add_argument("--model", required=True, metavar="DIR", help="model folder, or a Hugging Face cache")
@@ -22,7 +32,7 @@ def add_model_options(parser):
     group = parser.add_argument_group("embedding")
     group.add_argument(
         "--representation",
-        choices=encoder.REPRESENTATIONS,
+        choices=REPRESENTATIONS,
         default="logits",
         help="what is pooled: the output over the vocabulary (the tutorial's), or hidden states (default: logits)",
     )
@@ -35,7 +45,7 @@ def add_model_options(parser):
     group.add_argument("--pooling", choices=pooling.POOLINGS, default="max", help="over tokens (default: max)")
     group.add_argument(
         "--strand",
-        choices=pipeline.STRANDS,
+        choices=STRANDS,
         default="forward",
         help="read the sequence, its reverse complement, or average what both give (default: forward)",
     )
@@ -44,40 +54,45 @@ def add_model_options(parser):
     )
     group.add_argument(
         "--batch-tokens",
-        type=_positive,
+        type=at_least(1),
         metavar="N",
         help="tokens in a forward pass: changes time and memory, never the result (default: by device and memory)",
     )
-    group.add_argument(
-        "--tutorial",
-        action="store_true",
-        help="give the public tutorial's numbers: pad to the longest sequence of the file and pool over the padding",
-    )
+    if with_tutorial:
+        group.add_argument(
+            "--tutorial",
+            action="store_true",
+            help="give the public tutorial's numbers: pad to the file's longest sequence and pool over the padding",
+        )
     parser.add_argument(
         "--fail-on-unscored", action="store_true", help="fail when any record has a status other than ok"
     )
 
 
-def _positive(text):
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not a positive number")
+def at_least(smallest: int) -> Callable[[str], int]:
+    """A type for argparse: a whole number that is not less than `smallest`."""
+
+    def number(text: str) -> int:
+        value = int(text)
+        if value < smallest:
+            raise argparse.ArgumentTypeError(f"{value} is less than {smallest}")
+        return value
+
     return number
 
 
-def settings_from(arguments, loaded):
-    """The settings for a loaded checkpoint."""
-    tokens = arguments.batch_tokens
-    return pipeline.Settings(
-        embedding=encoder.Embedding(arguments.representation, arguments.layer, arguments.pooling),
+def settings_from(arguments: argparse.Namespace) -> Settings:
+    """The settings that a script was given; without scores for a script that has none."""
+    return Settings(
+        embedding=Embedding(arguments.representation, arguments.layer, arguments.pooling),
         strand=arguments.strand,
-        budget=encoder.Budget(tokens) if tokens else encoder.Budget.fitting(loaded),
-        tutorial=arguments.tutorial,
+        scores=tuple(getattr(arguments, "scores", ())),
+        tutorial=getattr(arguments, "tutorial", False),
         truncate=getattr(arguments, "truncate", False),
     )
 
 
-def load_checkpoint(arguments):
+def load_checkpoint(arguments: argparse.Namespace) -> checkpoint.Checkpoint:
     """Load the chosen model, using as many threads as Galaxy gave the job, and note what computes with what."""
     slots = os.environ.get("GALAXY_SLOTS", "")
     if slots.isdecimal() and int(slots):
@@ -88,3 +103,8 @@ def load_checkpoint(arguments):
     threads = counted(torch.get_num_threads(), "thread")
     cli.note(f"{versions}, {arguments.precision} on {loaded.device}, {threads}")
     return loaded
+
+
+def budget_from(arguments: argparse.Namespace, loaded: checkpoint.Checkpoint) -> Budget:
+    """Tokens in a forward pass: as many as were asked for, or as suit the device and the memory."""
+    return Budget(arguments.batch_tokens) if arguments.batch_tokens else Budget.fitting(loaded)

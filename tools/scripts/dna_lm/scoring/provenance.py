@@ -1,13 +1,15 @@
-"""Which model gave a number: what an output's header says of it."""
+"""The model and the settings that gave a number, for the header of an output."""
 
+import argparse
 import hashlib
 from pathlib import Path
 
 from dna_lm import __version__
 from dna_lm.model import checkpoint
+from dna_lm.scoring.settings import Settings
 
 
-def described(arguments, settings):
+def model_and_settings(arguments: argparse.Namespace, settings: Settings) -> dict[str, str]:
     """Name -> text: the suite's version, the model (name, revision, hash of its weights) and the settings.
 
     arguments: those of `options.add_model_options`. The hash is the SHA-256 of the safetensors files' bytes, one after
@@ -19,12 +21,12 @@ def described(arguments, settings):
         with open(file, "rb") as handle:
             while block := handle.read(2**20):
                 digest.update(block)
-    found = {
+    texts = {
         "version": __version__,
         "model": arguments.model_id or Path(arguments.model).resolve().name,
         "revision": arguments.revision or "",
         "weights_sha256": digest.hexdigest(),
         "precision": arguments.precision,
-        **settings.described(),
+        **settings.as_text(),
     }
-    return {name: text for name, text in found.items() if text}
+    return {name: text for name, text in texts.items() if text}

@@ -1,0 +1,108 @@
+"""What a scoring job promises whatever it scores: columns in their order, flat memory, sinks that get every row."""
+
+import csv
+import os
+import subprocess
+import sys
+
+import pytest
+
+from conftest import ROOT, TEST_DATA
+
+DEMO = TEST_DATA / "models" / "demo-mixtral"
+REFERENCE = TEST_DATA / "reference.fasta"
+COUNTS = ["wt_length", "mut_length", "n_differences", "wt_tokens", "mut_tokens", "changed_tokens"]
+PAIRS = ("--wild-type", TEST_DATA / "indel_wild_type.fasta.gz", "--mutant", TEST_DATA / "indel_mutant.fasta.gz")
+VARIANTS = ("--variants", TEST_DATA / "variants.vcf", "--reference", REFERENCE)
+INTERVALS = ("--intervals", TEST_DATA / "intervals.bed", "--reference", REFERENCE)
+PERCENTILES = ["llr_percentile", "l2_percentile", "n_background"]
+
+
+@pytest.mark.parametrize(
+    ("script", "options", "before", "between", "after"),
+    [
+        ("score_pairs.py", PAIRS, ["id"], [], []),
+        ("score_variants.py", VARIANTS, ["chrom", "pos", "ref", "alt", "id"], [], ["window_start", "window_end"]),
+        (
+            "score_variants.py",
+            (*VARIANTS, "--background", 1, "--regions", TEST_DATA / "regions.bed"),
+            ["chrom", "pos", "ref", "alt", "id"],
+            PERCENTILES,
+            ["window_start", "window_end", "region"],
+        ),
+        (
+            "mutagenesis.py",
+            ("--sequences", TEST_DATA / "one_sequence.fasta.gz"),
+            ["id", "position", "ref", "alt"],
+            [],
+            [],
+        ),
+        ("mutagenesis.py", INTERVALS, ["chrom", "pos", "id", "position", "ref", "alt"], [], []),
+    ],
+)
+def test_a_table_begins_with_what_was_scored_and_its_scores(run_script, script, options, before, between, after):
+    done = run_script(script, "--model", DEMO, *options, "--scores", "llr", "l2", "--output", "out.tsv")
+    assert done.returncode == 0, done.stderr
+    with open("out.tsv") as table:
+        header = table.readline().rstrip("\n").split("\t")
+    assert header == [*before, "status", "llr", "l2", *between, *COUNTS, *after]
+
+
+def test_the_tutorials_padding_leaves_ratios_alone(run_script):
+    """The tutorial has no log-likelihood ratio. Both columns are those of a job that computes nothing else."""
+    tables = []
+    for name, options in (
+        ("both", ["--tutorial", "--scores", "l2", "llr"]),
+        ("l2", ["--tutorial", "--scores", "l2"]),
+        ("llr", ["--scores", "llr"]),
+    ):
+        done = run_script("score_pairs.py", "--model", DEMO, *PAIRS, *options, "--output", f"{name}.tsv")
+        assert done.returncode == 0, done.stderr
+        with open(f"{name}.tsv", newline="") as table:
+            tables.append(list(csv.DictReader(table, delimiter="\t")))
+    for both, *alone in zip(*tables, strict=True):
+        assert [both["l2"], both["llr"]] == [alone[0]["l2"], alone[1]["llr"]]
+
+
+def peak_memory(script, *options):
+    """The largest resident size of a process that runs a script, in MiB."""
+    command = [sys.executable, ROOT / "tools" / "scripts" / script, "--model", DEMO, *options]
+    process = subprocess.Popen(
+        list(map(str, command)), stderr=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_maxrss // 2**10
+
+
+def test_memory_does_not_grow_with_the_lines_of_a_vcf(tmp_path):
+    """Ten times the lines, each with 2,500 genotypes, are 45 MB more of text."""
+    genotypes = "\t".join(["0/1"] * 2500)
+    samples = "\t".join(f"s{number}" for number in range(2500))
+    header = f"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\t{samples}\n"
+    bases = "".join(line.strip() for line in REFERENCE.read_text().split(">")[1].splitlines()[1:])
+    places = [(at, base) for at, base in enumerate(bases.upper(), 1) if base in "ACG" and 50 < at < 1900]
+    peaks = []
+    for n_lines in (500, 5000):
+        lines = (places[number % 400] for number in range(n_lines))
+        text = "".join(f"chr1\t{at}\t.\t{base}\tT\t.\t.\t.\tGT\t{genotypes}\n" for at, base in lines)
+        (tmp_path / "in.vcf").write_text(header + text)
+        outputs = ("--output", tmp_path / "out.tsv", "--output-vcf", tmp_path / "out.vcf")
+        given = ("--variants", tmp_path / "in.vcf", "--reference", REFERENCE, "--window", 15)
+        peaks.append(peak_memory("score_variants.py", *given, *outputs))
+        assert (tmp_path / "out.vcf").read_text().count(f"\tGT\t{genotypes}\n") == n_lines
+    assert peaks[1] - peaks[0] < 20, peaks
+
+
+def test_memory_does_not_grow_with_the_pairs_of_a_file(tmp_path):
+    """Ten times the records, of sequences that are all different."""
+    peaks = []
+    for n_pairs in (1000, 10000):
+        for name, base in (("wt", "A"), ("mut", "C")):
+            numbers = (f"{number:015b}".translate(str.maketrans("01", "GT")) for number in range(n_pairs))
+            text = "".join(f">{number}\n{sequence}{base}ACGT\n" for number, sequence in enumerate(numbers))
+            (tmp_path / f"{name}.fasta").write_text(text)
+        given = ("--wild-type", tmp_path / "wt.fasta", "--mutant", tmp_path / "mut.fasta")
+        peaks.append(peak_memory("score_pairs.py", *given, "--output", tmp_path / "out.tsv"))
+    assert peaks[1] - peaks[0] < 20, peaks

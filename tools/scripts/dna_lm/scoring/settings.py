@@ -1,0 +1,55 @@
+"""How sequences become numbers: the choices that decide a result, the same in every tool."""
+
+from dataclasses import dataclass, field
+
+from dna_lm.engine.encoder import Embedding
+from dna_lm.errors import UserError
+from dna_lm.model.checkpoint import Checkpoint
+from dna_lm.scores import LLR
+
+# Whether each strand that is read is the reverse complement.
+STRANDS = {"forward": (False,), "reverse": (True,), "mean": (False, True)}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Which embedding, which scores of it, and what of a sequence is read.
+
+    `scores` are names of `scores.SCORES`; empty when only embeddings are wanted. `tutorial`: sequences are padded as in
+    the tutorial. `truncate`: pairs that are too long for the model are cut to the bases around their change.
+    """
+
+    embedding: Embedding = field(default_factory=Embedding)
+    strand: str = "forward"
+    scores: tuple[str, ...] = ("l2",)
+    tutorial: bool = False
+    truncate: bool = False
+
+    @property
+    def distances(self) -> list[str]:
+        """The scores that are made of embeddings."""
+        return [name for name in self.scores if name != LLR]
+
+    def check(self, checkpoint: Checkpoint) -> None:
+        """Raise `UserError` when the settings contradict each other or the checkpoint cannot give what they ask for."""
+        if self.tutorial and (self.embedding != Embedding() or self.strand != "forward"):
+            raise UserError(
+                "tutorial mode is the representation 'logits', the pooling 'max' and the forward strand: "
+                "leave out the other options, or leave out tutorial mode"
+            )
+        if self.tutorial and self.truncate:
+            raise UserError("tutorial mode reads whole sequences: leave out --truncate, or leave out tutorial mode")
+        if self.distances or not self.scores:
+            self.embedding.check(checkpoint)
+        if LLR in self.scores:
+            checkpoint.require_head("the score 'llr'")
+
+    def as_text(self) -> dict[str, str]:
+        """The settings that decide the numbers: name -> text, empty for a layer that does not matter."""
+        return {
+            "representation": self.embedding.representation,
+            "layer": str(self.embedding.layer) if self.embedding.representation == "hidden" else "",
+            "pooling": self.embedding.pooling,
+            "strand": self.strand,
+            "tutorial": str(self.tutorial),
+        }

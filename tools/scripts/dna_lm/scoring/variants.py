@@ -1,0 +1,168 @@
+"""The source of one row per alternate allele of a VCF, and its outputs: the VCF with scores, and the windows."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from dna_lm.inputs import alleles, vcf
+from dna_lm.inputs.alleles import Allele
+from dna_lm.inputs.reference import Reference
+from dna_lm.inputs.regions import Regions
+from dna_lm.model.checkpoint import Checkpoint
+from dna_lm.scores import SCORES
+from dna_lm.scoring import pipeline
+from dna_lm.scoring.background import Background, percentile
+from dna_lm.scoring.pipeline import COUNTS, Item, Row
+from dna_lm.scoring.settings import Settings
+from dna_lm.statuses import OK
+from dna_lm.tables import cell
+
+# INFO fields are called PREFIX_NAME; this is the default.
+PREFIX = "DNALM"
+
+
+class _Scored(NamedTuple):
+    """An allele, and how many background substitutions come after it."""
+
+    allele: Allele
+    n_drawn: int
+
+
+@dataclass
+class VariantSource:
+    """The alleles of a VCF, to score in windows of `window` bases of an open reference.
+
+    A row has chrom, pos, ref, alt, id, status, the scores; with a `background` a percentile for each score and the
+    number drawn; the counts; the window, counted from 1 and its end included; with `regions` the names of those that
+    the changed bases lie in. `refused_ids`: INFO fields that the VCF must not have. `header`: the lines of the VCF's
+    header, known after `check`.
+    """
+
+    path: str
+    reference: Reference
+    window: int
+    scores: tuple[str, ...]
+    background: Background | None = None
+    regions: Regions | None = None
+    refused_ids: frozenset[str] = frozenset()
+    allow_ref_mismatches: bool = False
+    header: list[str] = field(default_factory=list)
+    compute = staticmethod(pipeline.score)
+
+    def check(self) -> bool:
+        self.header = alleles.check_vcf(self.path, self.reference, self.refused_ids, self.allow_ref_mismatches)
+        return vcf.is_chunk(self.header)
+
+    def items(self, _checkpoint: Checkpoint, _settings: Settings) -> Iterator[Item]:
+        for allele in alleles.read_alleles(self.path, self.reference, self.window):
+            drawn = self.background.draw(allele) if self.background else []
+            yield Item(_Scored(allele, len(drawn)), *allele.windows(), carried=len(allele.line.text))
+            for wild_type, mutant in drawn:
+                yield Item(None, wild_type, mutant)
+
+    def rows(self, computed: Iterator[tuple[Any, Row]]) -> Iterator[tuple[Allele, Row]]:
+        for (allele, n_drawn), row in computed:
+            drawn = [next(computed)[1] for _ in range(n_drawn)]
+            yield allele, self._row(allele, row, drawn)
+
+    def _row(self, allele, scored, drawn):
+        counts = {name: scored.pop(name) for name in COUNTS}
+        line = allele.line
+        row = {"chrom": vcf.readable(line.chrom), "pos": line.pos, "ref": line.ref, "alt": allele.written_alt, **scored}
+        if self.background:
+            row |= self._percentiles(scored, drawn)
+        if allele.window is None:
+            counts |= {"wt_length": None, "mut_length": None}
+        start, end = allele.window or (None, None)
+        row |= counts | {"window_start": None if start is None else start + 1, "window_end": end}
+        if self.regions:
+            row["region"] = self.regions.names(line.chrom, *allele.changed())
+        return row
+
+    def _percentiles(self, scored, drawn):
+        background = [row for row in drawn if row["status"] == OK] if scored["status"] == OK else []
+        percentiles = {
+            f"{name}_percentile": percentile(scored[name], [row[name] for row in background]) for name in self.scores
+        }
+        return percentiles | {"n_background": len(background)}
+
+
+@contextmanager
+def wild_type_windows(path: str) -> Iterator[Callable[[Allele, Row], None]]:
+    """A FASTA file of the wild-type window of each allele that has one."""
+    with _windows(path, 0) as write:
+        yield write
+
+
+@contextmanager
+def mutant_windows(path: str) -> Iterator[Callable[[Allele, Row], None]]:
+    """A FASTA file of the mutant windows, in the same order."""
+    with _windows(path, 1) as write:
+        yield write
+
+
+@contextmanager
+def _windows(path, side):
+    with open(path, "w", encoding="utf-8") as handle:
+
+        def write(allele, _row):
+            if allele.window is not None:
+                record = allele.windows()[side]
+                handle.write(f">{record.id}\n{record.sequence}\n")
+
+        yield write
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """Which columns of the table go into a VCF's INFO, and under which names."""
+
+    prefix: str
+    scores: tuple[str, ...]
+    with_background: bool
+
+    def fields(self) -> dict[str, vcf.Field]:
+        """Column of the table -> INFO field."""
+        texts = [(name, "Float", SCORES[name].description) for name in self.scores]
+        if self.with_background:
+            texts += [
+                (f"{name}_percentile", "Float", f"Percentile of {self._id(name)} among the background substitutions")
+                for name in self.scores
+            ]
+            texts.append(("n_background", "Integer", "Background substitutions drawn"))
+        texts.append(("status", "String", "ok, or why the allele has no score"))
+        return {name: vcf.Field(self._id(name), kind, text) for name, kind, text in texts}
+
+    def _id(self, column):
+        return f"{self.prefix}_{column.upper()}"
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """The names of the INFO fields."""
+        return frozenset(info.id for info in self.fields().values())
+
+    @contextmanager
+    def annotated_vcf(
+        self, path: str, source: VariantSource, settings: dict[str, object]
+    ) -> Iterator[Callable[[Allele, Row], None]]:
+        """The source's VCF with the fields in INFO: each line is written as soon as all its alleles have come.
+
+        settings: name -> text, for the header.
+        """
+        fields = self.fields()
+        of_line = []
+        with vcf.open_for_writing(path) as handle:
+            handle.writelines(vcf.header_with(source.header, fields.values(), self.prefix, settings))
+
+            def write(allele: Allele, row: Row) -> None:
+                of_line.append(row)
+                if allele.is_last:
+                    values = {
+                        info.id: [cell(row[column]) or vcf.MISSING for row in of_line]
+                        for column, info in fields.items()
+                    }
+                    handle.write(vcf.line_with(allele.line, values))
+                    of_line.clear()
+
+            yield write
