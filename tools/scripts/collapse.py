@@ -11,7 +11,7 @@ from dna_lm.inputs import chunks
 log = logging.getLogger(__name__)
 
 
-def parse_arguments(argv):
+def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--tables", nargs="+", metavar="FILE", help="tables, or VCF files, in the order wanted")
@@ -25,7 +25,7 @@ def parse_arguments(argv):
     return cli.parse_arguments(parser, argv)
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
     arguments = parse_arguments(argv)
     if arguments.list:
         with open(arguments.list, encoding="utf-8") as handle:

@@ -11,7 +11,7 @@ from dna_lm.inputs import chunks, fasta, vcf
 log = logging.getLogger(__name__)
 
 
-def parse_arguments(argv):
+def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--wild-type", metavar="FASTA", help="wild-type sequences (may be gzipped), with --mutant")
@@ -41,7 +41,7 @@ def parse_arguments(argv):
     return arguments
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
     arguments = parse_arguments(argv)
     if arguments.variants:
         split_variants(arguments)
@@ -49,7 +49,8 @@ def main(argv):
         split_pairs(arguments)
 
 
-def new_folder(*parts):
+def new_folder(*parts: str) -> Path:
+    """Make a folder. Raises `UserError` when there is one already, or none can be made."""
     folder = Path(*parts)
     try:
         folder.mkdir(parents=True)
@@ -58,7 +59,9 @@ def new_folder(*parts):
     return folder
 
 
-def split_pairs(arguments):
+def split_pairs(arguments: argparse.Namespace) -> None:
+    """Write the chunks of a pair of FASTA files."""
+
     def pairs():
         return fasta.PAIRINGS[arguments.pair_by](arguments.wild_type, arguments.mutant)
 
@@ -72,7 +75,8 @@ def split_pairs(arguments):
     log.info("%s", chunks.chunk_counts(n_pairs, n_chunks, "pair"))
 
 
-def split_variants(arguments):
+def split_variants(arguments: argparse.Namespace) -> None:
+    """Write the chunks of a VCF."""
     n_lines = sum(1 for _ in vcf.read_lines(arguments.variants))
     if not n_lines:
         raise UserError("VCF: it has a header and no variant: nothing to split")

@@ -12,6 +12,8 @@ import platform
 import signal
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 from dna_lm import __version__
 from dna_lm.errors import UserError, is_out_of_memory, quoted
@@ -25,12 +27,12 @@ OUT_OF_MEMORY_EXIT_CODE = 137
 _notes = []
 
 
-def note(text):
+def note(text: str) -> None:
     """Say `text` when the script has ended well."""
     _notes.append(text)
 
 
-def run(main):
+def run(main: Callable[[list[str]], None]) -> NoReturn | None:
     """Run a script's `main(argv)` and exit: 0, 1 for a `UserError`, 137 when memory ran out.
 
     A `UserError` and an out-of-memory end in one line on stderr. Anything else is a bug and shows its traceback.
@@ -69,7 +71,7 @@ def parse_arguments(parser: argparse.ArgumentParser, argv: list[str]) -> argpars
     return parser.parse_args(rest)
 
 
-def refuse_unless_given(arguments, partner, **defaults):
+def refuse_unless_given(arguments: argparse.Namespace, partner: str, **defaults: object) -> None:
     """Raise `UserError` when an option is given without its `partner`, the option that it belongs to.
 
     defaults: the options (their default in the parser is None), and their values when they are not given.
@@ -83,7 +85,7 @@ def refuse_unless_given(arguments, partner, **defaults):
 
 
 @contextlib.contextmanager
-def atomic_outputs(*paths):
+def atomic_outputs(*paths: str | os.PathLike | None) -> Iterator[list[str | None]]:
     """Temporary paths, one for each of `paths`, moved into place when the block has ended well.
 
     When the block raises, the temporary files are removed and no output appears. A `None` stays `None`, so that
@@ -92,12 +94,12 @@ def atomic_outputs(*paths):
     be written, or is named twice.
     """
     targets = [None if path is None else os.path.realpath(path) for path in paths]
-    named = [target for target in targets if target is not None]
-    for target in named:
+    wanted = [target for target in targets if target is not None]
+    for target in wanted:
         if os.path.isdir(target):
             raise UserError(f"cannot write {quoted(target)}: it is a folder")
-        if named.count(target) > 1:
-            raise UserError(f"two outputs have the same name, {quoted(target)}: give each its own")
+        if wanted.count(target) > 1:
+            raise UserError(f"two outputs have the same name, {quoted(target)}: give them different names")
     temporary = []
     try:
         for target in targets:

@@ -20,19 +20,19 @@ _OUT_OF_MEMORY = re.compile(
 )
 
 
-def is_out_of_memory(error):
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory ran out: Python's, torch's on a GPU, or torch's on the CPU."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error)) is not None
 
 
-def quoted(text, limit=60):
+def quoted(text: object, limit: int = 60) -> str:
     """Text from a file as it may appear in a one-line message: printable ASCII, in quotes, cut at `limit`."""
     text = str(text)
     return ascii(text if len(text) <= limit else text[:limit] + "...")
 
 
-def counted(number, singular, plural=None):
+def counted(number: int, singular: str, plural: str | None = None) -> str:
     """A count with its noun: `1 record`, `2 records`."""
     return f"{number} {singular if number == 1 else plural or singular + 's'}"
