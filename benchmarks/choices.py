@@ -22,9 +22,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tools" / "scripts"))
 
 from dna_lm.engine import encoder
 from dna_lm.engine.encoder import Embedding
+from dna_lm.engine.loading import load_checkpoint
 from dna_lm.engine.prefix_tree import PrefixTree
 from dna_lm.inputs import fasta
-from dna_lm.model import checkpoint, products
+from dna_lm.model import checkpoint, internals, products
 from dna_lm.scoring import pipeline
 
 REPEATS = 7
@@ -57,7 +58,7 @@ def seconds(loaded, trees):
 
 
 def speed(folder):
-    loaded = checkpoint.load(folder)
+    loaded = load_checkpoint(folder)
     model = loaded.trunk
     tree = a_batch(loaded, 2048)
     print(f"{len(tree.ids)} packed tokens on {loaded.device}, {torch.get_num_threads()} threads; median of a pass, ms")
@@ -71,14 +72,14 @@ def speed(folder):
         print(f"{name:30} {1000 * value:8.1f}")
     if own:
         model.set_experts_implementation(products.NAME)
-        switch = {"oneDNN's products": torch.backends.mkldnn.is_available, "torch's products": lambda: False}
+        switch = {"oneDNN's products": internals.onednn_linear, "torch's products": lambda *_: None}
         ways = {
-            name: (lambda answer=answer: setattr(torch.backends.mkldnn, "is_available", answer), tree)
-            for name, answer in switch.items()
+            name: (lambda product=product: setattr(internals, "onednn_linear", product), tree)
+            for name, product in switch.items()
         }
         for name, value in seconds(loaded, ways).items():
             print(f"{name:30} {1000 * value:8.1f}")
-    torch.backends.mkldnn.is_available = lambda: False  # oneDNN's products cannot be compiled into a graph
+    internals.onednn_linear = lambda *_: None  # oneDNN's products cannot be compiled into a graph
     plain = seconds(loaded, {"torch's products": (lambda: None, tree)})
     model.compile(dynamic=True)
     start = time.perf_counter()
@@ -96,7 +97,7 @@ def precision(folder, wild_type, mutant):
     for embedding in (Embedding("hidden"), Embedding("hidden", pooling="mean"), Embedding()):
         scores = {}
         for name in checkpoint.PRECISIONS:
-            loaded = checkpoint.load(folder, name)
+            loaded = load_checkpoint(folder, name)
             if embedding.representation == "logits" and loaded.head is None:
                 break
             rows = pipeline.score_pairs(loaded, pairs, pipeline.Settings(embedding), ("l2",))

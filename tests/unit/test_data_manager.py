@@ -18,8 +18,8 @@ import data_manager_dna_lm
 import hub_server
 import model_sources
 from conftest import ROOT, TEST_DATA
+from dna_lm.engine.loading import load_checkpoint
 from dna_lm.errors import UserError
-from dna_lm.model import checkpoint
 
 REPOSITORY = ROOT / "data_managers" / "data_manager_dna_lm"
 BERT, LLAMA = (TEST_DATA / "models" / name for name in ("tiny-bert", "tiny-llama"))
@@ -151,7 +151,7 @@ def test_shards_are_fetched_by_their_index(online, tmp_path):
         save_file({name: weights[name] for name in index if index[name] == shard}, online.folder / shard)
     (online.folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
     model_sources.on_hub(MODEL_ID, "main").fetch(tmp_path / "model")
-    assert checkpoint.load(tmp_path / "model").head is not None
+    assert load_checkpoint(tmp_path / "model").head is not None
 
 
 def test_a_hub_that_is_not_there_is_one_line(online, monkeypatch):

@@ -14,6 +14,7 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 
 from dna_lm.errors import UserError, is_out_of_memory, quoted
+from dna_lm.model.internals import is_panic
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
@@ -230,7 +231,7 @@ def refusing(failed):
     except BaseException as error:
         # The tokenizers library, which is written in Rust, raises plain `Exception`, or a panic that is not even one.
         is_foreign = isinstance(error, _FOREIGN_ERRORS) or type(error) is Exception
-        is_foreign = is_foreign or type(error).__name__ == "PanicException"
+        is_foreign = is_foreign or is_panic(error)
         if is_out_of_memory(error) or not is_foreign:
             raise
         raise UserError(f"model: {failed}: {type(error).__name__}: {first_line(error)}") from error

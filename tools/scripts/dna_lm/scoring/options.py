@@ -7,9 +7,10 @@ import torch
 import transformers
 
 from dna_lm import cli
-from dna_lm.engine import encoder, pooling
+from dna_lm.engine import encoder, loading, pooling
 from dna_lm.errors import counted
-from dna_lm.model import checkpoint
+from dna_lm.model.checkpoint import PRECISIONS
+from dna_lm.model.folder import find_folder
 from dna_lm.scoring import pipeline
 
 
@@ -40,7 +41,7 @@ def add_model_options(parser):
         help="read the sequence, its reverse complement, or average what both give (default: forward)",
     )
     group.add_argument(
-        "--precision", choices=checkpoint.PRECISIONS, default="float32", help="of the forward pass (default: float32)"
+        "--precision", choices=PRECISIONS, default="float32", help="of the forward pass (default: float32)"
     )
     group.add_argument(
         "--batch-tokens",
@@ -82,8 +83,8 @@ def load_checkpoint(arguments):
     slots = os.environ.get("GALAXY_SLOTS", "")
     if slots.isdecimal() and int(slots):
         torch.set_num_threads(int(slots))
-    folder = checkpoint.find_folder(arguments.model, arguments.model_id, arguments.revision)
-    loaded = checkpoint.load(folder, arguments.precision)
+    folder = find_folder(arguments.model, arguments.model_id, arguments.revision)
+    loaded = loading.load_checkpoint(folder, arguments.precision)
     versions = f"torch {torch.__version__}, transformers {transformers.__version__}"
     threads = counted(torch.get_num_threads(), "thread")
     cli.note(f"{versions}, {arguments.precision} on {loaded.device}, {threads}")
