@@ -353,18 +353,18 @@ NORM = "model.norm.weight"
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"data_offsets": [0, 2**50]}, "contradict each other"),
-        ({"shape": [2**40, 2**20]}, "contradict each other"),
-        ({"shape": [-32]}, "describes .* wrongly"),
-        ({"shape": [10**9, "a"]}, "describes .* wrongly"),
-        ({"shape": [True] * 32}, "describes .* wrongly"),
-        ({"shape": [1] * 99 + [32]}, "describes .* wrongly"),
-        ({"shape": 32}, "describes .* wrongly"),
-        ({"dtype": "Q99"}, "describes .* wrongly"),
-        ({"dtype": ["F32"]}, "describes .* wrongly"),
-        ({"data_offsets": [0]}, "describes .* wrongly"),
-        ({"data_offsets": [0, 128]}, "begins at byte 0"),
-        ({"data_offsets": ["0", "128"]}, "describes .* wrongly"),
+        ({"data_offsets": [0, 2**50]}, "invalid offset for tensor"),
+        ({"shape": [2**40, 2**20]}, "overflow computing buffer size"),
+        ({"shape": [33]}, "invalid shape, data type, or offset"),
+        ({"shape": [-32]}, "invalid value: integer `-32`"),
+        ({"shape": [10**9, "a"]}, "invalid type: string"),
+        ({"shape": [True] * 32}, "invalid type: boolean"),
+        ({"shape": 32}, "invalid type: integer `32`"),
+        ({"dtype": "Q99"}, "unknown variant `Q99`"),
+        ({"dtype": ["F32"]}, "invalid type: sequence"),
+        ({"data_offsets": [0]}, "invalid length 1"),
+        ({"data_offsets": [0, 128]}, "invalid offset for tensor"),
+        ({"data_offsets": ["0", "128"]}, "invalid type: string"),
     ],
 )
 def test_a_header_that_lies_is_refused(folder, change, message):
@@ -379,11 +379,11 @@ def test_weights_and_header_must_cover_each_other(folder):
     header, weights = header_of(folder)
     for more_or_less in (weights + b"\0" * 8, weights[:-8], b""):
         write_weights(folder, header, more_or_less)
-        with pytest.raises(UserError, match="its header tells of .* bytes of weights|begins at byte"):
+        with pytest.raises(UserError, match="is damaged: .*incomplete metadata, file not fully covered"):
             load_checkpoint(folder)
     twice = json.dumps(header)[:-1] + "," + json.dumps({NORM: header[NORM]})[1:]
     write_weights(folder, twice.encode(), weights)
-    with pytest.raises(UserError, match="a name stands twice"):
+    with pytest.raises(UserError, match="a name appears twice"):
         load_checkpoint(folder)
 
 
@@ -401,7 +401,7 @@ def test_a_huge_header_takes_no_memory(folder, length):
         if length < 2**30:
             file.truncate(8 + length)
     tracemalloc.start()
-    with pytest.raises(UserError, match="its header (should have|has)"):
+    with pytest.raises(UserError, match="its header has|header too large"):
         load_checkpoint(folder)
     assert tracemalloc.get_traced_memory()[1] < 2**24
     tracemalloc.stop()
@@ -422,27 +422,40 @@ def test_limits_of_files_hold_to_the_byte(tmp_path):
     for n_bytes, is_read in ((2**25, True), (2**25 + 1, False)):
         weights.write_bytes(n_bytes.to_bytes(8, "little") + tensor.ljust(n_bytes) + b"\0" * 8)
         if is_read:
-            assert files.read_header(weights) == {"a": [2]}
+            assert files.read_shapes(weights) == {"a": [2]}
         else:
             with pytest.raises(UserError, match=f"its header has {n_bytes} bytes, more than any model needs"):
-                files.read_header(weights)
+                files.read_shapes(weights)
 
 
-@pytest.mark.parametrize(
-    ("shape", "is_read"),
-    [([1] * 7 + [2], True), ([1] * 8 + [2], False), ([0, 2**63 - 1], True), ([0, 2**63], False), ([], False)],
-)
-def test_limits_of_shapes_hold_to_the_number(tmp_path, shape, is_read):
-    """Eight dimensions, and numbers below 2**63."""
-    n_bytes = 4 * math.prod(shape) if is_read else 8
-    header = json.dumps({"a": {"dtype": "F32", "shape": shape, "data_offsets": [0, n_bytes]}}).encode()
+@pytest.mark.parametrize("shape", [[0, 2**63], [0, 2**64], [2**32, 2**32]])
+def test_shapes_whose_product_overflows_are_refused(tmp_path, shape):
+    header = json.dumps({"a": {"dtype": "F32", "shape": shape, "data_offsets": [0, 4]}}).encode()
     file = tmp_path / "model.safetensors"
-    file.write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * n_bytes)
-    if is_read:
-        assert files.read_header(file) == {"a": shape}
-    else:
-        with pytest.raises(UserError, match="describes 'a' wrongly|contradict each other"):
-            files.read_header(file)
+    file.write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 4)
+    with pytest.raises(UserError, match="is damaged: SafetensorError"):
+        files.read_shapes(file)
+
+
+def test_a_weight_of_too_many_dimensions_is_refused(folder):
+    """The format allows any number, torch has no tensor of more than 64."""
+    header, weights = header_of(folder)
+    header[NORM]["shape"] = [1] * 99 + [32]
+    write_weights(folder, header, weights)
+    with pytest.raises(UserError, match="cannot load the model|weights of another shape"):
+        load_checkpoint(folder)
+
+
+def test_names_and_nesting_that_the_library_ignores_are_one_line(tmp_path):
+    """What is neither shape, type nor position of a tensor may be anything in a header."""
+    file = tmp_path / "model.safetensors"
+    for ignored in ("[" * 10**5 + "]" * 10**5, "1" * 10**4):
+        tensor = '"dtype": "F32", "shape": [1], "data_offsets": [0, 4], "x": ' + ignored
+        header = f'{{"a": {{{tensor}}}}}'.encode()
+        file.write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 4)
+        with pytest.raises(UserError, match="model.safetensors is damaged") as caught:
+            files.read_shapes(file)
+        assert "\n" not in str(caught.value)
 
 
 def test_a_model_twice_as_large_as_its_weights_is_refused_to_the_number(folder, monkeypatch):
@@ -530,7 +543,7 @@ def test_an_index_that_makes_no_sense_is_refused(folder, index, message):
 def test_pipes_are_not_waited_for(folder, name):
     (folder / name).unlink()
     os.mkfifo(folder / name)
-    with pytest.raises(UserError, match="no regular file|no model.safetensors|has no"):
+    with pytest.raises(UserError, match="not a regular file|no model.safetensors|has no"):
         load_checkpoint(folder)
 
 
@@ -557,7 +570,7 @@ def test_weights_too_large_for_a_precision_are_named_with_it(folder):
         ({"transformers_weights": "../../other.safetensors"}, "a weights file of its own"),
         ({"compression_config": {"format": "int4"}}, "quantised"),
         ({"is_encoder_decoder": True}, "an encoder with a decoder"),
-        ({"model_type": "vit"}, "no causal or masked language model"),
+        ({"model_type": "vit"}, "not a causal or masked language model"),
         ({"pad_token_id": 10**6}, "transformers cannot build the model that config.json describes: .*Padding_idx"),
         ({"num_attention_heads": 2**30}, "cannot build the model that config.json describes: ZeroDivisionError"),
         ({"is_causal": False}, "depends on the tokens after it"),

@@ -141,7 +141,7 @@ def _copy(folder, target):
     for file in sorted(folder.iterdir()):
         if _is_read(file.name):
             if not file.is_file():
-                raise UserError(f"model: {quoted(file.name)} is no regular file")
+                raise UserError(f"model: {quoted(file.name)} is not a regular file")
             # Links, as in a Hugging Face cache, become what they lead to.
             shutil.copyfile(file, target / file.name)
 

@@ -148,7 +148,7 @@ def _architecture(settings: dict) -> tuple[type, bool]:
         )
     if not causal and not masked:
         raise UserError(
-            f"model: the architecture {quoted(model_type)} in config.json is no causal or masked language model "
+            f"model: the architecture {quoted(model_type)} in config.json is not a causal or masked language model "
             f"that transformers {transformers.__version__} implements"
         )
     # The architecture can be either: the class with which it was saved decides, or else its setting `is_decoder`.
