@@ -20,7 +20,7 @@ from scipy.stats import spearmanr
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools" / "scripts"))
 
-from dna_lm.engine import encoder
+from dna_lm.engine import forward
 from dna_lm.engine.encoder import Embedding
 from dna_lm.engine.loading import load_checkpoint
 from dna_lm.engine.prefix_tree import PrefixTree
@@ -50,7 +50,7 @@ def seconds(loaded, trees):
         for name, (prepare, tree) in trees.items():
             prepare()
             start = time.perf_counter()
-            encoder.packed_states(loaded, tree)
+            forward.packed_states(loaded, tree)
             if loaded.device.type == "cuda":
                 torch.cuda.synchronize()
             times[name].append(time.perf_counter() - start)
@@ -85,7 +85,7 @@ def speed(folder):
     start = time.perf_counter()
     with torch.inference_mode():
         for other in (tree, a_batch(loaded, 1500), a_batch(loaded, 1800)):
-            encoder.packed_states(loaded, other)
+            forward.packed_states(loaded, other)
     warm_up = time.perf_counter() - start
     for name, value in (plain | seconds(loaded, {"the same, torch.compile": (lambda: None, tree)})).items():
         print(f"{name:30} {1000 * value:8.1f}")

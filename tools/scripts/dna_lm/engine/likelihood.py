@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dna_lm.engine import encoder
+from dna_lm.engine import batches, forward
+from dna_lm.engine.batches import Budget
 from dna_lm.engine.prefix_tree import Tokens
 from dna_lm.errors import UserError
 from dna_lm.model.checkpoint import Checkpoint
@@ -36,7 +37,7 @@ def masked_log_likelihood_ratios(
     checkpoint: Checkpoint,
     token_pairs: Sequence[tuple[Sequence[int], Sequence[int]]],
     same_length: Sequence[bool],
-    budget: encoder.Budget,
+    budget: Budget,
 ) -> np.ndarray:
     """Ratios of a masked model, in nats.
 
@@ -51,7 +52,7 @@ def masked_log_likelihood_ratios(
     queries = _queries(checkpoint, token_pairs, same_length)
     for terms_of_ids in _grouped(queries, budget):
         items = sorted(terms_of_ids.items(), key=lambda item: len(item[0]))
-        encoder.in_batches(items, _tokens_to_add, budget, lambda batch: _add_terms(checkpoint, batch, ratios))
+        batches.in_batches(items, _tokens_to_add, budget, lambda batch: _add_terms(checkpoint, batch, ratios))
     return ratios
 
 
@@ -59,7 +60,7 @@ _Query = tuple[Tokens, list[_Term]]
 
 
 def _tokens_to_add(item: _Query, previous: _Query | None) -> float:
-    return encoder.tokens_of_one_length(item[0], previous and previous[0])
+    return batches.tokens_of_one_length(item[0], previous and previous[0])
 
 
 def _queries(
@@ -93,7 +94,7 @@ def _masked(ids: Sequence[int], positions: Collection[int], mask: int) -> Tokens
     return tuple(masked)
 
 
-def _grouped(queries: Iterable[_Query], budget: encoder.Budget) -> Iterator[dict[Tokens, list[_Term]]]:
+def _grouped(queries: Iterable[_Query], budget: Budget) -> Iterator[dict[Tokens, list[_Term]]]:
     """Dicts from masked ids to all their terms: enough to fill batches of each length, not more than memory holds."""
     group, n_tokens = {}, 0
     for ids, terms in queries:
@@ -110,7 +111,7 @@ def _grouped(queries: Iterable[_Query], budget: encoder.Budget) -> Iterator[dict
 
 def _add_terms(checkpoint: Checkpoint, batch: Sequence[_Query], ratios: np.ndarray) -> None:
     """Add the terms of a batch, whose masked ids have one length, to the ratios (pairs,)."""
-    states, _ = encoder.sequence_states(checkpoint, torch.tensor([ids for ids, _ in batch], device=checkpoint.device))
+    states, _ = forward.sequence_states(checkpoint, torch.tensor([ids for ids, _ in batch], device=checkpoint.device))
     rows, terms = zip(*((row, term) for row, (_, terms) in enumerate(batch) for term in terms), strict=True)
     logits = checkpoint.logits(states[list(rows), [term.position for term in terms]])
     logs = logits.log_softmax(dim=-1)[range(len(terms)), [term.target for term in terms]].double().cpu().numpy()

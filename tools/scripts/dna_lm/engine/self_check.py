@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedModel
 
-from dna_lm.engine import encoder
+from dna_lm.engine import forward
 from dna_lm.engine.prefix_tree import PrefixTree
 from dna_lm.errors import UserError, is_out_of_memory
 from dna_lm.model import lengths
@@ -50,7 +50,7 @@ def check_finite(checkpoint: Checkpoint, model: PreTrainedModel) -> ProbeOutputs
     """Outputs for a short sequence. Raises `UserError` when the hidden states are not finite."""
     ids = _probe_ids(checkpoint)
     # One layer more than expected, so that an additional one is noticed.
-    with encoder.watching_layers(checkpoint, range(checkpoint.n_layers + 2)) as states:
+    with forward.watching_layers(checkpoint, range(checkpoint.n_layers + 2)) as states:
         hidden = checkpoint.trunk(ids, use_cache=False).last_hidden_state
     if not torch.isfinite(hidden).all():
         raise UserError(f"model: its output is not finite in {checkpoint.precision_name}")
@@ -109,7 +109,7 @@ def check_padding(checkpoint: Checkpoint) -> None:
 
 def _states_alone(checkpoint: Checkpoint, ids: list[int] | tuple[int, ...]) -> torch.Tensor:
     """Hidden states (tokens, width) of the last layer for one sequence."""
-    return encoder.sequence_states(checkpoint, torch.tensor([ids], device=checkpoint.device))[0][0]
+    return forward.sequence_states(checkpoint, torch.tensor([ids], device=checkpoint.device))[0][0]
 
 
 def _differ(checkpoint: Checkpoint, states: torch.Tensor, expected: torch.Tensor) -> bool:
@@ -127,7 +127,7 @@ def reads_trees(checkpoint: Checkpoint) -> bool:
     sequences = sorted(map(tuple, checkpoint.tokenise([PROBE, PROBE[:20] + PROBE[:10]])))
     tree = PrefixTree(sequences)
     try:
-        packed = encoder.packed_states(checkpoint, tree)[0]
+        packed = forward.packed_states(checkpoint, tree)[0]
     except (TypeError, RuntimeError) as error:
         # An architecture that computes its own masks fails on the shape of the packed tokens.
         if is_out_of_memory(error):
