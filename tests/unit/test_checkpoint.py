@@ -105,7 +105,7 @@ def test_pickles_are_never_read(folder):
 def test_code_of_the_checkpoint_is_refused(folder, name):
     edit_json(folder / name, auto_map={"AutoModel": "modeling.Evil", "AutoTokenizer": ["tokenization.Evil", None]})
     (folder / "modeling.py").write_text("raise SystemExit('the code was run')")
-    with pytest.raises(UserError, match=f"{name} names code of its own"):
+    with pytest.raises(UserError, match=f"{name} names its own code"):
         load_checkpoint(folder)
 
 
@@ -567,7 +567,7 @@ def test_weights_too_large_for_a_precision_are_named_with_it(folder):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"transformers_weights": "../../other.safetensors"}, "a weights file of its own"),
+        ({"transformers_weights": "../../other.safetensors"}, "its own weights file"),
         ({"compression_config": {"format": "int4"}}, "quantised"),
         ({"is_encoder_decoder": True}, "an encoder with a decoder"),
         ({"model_type": "vit"}, "not a causal or masked language model"),

@@ -101,12 +101,12 @@ def _encode_tree(
     """For each sequence of the tree its pooled numbers, float32 (width,), and log-likelihood, or `None` for either."""
     layer = -1 if embedding is None else embedding.layer
     of_layer, last = (forward.packed_states if tree.shared else forward.separate_states)(checkpoint, tree, layer)
-    how = embedding.pooling if embedding else None
+    pooling_name = embedding.pooling if embedding else None
     special = checkpoint.special_token_ids
     if embedding is None or embedding.representation == "logits":
-        pooled, summed = pooling.pool_sequences(tree, last, checkpoint.logits, how, log_likelihood, special)
+        pooled, summed = pooling.pool_sequences(tree, last, checkpoint.logits, pooling_name, log_likelihood, special)
     else:
-        pooled, _ = pooling.pool_sequences(tree, of_layer, torch.Tensor.float, how)
+        pooled, _ = pooling.pool_sequences(tree, of_layer, torch.Tensor.float, pooling_name)
         _, summed = pooling.pool_sequences(tree, last, checkpoint.logits, None, log_likelihood, special)
     nothing = [None] * len(tree.leaves)
     return zip(nothing if pooled is None else pooled.cpu().numpy(), nothing if summed is None else summed, strict=True)

@@ -29,7 +29,7 @@ def packed_states(checkpoint: Checkpoint, tree: PrefixTree, layer: int = -1) -> 
         ids[None],
         layer,
         position_ids=positions[None],
-        # transformers takes a mask of four dimensions as it is. Our attention does not read it.
+        # transformers does not change a mask of four dimensions. Our attention does not read it.
         attention_mask=torch.empty(1, 1, 0, 0, device=checkpoint.device),
         tree=TreeAttention(tree, len(ids), checkpoint.device, checkpoint.precision),
     )

@@ -4,7 +4,7 @@ Causal models: the difference of the two log-likelihoods (see `encoder`).
 
 Masked models, following Meier et al. 2021 (doi:10.1101/2021.07.09.450648): *masked marginals* for substitutions, that
 is, all changed tokens are masked at once and log p(mutant token) - log p(wild-type token) is summed over them. When the
-sequence's length changes there is no such correspondence of tokens, and the difference of the two
+sequence's length changes, tokens do not correspond like this, and the difference of the two
 *pseudo-log-likelihoods* is taken: every token that is not special is masked in turn and its log-probability summed
 (Salazar et al. 2020, doi:10.18653/v1/2020.acl-main.240).
 """

@@ -28,10 +28,10 @@ class Checkpoint:
     """A loaded model.
 
     tokenizer: its tokenizer, which neither cuts nor pads.
-    trunk: a module that maps token ids to hidden states.
+    trunk: the module that maps token ids to hidden states.
     head: a function from hidden states to logits over the vocabulary, or `None` when the checkpoint has no weights for
     it; `missing_head` then names them.
-    special_token_ids: ids of the tokens that stand for no bases.
+    special_token_ids: ids of the tokens that do not represent bases.
     mask_token_id: the id of the mask, or `None` when the tokenizer has none.
     pad_token_id: the id of the token that fills a batch in tutorial mode.
     is_causal: whether the model reads from left to right; otherwise it fills masks.

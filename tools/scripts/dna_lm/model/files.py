@@ -84,15 +84,13 @@ def read_config(folder: Path) -> dict:
     for name in (CONFIG, TOKENIZER_CONFIG):
         if (folder / name).exists() and "auto_map" in read_json(folder / name):
             raise UserError(
-                f"model: {name} names code of its own (auto_map), which is never run here: "
+                f"model: {name} names its own code (auto_map), which is never run here: "
                 "choose a model of an architecture that transformers implements"
             )
     if settings.keys() & {"quantization_config", "compression_config"}:
         raise UserError("model: its weights are quantised: choose the checkpoint in float32, bfloat16 or float16")
     if "transformers_weights" in settings:
-        raise UserError(
-            f"model: {CONFIG} names a weights file of its own (transformers_weights): only {WEIGHTS} is read"
-        )
+        raise UserError(f"model: {CONFIG} names its own weights file (transformers_weights): only {WEIGHTS} is read")
     if (folder / "adapter_config.json").exists():
         raise UserError(
             "model: the folder holds an adapter to another model (adapter_config.json): merge the two first"

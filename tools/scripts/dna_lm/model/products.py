@@ -45,7 +45,7 @@ def product(
     n_rows = len(rows)
     if n_rows < _FILLED_ROWS and n_rows % ROWS:
         rows = pad(rows, (0, 0, 0, -n_rows % ROWS))
-    # torch's own SiLU rounds the last numbers of a buffer, and of a thread's share of it, otherwise than the rest.
+    # torch's own SiLU rounds the last numbers of a buffer, and of a thread's share of it, differently from the rest.
     outputs = internals.onednn_linear(rows, weight, bias, silu) if rows.dtype == torch.float32 else None
     if outputs is None:
         outputs = linear(rows, weight, bias)

@@ -93,7 +93,7 @@ def _longest_first(words: Iterable[str]) -> str:
 
 
 def special_token_ids(tokenizer: transformers.PreTrainedTokenizerFast) -> frozenset[int]:
-    """Ids of the tokens that stand for no bases: those with a role, and all that tokenizer.json declares special."""
+    """Ids of tokens that do not represent bases: those with a role, and all that tokenizer.json declares special."""
     with files.refusing("the special tokens cannot be read"):
         roles, added = tokenizer.all_special_ids, tokenizer.added_tokens_decoder.items()
     return frozenset(roles) | {
