@@ -7,30 +7,30 @@ does so when the name is missing; the scores are then the same within rounding.
 
 import ctypes
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 import transformers
-
-# transformers documents these three by examples only.
 from transformers.activations import SiLUActivation
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
 
-# An output that has all that a language-model head may read from its trunk's output: the router's logits too.
-from transformers.modeling_outputs import MoeModelOutputWithPast as TrunkOutput
-
-# Architecture (`model_type`) -> name of the class that has its language-model head. transformers documents only the
-# tables of classes, which import the modules of all classes that they are asked for.
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL_CLASSES
-from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as MASKED_CLASSES
+# transformers documents these two by examples only.
+from transformers.integrations.sdpa_attention import sdpa_attention_forward as sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask as sdpa_mask
+from transformers.modeling_outputs import MoeModelOutputWithPast
+from transformers.models.auto import modeling_auto
 
 try:
     from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS, _default_apply_gate
 except ImportError:
     ALL_EXPERTS_FUNCTIONS = _default_apply_gate = None
 
-__all__ = ["CAUSAL_CLASSES", "MASKED_CLASSES", "TrunkOutput", "sdpa_attention_forward", "sdpa_mask"]
+# Architecture (`model_type`) -> name of the class that has its language-model head. transformers documents only the
+# tables of classes, which import the modules of all classes that they are asked for.
+CAUSAL_CLASSES: Mapping[str, str] = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+MASKED_CLASSES: Mapping[str, str] = modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+# An output that has all that a language-model head may read from its trunk's output: the router's logits too.
+TrunkOutput = MoeModelOutputWithPast
 
 
 # torch and the C library
