@@ -20,11 +20,12 @@ from scipy.stats import spearmanr
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools" / "scripts"))
 
-from dna_lm.engine import encoder
+from dna_lm.engine import forward
 from dna_lm.engine.encoder import Budget, Embedding
+from dna_lm.engine.loading import load_checkpoint
 from dna_lm.engine.prefix_tree import PrefixTree
 from dna_lm.inputs import fasta
-from dna_lm.model import checkpoint, products
+from dna_lm.model import checkpoint, internals, products
 from dna_lm.scoring import pipeline
 from dna_lm.scoring.pipeline import Item
 from dna_lm.scoring.settings import Settings
@@ -52,7 +53,7 @@ def seconds(loaded, trees):
         for name, (prepare, tree) in trees.items():
             prepare()
             start = time.perf_counter()
-            encoder.packed_states(loaded, tree)
+            forward.packed_states(loaded, tree)
             if loaded.device.type == "cuda":
                 torch.cuda.synchronize()
             times[name].append(time.perf_counter() - start)
@@ -60,7 +61,7 @@ def seconds(loaded, trees):
 
 
 def speed(folder):
-    loaded = checkpoint.load(folder)
+    loaded = load_checkpoint(folder)
     model = loaded.trunk
     tree = a_batch(loaded, 2048)
     print(f"{len(tree.ids)} packed tokens on {loaded.device}, {torch.get_num_threads()} threads; median of a pass, ms")
@@ -74,20 +75,20 @@ def speed(folder):
         print(f"{name:30} {1000 * value:8.1f}")
     if own:
         model.set_experts_implementation(products.NAME)
-        switch = {"oneDNN's products": torch.backends.mkldnn.is_available, "torch's products": lambda: False}
+        switch = {"oneDNN's products": internals.onednn_linear, "torch's products": lambda *_: None}
         ways = {
-            name: (lambda answer=answer: setattr(torch.backends.mkldnn, "is_available", answer), tree)
-            for name, answer in switch.items()
+            name: (lambda product=product: setattr(internals, "onednn_linear", product), tree)
+            for name, product in switch.items()
         }
         for name, value in seconds(loaded, ways).items():
             print(f"{name:30} {1000 * value:8.1f}")
-    torch.backends.mkldnn.is_available = lambda: False  # oneDNN's products cannot be compiled into a graph
+    internals.onednn_linear = lambda *_: None  # oneDNN's products cannot be compiled into a graph
     plain = seconds(loaded, {"torch's products": (lambda: None, tree)})
     model.compile(dynamic=True)
     start = time.perf_counter()
     with torch.inference_mode():
         for other in (tree, a_batch(loaded, 1500), a_batch(loaded, 1800)):
-            encoder.packed_states(loaded, other)
+            forward.packed_states(loaded, other)
     warm_up = time.perf_counter() - start
     for name, value in (plain | seconds(loaded, {"the same, torch.compile": (lambda: None, tree)})).items():
         print(f"{name:30} {1000 * value:8.1f}")
@@ -99,7 +100,7 @@ def precision(folder, wild_type, mutant):
     for embedding in (Embedding("hidden"), Embedding("hidden", pooling="mean"), Embedding()):
         scores = {}
         for name in checkpoint.PRECISIONS:
-            loaded = checkpoint.load(folder, name)
+            loaded = load_checkpoint(folder, name)
             if embedding.representation == "logits" and loaded.head is None:
                 break
             rows = pipeline.score(loaded, (Item(None, *pair) for pair in pairs), Settings(embedding), Budget())

@@ -50,13 +50,14 @@ def ours(job, score="l2", strand="forward"):
     sys.path.insert(0, str(SCRIPTS))
     from dna_lm import tables
     from dna_lm.engine import encoder
+    from dna_lm.engine.loading import load_checkpoint
     from dna_lm.inputs import fasta
-    from dna_lm.model import checkpoint
+    from dna_lm.model.checkpoint import Checkpoint
     from dna_lm.scoring import pipeline
     from dna_lm.scoring.pipeline import Item
     from dna_lm.scoring.settings import Settings
 
-    loaded = checkpoint.load(job["model"], job["precision"])
+    loaded = load_checkpoint(job["model"], job["precision"])
 
     # What score_pairs.py does once it has a model.
     def run(folder):
@@ -73,7 +74,7 @@ def ours(job, score="l2", strand="forward"):
                 write(payload, row)
         return {"computed": budget.computed}
 
-    run.where_time_goes = lambda folder: _where_time_goes(checkpoint.Checkpoint, run, folder)
+    run.where_time_goes = lambda folder: _where_time_goes(Checkpoint, run, folder)
     return run
 
 

@@ -12,9 +12,9 @@ from conftest import ROOT
 from dna_lm import scores
 from dna_lm.engine import encoder, pooling
 from dna_lm.engine.encoder import Budget, Embedding
+from dna_lm.engine.loading import load_checkpoint
 from dna_lm.errors import UserError
 from dna_lm.inputs.fasta import Record
-from dna_lm.model import checkpoint
 from naive import Naive
 from scored import embed, score_pairs
 
@@ -27,7 +27,7 @@ ROUNDING = 1e-5
 def model(request, tmp_path_factory):
     """A family's name, its model loaded by the library, and read by transformers alone."""
     folder = random_models.save_family(tmp_path_factory.mktemp("model"), request.param)
-    return request.param, checkpoint.load(folder), Naive(folder, masked=request.param in random_models.MASKED_FAMILIES)
+    return request.param, load_checkpoint(folder), Naive(folder, masked=request.param in random_models.MASKED_FAMILIES)
 
 
 def sequences_of(n, seed, longest=60):
@@ -125,13 +125,13 @@ def test_a_score_belongs_to_its_pair_on_one_thread(model, threads):
 )
 def test_a_score_belongs_to_its_pair_on_several_threads(family, tmp_path, threads):
     """With enough tokens for an activation's buffer to be divided between threads."""
-    loaded = checkpoint.load(random_models.save_family(tmp_path, family))
+    loaded = load_checkpoint(random_models.save_family(tmp_path, family))
     threads(3)
     assert_same_scores(loaded, list(pairs_of(16, seed=5, longest=400)), "same bits")
 
 
 def test_experts_with_another_activation_keep_their_bits_on_one_thread(tmp_path, threads):
-    loaded = checkpoint.load(random_models.save_family(tmp_path, "mixtral", hidden_act="gelu"))
+    loaded = load_checkpoint(random_models.save_family(tmp_path, "mixtral", hidden_act="gelu"))
     threads(1)
     assert_same_scores(loaded, list(pairs_of(16, seed=6)), "same bits")
 
@@ -150,7 +150,7 @@ SHARING = {
 def test_a_sliding_or_chunked_window_limits_what_is_shared(tmp_path):
     for number, settings in enumerate(({"sliding_window": 40}, {"attention_chunk_size": 40})):
         folder = random_models.save_family(tmp_path / str(number), "mistral", **settings)
-        assert checkpoint.load(folder).max_shared_tokens == 40
+        assert load_checkpoint(folder).max_shared_tokens == 40
 
 
 @pytest.mark.parametrize("attention_type", ["block_sparse", "original_full"])
@@ -159,7 +159,7 @@ def test_a_bigbird_reads_a_long_sequence_alike_after_a_short_one(tmp_path, atten
     folder = random_models.save_family(
         tmp_path, "big_bird", attention_type=attention_type, block_size=16, max_position_embeddings=1024
     )
-    loaded = checkpoint.load(folder)
+    loaded = load_checkpoint(folder)
     wild_type = "".join(random.Random(7).choices("ACGT", k=500))
     mutant = wild_type[:250] + "A" * 100 + wild_type[350:]
     long, short = (Record("l", wild_type, "ok"), Record("l", mutant, "ok")), (Record("s", "ACGTTG", "ok"),) * 2
@@ -173,7 +173,7 @@ def test_a_bigbird_reads_a_long_sequence_alike_after_a_short_one(tmp_path, atten
 def test_layers_are_cut_to_the_sequence_where_the_trunk_pads_it(tmp_path):
     """A Longformer pads each sequence to a multiple of its window."""
     folder = random_models.save_family(tmp_path, "longformer", attention_window=[64] * 3)
-    loaded, naive = checkpoint.load(folder), Naive(folder, masked=True)
+    loaded, naive = load_checkpoint(folder), Naive(folder, masked=True)
     sequence = "".join(random.Random(8).choices("ACGT", k=75))
     for number in range(4):
         found, _ = encoder.encode(loaded, loaded.tokenise([sequence]), Embedding("hidden", number), False, Budget())
@@ -182,7 +182,7 @@ def test_layers_are_cut_to_the_sequence_where_the_trunk_pads_it(tmp_path):
 
 def test_widths_are_those_of_the_output_not_of_the_settings(tmp_path):
     """An OPT's last layer is projected to the width of its token embeddings, 16, and its blocks have 32."""
-    loaded = checkpoint.load(random_models.save_family(tmp_path, "opt"))
+    loaded = load_checkpoint(random_models.save_family(tmp_path, "opt"))
     for embedding, width in ((Embedding("hidden"), 16), (Embedding("hidden", 1), 32), (Embedding(), 9)):
         assert embedding.width(loaded) == width
         [row] = embed(loaded, [Record("a", "ACGTA", "ok")], embedding)
@@ -201,7 +201,7 @@ def test_an_architecture_is_refused_for_its_own_reason(tmp_path, monkeypatch, fa
     monkeypatch.setitem(random_models.MASKED_FAMILIES if masked else random_models.CAUSAL_FAMILIES, family, settings)
     random_models.save_family(tmp_path, family)
     with pytest.raises(UserError, match=message):
-        checkpoint.load(tmp_path)
+        load_checkpoint(tmp_path)
 
 
 def test_a_layer_that_cannot_be_told_is_refused(tmp_path, monkeypatch):
@@ -209,7 +209,7 @@ def test_a_layer_that_cannot_be_told_is_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(
         random_models.MASKED_FAMILIES, "flaubert", {"emb_dim": 32, "n_layers": 3, "n_heads": 4, "is_encoder": True}
     )
-    loaded = checkpoint.load(random_models.save_family(tmp_path, "flaubert"))
+    loaded = load_checkpoint(random_models.save_family(tmp_path, "flaubert"))
     for pool in pooling.POOLINGS:
         Embedding("hidden", -1, pool).check(loaded)
         with pytest.raises(UserError, match="only the last layer .-1. of this model can be read"):

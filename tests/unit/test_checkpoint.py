@@ -17,8 +17,10 @@ from transformers import AutoModel
 
 from conftest import TEST_DATA
 from dna_lm.engine import self_check
+from dna_lm.engine.loading import load_checkpoint
 from dna_lm.errors import UserError
 from dna_lm.model import checkpoint, files, lengths, products
+from dna_lm.model.folder import find_folder
 
 DEMO, HEADLESS, ESM = (TEST_DATA / "models" / name for name in ("demo-mixtral", "headless-mixtral", "tiny-esm"))
 
@@ -40,7 +42,7 @@ def edit_weights(folder, change):
 
 
 def test_what_the_fixtures_can_do():
-    demo, headless, esm = (checkpoint.load(path) for path in (DEMO, HEADLESS, ESM))
+    demo, headless, esm = (load_checkpoint(path) for path in (DEMO, HEADLESS, ESM))
     assert demo.is_causal and demo.head is not None
     assert headless.is_causal and headless.head is None and headless.missing_head == ("lm_head.weight",)
     assert not esm.is_causal and esm.head is not None
@@ -49,8 +51,8 @@ def test_what_the_fixtures_can_do():
 
 
 def test_half_precision_weights_compute_in_float32_unless_asked():
-    assert {parameter.dtype for parameter in checkpoint.load(DEMO).trunk.parameters()} == {torch.float32}
-    assert {p.dtype for p in checkpoint.load(DEMO, "bfloat16").trunk.parameters()} == {torch.bfloat16}
+    assert {parameter.dtype for parameter in load_checkpoint(DEMO).trunk.parameters()} == {torch.float32}
+    assert {p.dtype for p in load_checkpoint(DEMO, "bfloat16").trunk.parameters()} == {torch.bfloat16}
 
 
 def test_loading_asks_no_host(monkeypatch, folder):
@@ -65,21 +67,21 @@ def test_loading_asks_no_host(monkeypatch, folder):
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    checkpoint.load(folder)
+    load_checkpoint(folder)
     assert not asked
 
 
 def test_files_of_a_history_are_enough(folder):
     (folder / "tokenizer_config.json").unlink()
     (folder / "generation_config.json").unlink()
-    assert checkpoint.load(folder).pad_token_id == 3
+    assert load_checkpoint(folder).pad_token_id == 3
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "config.json", "model.safetensors"])
 def test_a_missing_file_is_named(folder, name):
     (folder / name).unlink()
     with pytest.raises(UserError, match=name):
-        checkpoint.load(checkpoint.find_folder(folder))
+        load_checkpoint(find_folder(folder))
 
 
 @pytest.mark.parametrize("name", ["tokenizer.json", "config.json", "model.safetensors"])
@@ -87,7 +89,7 @@ def test_a_missing_file_is_named(folder, name):
 def test_a_damaged_file_is_one_line_that_names_it(folder, name, content):
     (folder / name).write_bytes(content)
     with pytest.raises(UserError, match=name) as caught:
-        checkpoint.load(folder)
+        load_checkpoint(folder)
     assert "\n" not in str(caught.value)
 
 
@@ -96,45 +98,45 @@ def test_pickles_are_never_read(folder):
     (folder / "model.safetensors").unlink()
     torch.save(weights, folder / "pytorch_model.bin")
     with pytest.raises(UserError, match="pytorch_model.bin.*pickles can run code"):
-        checkpoint.load(folder)
+        load_checkpoint(folder)
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json"])
 def test_code_of_the_checkpoint_is_refused(folder, name):
     edit_json(folder / name, auto_map={"AutoModel": "modeling.Evil", "AutoTokenizer": ["tokenization.Evil", None]})
     (folder / "modeling.py").write_text("raise SystemExit('the code was run')")
-    with pytest.raises(UserError, match=f"{name} names code of its own"):
-        checkpoint.load(folder)
+    with pytest.raises(UserError, match=f"{name} names its own code"):
+        load_checkpoint(folder)
 
 
 def test_an_unknown_architecture_is_named(folder):
     edit_json(folder / "config.json", model_type="nonesuch")
     with pytest.raises(UserError, match="'nonesuch'"):
-        checkpoint.load(folder)
+        load_checkpoint(folder)
 
 
 def test_missing_weights_are_never_made_up(folder):
     edit_weights(folder, lambda weights: weights.pop("model.norm.weight"))
     with pytest.raises(UserError, match="lacks weights.*model.norm.weight"):
-        checkpoint.load(folder)
+        load_checkpoint(folder)
 
 
 def test_weights_of_another_shape_are_refused(folder):
     edit_weights(folder, lambda weights: weights.update({"model.norm.weight": torch.ones(7)}))
     with pytest.raises(UserError, match="weights of another shape than config.json says: 'model.norm.weight'"):
-        checkpoint.load(folder)
+        load_checkpoint(folder)
 
 
 def test_weights_that_are_not_finite_are_refused(folder):
     edit_weights(folder, lambda weights: weights["model.norm.weight"].fill_(torch.nan))
     with pytest.raises(UserError, match="NaN or infinite values in float32: .model.norm.weight"):
-        checkpoint.load(folder)
+        load_checkpoint(folder)
 
 
 def test_an_index_cannot_lead_out_of_the_folder(folder):
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "../../secret.safetensors"}}))
     with pytest.raises(UserError, match="outside the model's folder"):
-        checkpoint.load(folder)
+        load_checkpoint(folder)
 
 
 def test_a_tokenizer_of_another_model_is_refused(folder):
@@ -145,7 +147,7 @@ def test_a_tokenizer_of_another_model_is_refused(folder):
     edit_json(folder / "config.json", vocab_size=100)
     edit_weights(folder, keep_100_tokens)
     with pytest.raises(UserError, match="tokenizer.json has token number 299, but the model knows only 100 tokens"):
-        checkpoint.load(folder)
+        load_checkpoint(folder)
 
 
 def test_a_tokenizer_that_knows_no_dna_is_refused(folder):
@@ -154,7 +156,7 @@ def test_a_tokenizer_that_knows_no_dna_is_refused(folder):
     tokenizer["model"] |= {"vocab": specials | {"x": 5}, "merges": []}
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
     with pytest.raises(UserError, match="unknown token: this is not a DNA model"):
-        checkpoint.load(folder)
+        load_checkpoint(folder)
 
 
 def as_cache(folder, root, name="models--owner--name", **revisions):
@@ -172,7 +174,7 @@ def test_a_flat_folder_and_each_level_of_a_cache_are_found(folder, tmp_path):
     root = tmp_path / "home" / "hub"
     model = as_cache(folder, root, main="a" * 40, old="b" * 40)
     as_cache(folder, root, "models--owner--other")
-    find = checkpoint.find_folder
+    find = find_folder
     assert find(folder) == folder
     assert find(model).name == "a" * 40
     assert find(model, revision="old").name == "b" * 40
@@ -196,13 +198,13 @@ def test_a_model_that_is_not_in_the_cache_is_named(folder, tmp_path, model_id, r
     as_cache(folder, root, main="a" * 40)
     as_cache(folder, root, "models--owner--other")
     with pytest.raises(UserError, match=message):
-        checkpoint.find_folder(root, model_id, revision)
+        find_folder(root, model_id, revision)
 
 
 def test_a_folder_that_is_no_model_is_refused(tmp_path):
     for path in (tmp_path, tmp_path / "nothing"):
         with pytest.raises(UserError, match="no config.json|no such folder"):
-            checkpoint.find_folder(path)
+            find_folder(path)
 
 
 def test_a_tokenizer_that_cuts_or_pads_is_told_not_to(folder):
@@ -216,15 +218,15 @@ def test_a_tokenizer_that_cuts_or_pads_is_told_not_to(folder):
         "pad_type_id": 0,
         "pad_token": "[PAD]",
     }
-    before = checkpoint.load(folder).tokenise(["ACGTTGCA" * 9, "AC"])
+    before = load_checkpoint(folder).tokenise(["ACGTTGCA" * 9, "AC"])
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
-    assert checkpoint.load(folder).tokenise(["ACGTTGCA" * 9, "AC"]) == before
+    assert load_checkpoint(folder).tokenise(["ACGTTGCA" * 9, "AC"]) == before
 
 
 def test_layers_of_the_weights_are_not_left_out(folder):
     edit_json(folder / "config.json", num_hidden_layers=1)
     with pytest.raises(UserError, match="more layers than config.json says"):
-        checkpoint.load(folder)
+        load_checkpoint(folder)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +245,7 @@ def test_layers_of_the_weights_are_not_left_out(folder):
 def test_a_config_that_breaks_the_libraries_is_one_line(folder, changes, message):
     edit_json(folder / "config.json", **changes)
     with pytest.raises(UserError, match=f"^model: .*{message}") as caught:
-        checkpoint.load(folder)
+        load_checkpoint(folder)
     assert "\n" not in str(caught.value)
 
 
@@ -255,25 +257,25 @@ def test_a_mistake_of_ours_is_not_blamed_on_the_files(folder, monkeypatch, place
 
     monkeypatch.setattr(*place, mistaken)
     with pytest.raises(error, match="a mistake in the library"):
-        checkpoint.load(folder)
+        load_checkpoint(folder)
 
 
 def test_a_tokenizer_without_a_sensible_limit_is_refused(folder):
     for limit in ("many", 0, -5, [512], True, math.nan, math.inf):
         edit_json(folder / "tokenizer_config.json", model_max_length=limit)
         with pytest.raises(UserError, match="model_max_length is .*, not a number of tokens"):
-            checkpoint.load(folder)
+            load_checkpoint(folder)
 
 
 def test_a_limit_with_a_decimal_point_is_a_number_of_tokens(folder):
     edit_json(folder / "tokenizer_config.json", model_max_length=20.0)
-    assert checkpoint.load(folder).max_tokens == 20
+    assert load_checkpoint(folder).max_tokens == 20
 
 
 def test_what_was_wanted_as_output_elsewhere_is_not_asked_for(folder):
-    before = checkpoint.load(folder).tokenise(["ACGT"])
+    before = load_checkpoint(folder).tokenise(["ACGT"])
     edit_json(folder / "config.json", return_dict=False, output_hidden_states=True, output_attentions=True)
-    assert checkpoint.load(folder).tokenise(["ACGT"]) == before
+    assert load_checkpoint(folder).tokenise(["ACGT"]) == before
 
 
 @pytest.mark.parametrize(
@@ -294,7 +296,7 @@ def test_odd_values_that_are_noticed_late_are_one_line(tmp_path, name, file, cha
     folder = Path(shutil.copytree(TEST_DATA / "models" / name, tmp_path / "model"))
     edit_json(folder / file, **changes)
     with pytest.raises(UserError, match=f"^model: .*{message}") as caught:
-        checkpoint.load(folder)
+        load_checkpoint(folder)
     assert "\n" not in str(caught.value)
 
 
@@ -319,7 +321,7 @@ def test_a_value_that_makes_no_sense_is_refused_or_read(tmp_path_factory, data):
     file.unlink()
     file.write_text(json.dumps(content))
     try:
-        checkpoint.load(folder)
+        load_checkpoint(folder)
     except UserError as error:
         assert str(error).startswith("model: ") and "\n" not in str(error)
 
@@ -328,7 +330,7 @@ def test_a_gpu_that_is_not_there_is_said(folder, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setenv("DNA_LM_DEVICE", "cuda")
     with pytest.raises(UserError, match="there is no GPU"):
-        checkpoint.load(folder)
+        load_checkpoint(folder)
 
 
 # Folders that were made to mislead.
@@ -351,18 +353,18 @@ NORM = "model.norm.weight"
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"data_offsets": [0, 2**50]}, "contradict each other"),
-        ({"shape": [2**40, 2**20]}, "contradict each other"),
-        ({"shape": [-32]}, "describes .* wrongly"),
-        ({"shape": [10**9, "a"]}, "describes .* wrongly"),
-        ({"shape": [True] * 32}, "describes .* wrongly"),
-        ({"shape": [1] * 99 + [32]}, "describes .* wrongly"),
-        ({"shape": 32}, "describes .* wrongly"),
-        ({"dtype": "Q99"}, "describes .* wrongly"),
-        ({"dtype": ["F32"]}, "describes .* wrongly"),
-        ({"data_offsets": [0]}, "describes .* wrongly"),
-        ({"data_offsets": [0, 128]}, "begins at byte 0"),
-        ({"data_offsets": ["0", "128"]}, "describes .* wrongly"),
+        ({"data_offsets": [0, 2**50]}, "invalid offset for tensor"),
+        ({"shape": [2**40, 2**20]}, "overflow computing buffer size"),
+        ({"shape": [33]}, "invalid shape, data type, or offset"),
+        ({"shape": [-32]}, "invalid value: integer `-32`"),
+        ({"shape": [10**9, "a"]}, "invalid type: string"),
+        ({"shape": [True] * 32}, "invalid type: boolean"),
+        ({"shape": 32}, "invalid type: integer `32`"),
+        ({"dtype": "Q99"}, "unknown variant `Q99`"),
+        ({"dtype": ["F32"]}, "invalid type: sequence"),
+        ({"data_offsets": [0]}, "invalid length 1"),
+        ({"data_offsets": [0, 128]}, "invalid offset for tensor"),
+        ({"data_offsets": ["0", "128"]}, "invalid type: string"),
     ],
 )
 def test_a_header_that_lies_is_refused(folder, change, message):
@@ -370,26 +372,26 @@ def test_a_header_that_lies_is_refused(folder, change, message):
     header[NORM] |= change
     write_weights(folder, header, weights)
     with pytest.raises(UserError, match=f"safetensors file model.safetensors is damaged: .*{message}"):
-        checkpoint.load(folder)
+        load_checkpoint(folder)
 
 
 def test_weights_and_header_must_cover_each_other(folder):
     header, weights = header_of(folder)
     for more_or_less in (weights + b"\0" * 8, weights[:-8], b""):
         write_weights(folder, header, more_or_less)
-        with pytest.raises(UserError, match="its header tells of .* bytes of weights|begins at byte"):
-            checkpoint.load(folder)
+        with pytest.raises(UserError, match="is damaged: .*incomplete metadata, file not fully covered"):
+            load_checkpoint(folder)
     twice = json.dumps(header)[:-1] + "," + json.dumps({NORM: header[NORM]})[1:]
     write_weights(folder, twice.encode(), weights)
-    with pytest.raises(UserError, match="a name stands twice"):
-        checkpoint.load(folder)
+    with pytest.raises(UserError, match="a name appears twice"):
+        load_checkpoint(folder)
 
 
 @pytest.mark.parametrize("text", [b"[" * 100_000, b"[]", b'{"a": NaN', b"\xff" * 9])
 def test_a_header_that_is_no_json_is_refused(folder, text):
     write_weights(folder, text, b"")
     with pytest.raises(UserError, match="safetensors file model.safetensors is damaged"):
-        checkpoint.load(folder)
+        load_checkpoint(folder)
 
 
 @pytest.mark.parametrize("length", [2**63, 2**40, 2**26])
@@ -399,8 +401,8 @@ def test_a_huge_header_takes_no_memory(folder, length):
         if length < 2**30:
             file.truncate(8 + length)
     tracemalloc.start()
-    with pytest.raises(UserError, match="its header (should have|has)"):
-        checkpoint.load(folder)
+    with pytest.raises(UserError, match="its header has|header too large"):
+        load_checkpoint(folder)
     assert tracemalloc.get_traced_memory()[1] < 2**24
     tracemalloc.stop()
 
@@ -420,27 +422,40 @@ def test_limits_of_files_hold_to_the_byte(tmp_path):
     for n_bytes, is_read in ((2**25, True), (2**25 + 1, False)):
         weights.write_bytes(n_bytes.to_bytes(8, "little") + tensor.ljust(n_bytes) + b"\0" * 8)
         if is_read:
-            assert files.read_header(weights) == {"a": [2]}
+            assert files.read_shapes(weights) == {"a": [2]}
         else:
             with pytest.raises(UserError, match=f"its header has {n_bytes} bytes, more than any model needs"):
-                files.read_header(weights)
+                files.read_shapes(weights)
 
 
-@pytest.mark.parametrize(
-    ("shape", "is_read"),
-    [([1] * 7 + [2], True), ([1] * 8 + [2], False), ([0, 2**63 - 1], True), ([0, 2**63], False), ([], False)],
-)
-def test_limits_of_shapes_hold_to_the_number(tmp_path, shape, is_read):
-    """Eight dimensions, and numbers below 2**63."""
-    n_bytes = 4 * math.prod(shape) if is_read else 8
-    header = json.dumps({"a": {"dtype": "F32", "shape": shape, "data_offsets": [0, n_bytes]}}).encode()
+@pytest.mark.parametrize("shape", [[0, 2**63], [0, 2**64], [2**32, 2**32]])
+def test_shapes_whose_product_overflows_are_refused(tmp_path, shape):
+    header = json.dumps({"a": {"dtype": "F32", "shape": shape, "data_offsets": [0, 4]}}).encode()
     file = tmp_path / "model.safetensors"
-    file.write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * n_bytes)
-    if is_read:
-        assert files.read_header(file) == {"a": shape}
-    else:
-        with pytest.raises(UserError, match="describes 'a' wrongly|contradict each other"):
-            files.read_header(file)
+    file.write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 4)
+    with pytest.raises(UserError, match="is damaged: SafetensorError"):
+        files.read_shapes(file)
+
+
+def test_a_weight_of_too_many_dimensions_is_refused(folder):
+    """The format allows any number, torch has no tensor of more than 64."""
+    header, weights = header_of(folder)
+    header[NORM]["shape"] = [1] * 99 + [32]
+    write_weights(folder, header, weights)
+    with pytest.raises(UserError, match="cannot load the model|weights of another shape"):
+        load_checkpoint(folder)
+
+
+def test_names_and_nesting_that_the_library_ignores_are_one_line(tmp_path):
+    """What is neither shape, type nor position of a tensor may be anything in a header."""
+    file = tmp_path / "model.safetensors"
+    for ignored in ("[" * 10**5 + "]" * 10**5, "1" * 10**4):
+        tensor = '"dtype": "F32", "shape": [1], "data_offsets": [0, 4], "x": ' + ignored
+        header = f'{{"a": {{{tensor}}}}}'.encode()
+        file.write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 4)
+        with pytest.raises(UserError, match="model.safetensors is damaged") as caught:
+            files.read_shapes(file)
+        assert "\n" not in str(caught.value)
 
 
 def test_a_model_twice_as_large_as_its_weights_is_refused_to_the_number(folder, monkeypatch):
@@ -450,10 +465,10 @@ def test_a_model_twice_as_large_as_its_weights_is_refused_to_the_number(folder, 
     n_buffers = sum(b.numel() for b in AutoModel.from_pretrained(folder).buffers())
     room = n_trunk + n_buffers - 2 * weights.n_numbers
     monkeypatch.setattr(checkpoint, "_SPARE_NUMBERS", room)
-    checkpoint.load(folder)
+    load_checkpoint(folder)
     monkeypatch.setattr(checkpoint, "_SPARE_NUMBERS", room - 1)
     with pytest.raises(UserError, match="describes a larger model than the weights are for"):
-        checkpoint.load(folder)
+        load_checkpoint(folder)
 
 
 @pytest.mark.parametrize(
@@ -470,7 +485,7 @@ def test_a_config_that_asks_for_more_than_the_weights_are_for_takes_no_memory(fo
     edit_json(folder / "config.json", **changes)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(UserError, match="larger model than the weights are for"):
-        checkpoint.load(folder)
+        load_checkpoint(folder)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**19
 
 
@@ -486,16 +501,16 @@ def split_into_shards(folder):
 
 
 def test_shards_are_read_also_as_links_into_a_cache(folder, tmp_path):
-    expected = checkpoint.load(folder).tokenise(["ACGT"])
+    expected = load_checkpoint(folder).tokenise(["ACGT"])
     split_into_shards(folder)
-    assert checkpoint.load(folder).head is not None
+    assert load_checkpoint(folder).head is not None
     snapshot = tmp_path / "models--a--b" / "snapshots" / ("a" * 40)
     snapshot.mkdir(parents=True)
     (tmp_path / "models--a--b" / "blobs").mkdir()
     for number, file in enumerate(folder.iterdir()):
         shutil.move(file, tmp_path / "models--a--b" / "blobs" / str(number))
         (snapshot / file.name).symlink_to(f"../../blobs/{number}")
-    assert checkpoint.load(checkpoint.find_folder(tmp_path / "models--a--b")).tokenise(["ACGT"]) == expected
+    assert load_checkpoint(find_folder(tmp_path / "models--a--b")).tokenise(["ACGT"]) == expected
 
 
 def test_a_shard_that_is_a_link_out_of_the_folder_is_refused(folder, tmp_path):
@@ -503,7 +518,7 @@ def test_a_shard_that_is_a_link_out_of_the_folder_is_refused(folder, tmp_path):
     shutil.move(folder / shard, tmp_path / "secret.safetensors")
     (folder / shard).symlink_to(tmp_path / "secret.safetensors")
     with pytest.raises(UserError, match="outside the model's folder"):
-        checkpoint.load(folder)
+        load_checkpoint(folder)
 
 
 @pytest.mark.parametrize(
@@ -521,15 +536,15 @@ def test_an_index_that_makes_no_sense_is_refused(folder, index, message):
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     (folder / "model.safetensors").unlink()
     with pytest.raises(UserError, match=message):
-        checkpoint.load(folder)
+        load_checkpoint(folder)
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
 def test_pipes_are_not_waited_for(folder, name):
     (folder / name).unlink()
     os.mkfifo(folder / name)
-    with pytest.raises(UserError, match="no regular file|no model.safetensors|has no"):
-        checkpoint.load(folder)
+    with pytest.raises(UserError, match="not a regular file|no model.safetensors|has no"):
+        load_checkpoint(folder)
 
 
 def test_one_weight_of_many_that_is_not_finite_is_found(folder):
@@ -540,22 +555,22 @@ def test_one_weight_of_many_that_is_not_finite_is_found(folder):
 
     edit_weights(folder, spoil)
     with pytest.raises(UserError, match="NaN or infinite values in float32: 'model.embed_tokens.weight'"):
-        checkpoint.load(folder)
+        load_checkpoint(folder)
 
 
 def test_weights_too_large_for_a_precision_are_named_with_it(folder):
     edit_weights(folder, lambda weights: weights[NORM].fill_(1e6))
     with pytest.raises(UserError, match="infinite values in float16"):
-        checkpoint.load(folder, "float16")
+        load_checkpoint(folder, "float16")
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"transformers_weights": "../../other.safetensors"}, "a weights file of its own"),
+        ({"transformers_weights": "../../other.safetensors"}, "its own weights file"),
         ({"compression_config": {"format": "int4"}}, "quantised"),
         ({"is_encoder_decoder": True}, "an encoder with a decoder"),
-        ({"model_type": "vit"}, "no causal or masked language model"),
+        ({"model_type": "vit"}, "not a causal or masked language model"),
         ({"pad_token_id": 10**6}, "transformers cannot build the model that config.json describes: .*Padding_idx"),
         ({"num_attention_heads": 2**30}, "cannot build the model that config.json describes: ZeroDivisionError"),
         ({"is_causal": False}, "depends on the tokens after it"),
@@ -565,19 +580,19 @@ def test_settings_that_are_not_for_these_tools_are_named(folder, changes, messag
     edit_json(folder / "config.json", **changes)
     (folder / "tokenizer_config.json").unlink()
     with pytest.raises(UserError, match=message) as caught:
-        checkpoint.load(folder)
+        load_checkpoint(folder)
     assert "\n" not in str(caught.value)
 
 
 def test_what_the_saving_machine_computed_with_is_not_asked_for(folder):
     edit_json(folder / "config.json", _attn_implementation="flash_attention_2", attn_implementation="owner/kernel")
-    assert checkpoint.load(folder).head is not None
+    assert load_checkpoint(folder).head is not None
 
 
 def test_an_adapter_is_no_model(folder):
     (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "/etc"}))
     with pytest.raises(UserError, match="an adapter to another model"):
-        checkpoint.load(folder)
+        load_checkpoint(folder)
 
 
 def edit_tokenizer(folder, change):
@@ -587,9 +602,9 @@ def edit_tokenizer(folder, change):
 
 
 def test_tokens_left_out_at_random_are_not(folder):
-    before = checkpoint.load(folder).tokenise(["ACGTTGCAAC" * 9])
+    before = load_checkpoint(folder).tokenise(["ACGTTGCAAC" * 9])
     edit_tokenizer(folder, lambda tokenizer: tokenizer["model"].update(dropout=0.9))
-    assert checkpoint.load(folder).tokenise(["ACGTTGCAAC" * 9]) == before
+    assert load_checkpoint(folder).tokenise(["ACGTTGCAAC" * 9]) == before
 
 
 def test_a_template_with_tokens_beyond_the_vocabulary_is_refused(folder):
@@ -598,7 +613,7 @@ def test_a_template_with_tokens_beyond_the_vocabulary_is_refused(folder):
 
     edit_tokenizer(folder, change)
     with pytest.raises(UserError, match="token number 1000000"):
-        checkpoint.load(folder)
+        load_checkpoint(folder)
 
 
 @pytest.mark.parametrize(
@@ -612,7 +627,7 @@ def test_a_template_with_tokens_beyond_the_vocabulary_is_refused(folder):
 def test_a_tokenizer_that_loses_bases_is_refused(folder, normalizer, message):
     edit_tokenizer(folder, lambda tokenizer: tokenizer.update(normalizer=normalizer))
     with pytest.raises(UserError, match=message):
-        checkpoint.load(folder)
+        load_checkpoint(folder)
 
 
 def test_a_tokenizer_that_gives_up_on_long_words_is_refused(tmp_path):
@@ -633,7 +648,7 @@ def test_a_tokenizer_that_gives_up_on_long_words_is_refused(tmp_path):
 
     edit_tokenizer(folder, change)
     with pytest.raises(UserError, match="maps a long sequence to the unknown token|do not belong together"):
-        checkpoint.load(folder)
+        load_checkpoint(folder)
 
 
 def test_a_model_that_reads_its_padding_is_refused(folder, monkeypatch):
@@ -649,15 +664,15 @@ def test_a_model_that_reads_its_padding_is_refused(folder, monkeypatch):
 
     monkeypatch.setattr(MixtralModel, "forward", reads_padding)
     with pytest.raises(UserError, match="scored alone and in a padded batch gives different answers"):
-        checkpoint.load(folder)
+        load_checkpoint(folder)
 
 
 def test_heads_and_parts_that_are_not_needed_are_ignored(folder, tmp_path):
     edit_weights(folder, lambda weights: weights.update({"score.weight": torch.ones(2, 32)}))
-    assert checkpoint.load(folder).head is not None
+    assert load_checkpoint(folder).head is not None
     esm = Path(shutil.copytree(ESM, tmp_path / "esm"))
     edit_weights(esm, lambda weights: [weights.pop(name) for name in list(weights) if "contact_head" in name])
-    assert checkpoint.load(esm).head is not None
+    assert load_checkpoint(esm).head is not None
 
 
 def test_a_masked_model_without_a_mask_has_no_ratio(tmp_path):
@@ -669,6 +684,6 @@ def test_a_masked_model_without_a_mask_has_no_ratio(tmp_path):
     edit_tokenizer(esm, lambda tokenizer: tokenizer["model"]["vocab"].pop("<mask>"))
     edit_tokenizer(esm, lambda tokenizer: tokenizer["added_tokens"].pop(2))
     (esm / "tokenizer_config.json").unlink()
-    loaded = checkpoint.load(esm)
+    loaded = load_checkpoint(esm)
     with pytest.raises(UserError, match="needs its mask token"):
         likelihood.masked_log_likelihood_ratios(loaded, [((3, 4), (3, 5))], [True], Budget())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from conftest import TEST_DATA
 from dna_lm.errors import UserError
-from dna_lm.inputs import chunks, fasta
+from dna_lm.inputs import chunks, collapsing, fasta
 
 DEMO = TEST_DATA / "models" / "demo-mixtral"
 WILD_TYPES, MUTANTS = TEST_DATA / "snv_wild_type.fasta", TEST_DATA / "snv_mutant.fasta"
@@ -19,7 +19,7 @@ def test_a_status_of_another_program_is_only_a_column(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).write_text("x\tstatus\n1\tdone\n")
     tables = [(name, tmp_path / name) for name in ("a", "b")]
-    assert not chunks.collapse(tables, tmp_path / "all")
+    assert not collapsing.collapse(tables, tmp_path / "all")
     assert (tmp_path / "all").read_text() == "x\tstatus\n1\tdone\n1\tdone\n"
 
 
@@ -84,7 +84,7 @@ def test_collapsed_rows_are_the_rows(tmp_path_factory, tables):
     folder = tmp_path_factory.mktemp("tables")
     for number, rows in enumerate(tables):
         (folder / str(number)).write_bytes(b"".join(row + b"\n" for row in [b"id\tl2", *rows]))
-    chunks.collapse([(str(number), folder / str(number)) for number in range(len(tables))], folder / "all")
+    collapsing.collapse([(str(number), folder / str(number)) for number in range(len(tables))], folder / "all")
     assert (folder / "all").read_bytes() == b"".join(row + b"\n" for row in [b"id\tl2", *sum(tables, [])])
 
 
@@ -103,7 +103,7 @@ def test_a_chunk_that_does_not_fit_is_refused(tmp_path, second, message):
     one.write_bytes(b"id\tl2\n")
     two.write_bytes(second)
     with pytest.raises(UserError, match=message):
-        chunks.collapse([("one", one), ("two", two)], tmp_path / "out")
+        collapsing.collapse([("one", one), ("two", two)], tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -284,11 +284,11 @@ def test_statuses_of_the_last_model_count(tmp_path):
     header = "##fileformat=VCFv4.2\n##dna_lm=<ID=A,version=1>\n##dna_lm=<ID=B_2,version=1>\n#CHROM\n"
     row = "c\t1\tB_2_STATUS=x\tA\tC,G\t.\t.\tA_STATUS=no_change,ok;B_2_L2=.,1;B_2_STATUS={}\tGT\t0/1\n"
     (tmp_path / "x.vcf").write_text(header + row.format("too_long,ok") + row.format("no_change,no_change"))
-    counts = chunks.collapse([("x", tmp_path / "x.vcf")], tmp_path / "out.vcf")
+    counts = collapsing.collapse([("x", tmp_path / "x.vcf")], tmp_path / "out.vcf")
     assert counts == {"too_long": 1, "ok": 1, "no_change": 2}
     (tmp_path / "x.vcf").write_text(header + row.format("too_long,no_change"))
     with pytest.raises(UserError, match="none of 2 records has a score: too_long 1, no_change 1"):
-        chunks.collapse([("x", tmp_path / "x.vcf")], tmp_path / "out.vcf")
+        collapsing.collapse([("x", tmp_path / "x.vcf")], tmp_path / "out.vcf")
 
 
 def test_more_chunks_than_a_collection_should_have_are_refused():

@@ -18,8 +18,8 @@ import data_manager_dna_lm
 import hub_server
 import model_sources
 from conftest import ROOT, TEST_DATA
+from dna_lm.engine.loading import load_checkpoint
 from dna_lm.errors import UserError
-from dna_lm.model import checkpoint
 
 REPOSITORY = ROOT / "data_managers" / "data_manager_dna_lm"
 BERT, LLAMA = (TEST_DATA / "models" / name for name in ("tiny-bert", "tiny-llama"))
@@ -132,7 +132,7 @@ def test_what_is_not_on_the_hub_is_named(online, model_id, revision, message):
 def test_no_weights_are_fetched_of_a_model_that_is_refused_anyway(online, tmp_path):
     config = json.loads((online.folder / "config.json").read_text())
     (online.folder / "config.json").write_text(json.dumps(config | {"auto_map": {"AutoModel": "modeling.Evil"}}))
-    with pytest.raises(UserError, match="config.json names code of its own"):
+    with pytest.raises(UserError, match="config.json names its own code"):
         model_sources.on_hub(MODEL_ID, "main").fetch(tmp_path / "model")
     (online.folder / "model.safetensors").unlink()
     with pytest.raises(UserError, match="'pytorch_model.bin', which are never read"):
@@ -151,7 +151,7 @@ def test_shards_are_fetched_by_their_index(online, tmp_path):
         save_file({name: weights[name] for name in index if index[name] == shard}, online.folder / shard)
     (online.folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
     model_sources.on_hub(MODEL_ID, "main").fetch(tmp_path / "model")
-    assert checkpoint.load(tmp_path / "model").head is not None
+    assert load_checkpoint(tmp_path / "model").head is not None
 
 
 def test_a_hub_that_is_not_there_is_one_line(online, monkeypatch):

@@ -12,8 +12,9 @@ from conftest import TEST_DATA, save_random_mixtral
 from dna_lm import scores
 from dna_lm.engine import encoder, pooling
 from dna_lm.engine.encoder import Budget, Embedding
+from dna_lm.engine.loading import load_checkpoint
 from dna_lm.inputs.fasta import Record
-from dna_lm.model import checkpoint, products
+from dna_lm.model import products
 from naive import Naive
 from scored import embed, score_pairs
 
@@ -23,13 +24,13 @@ ROUNDING = 1e-5
 
 @pytest.fixture(scope="module")
 def mixtral(random_mixtral):
-    return checkpoint.load(random_mixtral), Naive(random_mixtral)
+    return load_checkpoint(random_mixtral), Naive(random_mixtral)
 
 
 @pytest.fixture(scope="module")
 def esm():
     folder = TEST_DATA / "models" / "tiny-esm"
-    return checkpoint.load(folder), Naive(folder, masked=True)
+    return load_checkpoint(folder), Naive(folder, masked=True)
 
 
 @pytest.fixture(params=["mixtral", "esm"])
@@ -136,7 +137,7 @@ def model_and_pairs(request):
 
 
 def test_long_logits_pooled_in_slices_equal_the_whole(random_mixtral, monkeypatch):
-    loaded, naive = checkpoint.load(random_mixtral), Naive(random_mixtral)
+    loaded, naive = load_checkpoint(random_mixtral), Naive(random_mixtral)
     monkeypatch.setattr(pooling, "_SLICE_TOKENS", 7)
     pairs = list(pairs_of(12, seed=7))
     for how in pooling.POOLINGS:
@@ -167,7 +168,7 @@ def test_every_expert_and_every_choice_is_used(random_mixtral, tmp_path):
 
     for folder in (random_mixtral, save_random_mixtral(tmp_path, num_experts_per_tok=1, num_local_experts=8)):
         model = AutoModelForCausalLM.from_pretrained(folder).eval()
-        ids = torch.tensor(checkpoint.load(folder).tokenise(["ACGTTTGCA", "GGGTTTGCA"])[0])[None]
+        ids = torch.tensor(load_checkpoint(folder).tokenise(["ACGTTTGCA", "GGGTTTGCA"])[0])[None]
         with torch.no_grad():
             model.set_experts_implementation("eager")
             expected = model(ids).logits
@@ -177,9 +178,9 @@ def test_every_expert_and_every_choice_is_used(random_mixtral, tmp_path):
 
 def test_lower_precision_stays_close(random_mixtral):
     pairs = list(pairs_of(40, seed=8))
-    exact = [row["l2"] for row in score_pairs(checkpoint.load(random_mixtral), pairs, ("l2",))]
+    exact = [row["l2"] for row in score_pairs(load_checkpoint(random_mixtral), pairs, ("l2",))]
     for precision, tolerance in (("bfloat16", 0.2), ("float16", 0.03)):
-        rough = [row["l2"] for row in score_pairs(checkpoint.load(random_mixtral, precision), pairs, ("l2",))]
+        rough = [row["l2"] for row in score_pairs(load_checkpoint(random_mixtral, precision), pairs, ("l2",))]
         assert rough != exact
         assert np.median(np.abs(np.subtract(rough, exact))) < tolerance * np.median(exact)
 

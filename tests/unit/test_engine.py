@@ -16,9 +16,9 @@ import random_models
 from conftest import ROOT, TEST_DATA
 from dna_lm.engine import encoder, pooling, prefix_tree
 from dna_lm.engine.encoder import Budget, Embedding
+from dna_lm.engine.loading import load_checkpoint
 from dna_lm.inputs.fasta import Record
 from dna_lm.inputs.stretches import from_records
-from dna_lm.model import checkpoint
 from dna_lm.scoring.mutagenesis import MutationSource
 from dna_lm.scoring.settings import STRANDS, Settings
 from naive import Naive, assert_rounded_alike
@@ -60,7 +60,7 @@ def load(model):
     with tempfile.TemporaryDirectory() as folder:
         random_models.save(folder, **model)
         masked = model["family"] in random_models.MASKED
-        return checkpoint.load(folder), Naive(folder, masked), Naive(folder, masked, torch.float64)
+        return load_checkpoint(folder), Naive(folder, masked), Naive(folder, masked, torch.float64)
 
 
 EMBEDDINGS = [
@@ -160,7 +160,7 @@ def test_slices_cover_a_tree_in_order(sequences, max_tokens):
 @given(st.lists(TOKENS, min_size=1, max_size=8, unique=True))
 def test_attention_reads_the_path_up_to_each_token(sequences):
     tree = prefix_tree.PrefixTree(sorted(sequences))
-    groups, places = tree.attention()
+    groups, places = tree.attention_groups()
     queries = np.concatenate([group.queries.ravel() for group in groups])
     assert queries[places].tolist() == list(range(len(tree.ids)))
     seen = []
@@ -174,7 +174,7 @@ def test_attention_reads_the_path_up_to_each_token(sequences):
 
 
 def test_a_wild_type_and_its_mutants_share_their_prefixes(random_mixtral):
-    loaded = checkpoint.load(random_mixtral)
+    loaded = load_checkpoint(random_mixtral)
     assert loaded.max_shared_tokens > 0
     wild_type = "ACGTTGCATGCCGATTAGCATCGGCTAAGCTT" * 4
     mutants = [wild_type[:n] + "ACGT"["CGTA".index(wild_type[n])] + wild_type[n + 1 :] for n in range(len(wild_type))]
@@ -190,9 +190,9 @@ def test_when_memory_runs_out_smaller_batches_give_the_same_bits():
         import numpy as np
         from dna_lm.engine import encoder
         from dna_lm.engine.encoder import Budget, Embedding
-        from dna_lm.model import checkpoint
+        from dna_lm.engine.loading import load_checkpoint
 
-        loaded = checkpoint.load(sys.argv[1])
+        loaded = load_checkpoint(sys.argv[1])
         letters = random.Random(0)
         tokens = loaded.tokenise(["".join(letters.choices("ACGT", k=500)) for _ in range(1500)])
         expected, _ = encoder.encode(loaded, tokens, Embedding(), False, Budget())
@@ -210,7 +210,7 @@ def test_when_memory_runs_out_smaller_batches_give_the_same_bits():
 
 
 def test_the_budget_fits_the_memory_that_galaxy_gives(random_mixtral, monkeypatch):
-    loaded = checkpoint.load(random_mixtral)
+    loaded = load_checkpoint(random_mixtral)
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     budgets = []
     for memory in ("", used + 10**5, used + 20, "1"):
@@ -222,7 +222,7 @@ def test_the_budget_fits_the_memory_that_galaxy_gives(random_mixtral, monkeypatc
 @pytest.fixture(scope="module")
 def short_llama():
     """128 tokens at most, each of one base; [CLS] and [SEP] are among them."""
-    return checkpoint.load(TEST_DATA / "models" / "tiny-llama")
+    return load_checkpoint(TEST_DATA / "models" / "tiny-llama")
 
 
 def pair_of(wild_type, mutant):

@@ -13,8 +13,8 @@ from conftest import TEST_DATA
 from dna_lm import scores
 from dna_lm.engine import encoder, pooling
 from dna_lm.engine.encoder import Budget, Embedding
+from dna_lm.engine.loading import load_checkpoint
 from dna_lm.inputs.fasta import Record
-from dna_lm.model import checkpoint
 from naive import Naive
 from scored import score_pairs
 
@@ -26,7 +26,7 @@ MASKED = ["tiny-bert", "tiny-modernbert", "tiny-esm"]
 @pytest.fixture(scope="module", params=CAUSAL + MASKED)
 def model(request):
     folder = TEST_DATA / "models" / request.param
-    return checkpoint.load(folder), Naive(folder, masked=request.param in MASKED)
+    return load_checkpoint(folder), Naive(folder, masked=request.param in MASKED)
 
 
 def pairs_of(n, seed, longest=100):
@@ -111,7 +111,7 @@ def test_positions_stretched_by_length_are_those_of_the_sequence_alone(tmp_path,
     folder = edited("tiny-llama", tmp_path, rope_parameters=ROTARY[kind], max_position_embeddings=20)
     config = json.loads((folder / "tokenizer_config.json").read_text())
     (folder / "tokenizer_config.json").write_text(json.dumps(config | {"model_max_length": 200}))
-    loaded = checkpoint.load(folder)
+    loaded = load_checkpoint(folder)
     loaded = dataclasses.replace(loaded, max_tokens=200)
     for length in (12, 150, 40, 12):
         sequence = "".join(random.Random(length).choices("ACGT", k=length))
@@ -131,7 +131,7 @@ def test_positions_that_are_learned_and_numbered_after_the_padding(tmp_path):
     config = EsmForMaskedLM.config_class.from_pretrained(source)
     config.position_embedding_type, config.max_position_embeddings = "absolute", 22
     EsmForMaskedLM(config).save_pretrained(tmp_path, save_original_format=False)
-    loaded, naive = checkpoint.load(tmp_path), Naive(tmp_path, masked=True)
+    loaded, naive = load_checkpoint(tmp_path), Naive(tmp_path, masked=True)
     assert loaded.max_tokens == 20
     longest = "ACGTTG" * 19
     pairs = [(Record("a", longest, "ok"), Record("a", longest[:-1] + "C", "ok"))]
@@ -149,7 +149,7 @@ def test_the_masked_ratio_is_that_of_gpn_and_esm(name):
     Their tokens are single letters; with k-mers every token that holds the base is the variant's.
     """
     folder = TEST_DATA / "models" / name
-    loaded, naive = checkpoint.load(folder), Naive(folder, masked=True)
+    loaded, naive = load_checkpoint(folder), Naive(folder, masked=True)
     reference = "".join(random.Random(5).choices("ACGT", k=60))
     middle = len(reference) // 2
     for base in "ACGT".replace(reference[middle], ""):
@@ -178,7 +178,7 @@ def test_a_vocabulary_of_esm_is_read_as_transformers_reads_it(tmp_path):
     for eos in (None, "<eos>"):
         names = {"tokenizer_class": "EsmTokenizer", "eos_token": eos, "model_max_length": 100, "cls_token": "<cls>"}
         (tmp_path / "tokenizer_config.json").write_text(json.dumps(names))
-        loaded, expected = checkpoint.load(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
+        loaded, expected = load_checkpoint(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
         sequences = ["".join(random.Random(n).choices("ACGT", k=n)) for n in range(1, 80)]
         assert loaded.tokenise(sequences) == [expected(sequence)["input_ids"] for sequence in sequences]
         assert loaded.max_tokens == 100 and loaded.mask_token_id == vocabulary.index("<mask>")
@@ -189,9 +189,9 @@ def test_roles_of_special_tokens_are_found_without_the_tokenizers_settings(tmp_p
     """As a user brings a model in three files of a history."""
     for name in ("tiny-bert", "tiny-mistral"):
         folder = edited(name, tmp_path / name)
-        before = checkpoint.load(folder)
+        before = load_checkpoint(folder)
         (folder / "tokenizer_config.json").unlink()
-        after = checkpoint.load(folder)
+        after = load_checkpoint(folder)
         assert after.special_token_ids == before.special_token_ids == set(range(5))
         assert after.mask_token_id == before.mask_token_id
         pairs = list(pairs_of(3, seed=6))
@@ -199,7 +199,7 @@ def test_roles_of_special_tokens_are_found_without_the_tokenizers_settings(tmp_p
 
 
 def test_which_families_share_prefixes():
-    shares = {name: bool(checkpoint.load(TEST_DATA / "models" / name).max_shared_tokens) for name in CAUSAL + MASKED}
+    shares = {name: bool(load_checkpoint(TEST_DATA / "models" / name).max_shared_tokens) for name in CAUSAL + MASKED}
     assert shares == dict.fromkeys(CAUSAL + MASKED, False) | dict.fromkeys(CAUSAL, True) | {"tiny-mamba": False}
 
 
@@ -211,4 +211,4 @@ def test_the_class_that_a_checkpoint_was_saved_with_tells_its_direction(tmp_path
         ("BertModel", True, True),
     ):
         folder = edited("tiny-bert", tmp_path, architectures=[declared], is_decoder=is_decoder)
-        assert checkpoint.load(folder).is_causal == causal
+        assert load_checkpoint(folder).is_causal == causal

@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 import random_models
 from conftest import TEST_DATA
 from dna_lm.engine.encoder import Embedding
+from dna_lm.engine.loading import load_checkpoint
 from dna_lm.inputs.fasta import Record
-from dna_lm.model import checkpoint
 from scored import embed, score_pairs
 
 # A token, 3 bases in phase, that the model below cannot read. It is in no sequence of the checks after loading.
@@ -23,7 +23,7 @@ def overflowing(tmp_path_factory):
     """A model whose embedding of one token is finite, and whose square is not."""
     folder = random_models.save(tmp_path_factory.mktemp("model"), "gpt_neox", "3-mers", frame=False)
     weights = load_file(folder / "model.safetensors")
-    [[token]] = checkpoint.load(folder).tokenise([UNREADABLE])
+    [[token]] = load_checkpoint(folder).tokenise([UNREADABLE])
     weights["gpt_neox.embed_in.weight"][token, ::2] = 3e38
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
@@ -34,7 +34,7 @@ def is_readable(*sequences):
 
 
 def test_a_pair_with_an_output_that_is_not_finite_has_a_status_and_no_score(overflowing):
-    loaded = checkpoint.load(overflowing)
+    loaded = load_checkpoint(overflowing)
     # In some sequences the unreadable token is the first, and so the first of all sequences that are read together.
     pairs = [("ACGTTG", "ACTTTG"), ("GGCACG", "GGGACG"), ("GGGACT", "GGGACC"), ("A", "C")]
     assert [is_readable(*pair) for pair in pairs] == [True, False, False, True]
@@ -51,7 +51,7 @@ def test_a_pair_with_an_output_that_is_not_finite_has_a_status_and_no_score(over
 
 def test_an_embedding_that_is_not_finite_is_left_out(overflowing):
     """One strand whose output is not finite is enough for the mean of both to have none."""
-    loaded = checkpoint.load(overflowing)
+    loaded = load_checkpoint(overflowing)
     records = [Record("a", "ACGACG", "ok"), Record("b", "ACGGGG", "ok"), Record("c", "ACGCCC", "ok")]
     rows = embed(loaded, records, Embedding("hidden", 2, "mean"), "mean")
     assert [row["status"] for row in rows] == ["ok", "not_finite", "not_finite"]
@@ -60,7 +60,7 @@ def test_an_embedding_that_is_not_finite_is_left_out(overflowing):
 
 def test_a_score_beyond_float32_is_not_finite_either(overflowing):
     """The embeddings themselves, 3e38 in many coordinates, are finite; their distance is larger than float32 holds."""
-    loaded = checkpoint.load(overflowing)
+    loaded = load_checkpoint(overflowing)
     records = [(Record("a", a, "ok"), Record("a", b, "ok")) for a, b in (("ACGTTG", "ACTTTG"), ("ACGTTG", "GGGTTG"))]
     rows = score_pairs(loaded, records, embedding=Embedding("hidden", 0))
     assert [row["status"] for row in rows] == ["ok", "not_finite"]
@@ -70,10 +70,10 @@ def test_the_cosine_of_a_zero_vector_is_no_score(tmp_path):
     folder = random_models.save_family(tmp_path, "gpt2")
     weights = load_file(folder / "model.safetensors")
     # Layer 0 of the last token, [SEP], at the fourth position.
-    separator = checkpoint.load(folder).tokenise(["T"])[0][-1]
+    separator = load_checkpoint(folder).tokenise(["T"])[0][-1]
     weights["transformer.wpe.weight"][3] = -weights["transformer.wte.weight"][separator]
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    loaded = checkpoint.load(folder)
+    loaded = load_checkpoint(folder)
     records = [(Record("a", a, "ok"), Record("a", b, "ok")) for a, b in (("AC", "AG"), ("ACG", "ACT"), ("AC", "ACT"))]
     last = Embedding("hidden", 0, "last")
     statuses = [row["status"] for row in score_pairs(loaded, records, ("cosine_distance",), embedding=last)]
@@ -165,5 +165,5 @@ def test_numbers_too_large_for_16_bits_are_told(tmp_path):
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     pairs = [(Record("a", "ACGTA", "ok"), Record("a", "ACGTC", "ok"))]
     for precision, status in (("float32", "ok"), ("float16", "not_finite")):
-        rows = score_pairs(checkpoint.load(folder, precision), pairs)
+        rows = score_pairs(load_checkpoint(folder, precision), pairs)
         assert [row["status"] for row in rows] == [status]

@@ -6,7 +6,7 @@ import logging
 
 from dna_lm import cli, statuses
 from dna_lm.errors import counted
-from dna_lm.inputs import chunks
+from dna_lm.inputs import collapsing
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def main(argv: list[str]) -> None:
     else:
         tables = [(path, path) for path in arguments.tables]
     with cli.atomic_outputs(arguments.output) as [output]:
-        counts = chunks.collapse(tables, output, arguments.allow_ref_mismatches)
+        counts = collapsing.collapse(tables, output, arguments.allow_ref_mismatches)
     log.info("%s put together", counted(len(tables), "table"))
     if counts:
         log.info("%s: %s", counted(counts.total(), "record"), statuses.listed(counts))

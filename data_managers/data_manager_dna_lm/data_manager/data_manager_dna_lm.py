@@ -7,7 +7,7 @@ from pathlib import Path
 
 import model_sources
 from dna_lm import cli
-from dna_lm.model import checkpoint
+from dna_lm.engine.loading import load_checkpoint
 
 TABLE = "huggingface"
 
@@ -43,7 +43,7 @@ def main(argv):
         log.info("%s of version %s is installed already: nothing to do", arguments.model_id, source.version)
     else:
         source.fetch(arguments.target / "model")
-        loaded = checkpoint.load(arguments.target / "model")
+        loaded = load_checkpoint(arguments.target / "model")
         new = [_row(arguments, source.version, loaded, [row["value"] for row in rows])]
         log.info("%s of version %s: %s", arguments.model_id, source.version, _described(loaded))
     with cli.atomic_outputs(arguments.output) as [output]:

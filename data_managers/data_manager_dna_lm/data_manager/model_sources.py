@@ -24,7 +24,8 @@ from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, Revi
 from huggingface_hub.utils import disable_progress_bars
 
 from dna_lm.errors import UserError, quoted
-from dna_lm.model import checkpoint, files
+from dna_lm.model import files
+from dna_lm.model.folder import find_folder
 
 # A model has some dozen files, and a large one some hundred parts.
 _MAX_MEMBERS = 10_000
@@ -118,7 +119,7 @@ def on_server(path, model_id, revision):
             raise UserError(f"the path {quoted(path)} is not absolute")
         path = TEST_MODELS / path
     if path.is_dir():
-        folder = checkpoint.find_folder(path, model_id, revision)
+        folder = find_folder(path, model_id, revision)
         return Source(_version(folder), lambda target: _copy(folder, target))
     if not path.is_file():
         raise UserError(f"{quoted(path)}: there is no such folder or file")
@@ -140,7 +141,7 @@ def _copy(folder, target):
     for file in sorted(folder.iterdir()):
         if _is_read(file.name):
             if not file.is_file():
-                raise UserError(f"model: {quoted(file.name)} is no regular file")
+                raise UserError(f"model: {quoted(file.name)} is not a regular file")
             # Links, as in a Hugging Face cache, become what they lead to.
             shutil.copyfile(file, target / file.name)
 

@@ -1,1 +1,1 @@
-"""Forward passes: a checked model, embeddings and log-likelihoods of token lists."""
+"""Running a model: prepared and checked after loading, then embeddings and log-likelihoods of token lists."""

@@ -4,18 +4,22 @@ Causal models: the difference of the two log-likelihoods (see `encoder`).
 
 Masked models, following Meier et al. 2021 (doi:10.1101/2021.07.09.450648): *masked marginals* for substitutions, that
 is, all changed tokens are masked at once and log p(mutant token) - log p(wild-type token) is summed over them. When the
-sequence's length changes there is no such correspondence of tokens, and the difference of the two
+sequence's length changes, tokens do not correspond like this, and the difference of the two
 *pseudo-log-likelihoods* is taken: every token that is not special is masked in turn and its log-probability summed
 (Salazar et al. 2020, doi:10.18653/v1/2020.acl-main.240).
 """
 
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from dna_lm.engine import encoder
+from dna_lm.engine import batches, forward
+from dna_lm.engine.batches import Budget
+from dna_lm.engine.prefix_tree import Tokens
 from dna_lm.errors import UserError
+from dna_lm.model.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,13 @@ class _Term:
 
 
 @torch.inference_mode()
-def masked_log_likelihood_ratios(checkpoint, token_pairs, same_length, budget):
-    """Ratios of a masked model.
+def masked_log_likelihood_ratios(
+    checkpoint: Checkpoint,
+    token_pairs: Sequence[tuple[Sequence[int], Sequence[int]]],
+    same_length: Sequence[bool],
+    budget: Budget,
+) -> np.ndarray:
+    """Ratios of a masked model, in nats.
 
     token_pairs: n (wild-type ids, mutant ids); same_length: n booleans, whether wild type and mutant have equally many
     bases. Returns float64 (n,). Raises `UserError` when the tokenizer has no mask.
@@ -41,44 +50,51 @@ def masked_log_likelihood_ratios(checkpoint, token_pairs, same_length, budget):
         )
     ratios = np.zeros(len(token_pairs))
     queries = _queries(checkpoint, token_pairs, same_length)
-    for group in _grouped(queries, budget):
-        items = sorted(group.items(), key=lambda item: len(item[0]))
-        encoder.in_batches(items, _tokens_to_add, budget, lambda batch: _add(checkpoint, batch, ratios))
+    for terms_of_ids in _grouped(queries, budget):
+        items = sorted(terms_of_ids.items(), key=lambda item: len(item[0]))
+        batches.in_batches(items, _tokens_to_add, budget, lambda batch: _add_terms(checkpoint, batch, ratios))
     return ratios
 
 
-def _tokens_to_add(item, previous):
-    return encoder.tokens_of_one_length(item[0], previous and previous[0])
+_Query = tuple[Tokens, list[_Term]]
 
 
-def _queries(checkpoint, token_pairs, same_length):
+def _tokens_to_add(item: _Query, previous: _Query | None) -> float:
+    return batches.tokens_of_one_length(item[0], previous and previous[0])
+
+
+def _queries(
+    checkpoint: Checkpoint,
+    token_pairs: Iterable[tuple[Sequence[int], Sequence[int]]],
+    same_length: Iterable[bool],
+) -> Iterator[_Query]:
     """Yield masked token ids and the terms that are read from them."""
     mask, special = checkpoint.mask_token_id, checkpoint.special_token_ids
-    for pair, ((wild_type, mutant), substitution) in enumerate(zip(token_pairs, same_length, strict=True)):
-        if substitution and len(wild_type) == len(mutant):
-            changed = [place for place, (a, b) in enumerate(zip(wild_type, mutant, strict=True)) if a != b]
+    for pair, ((wild_type, mutant), is_substitution) in enumerate(zip(token_pairs, same_length, strict=True)):
+        if is_substitution and len(wild_type) == len(mutant):
+            changed = [position for position, (a, b) in enumerate(zip(wild_type, mutant, strict=True)) if a != b]
             terms = [
-                _Term(pair, place, ids[place], sign)
+                _Term(pair, position, ids[position], sign)
                 for ids, sign in ((mutant, 1), (wild_type, -1))
-                for place in changed
+                for position in changed
             ]
             if terms:
                 yield _masked(mutant, changed, mask), terms
             continue
         for ids, sign in ((mutant, 1), (wild_type, -1)):
-            for place, token in enumerate(ids):
+            for position, token in enumerate(ids):
                 if token not in special:
-                    yield _masked(ids, (place,), mask), [_Term(pair, place, token, sign)]
+                    yield _masked(ids, (position,), mask), [_Term(pair, position, token, sign)]
 
 
-def _masked(ids, places, mask):
-    ids = list(ids)
-    for place in places:
-        ids[place] = mask
-    return tuple(ids)
+def _masked(ids: Sequence[int], positions: Collection[int], mask: int) -> Tokens:
+    masked = list(ids)
+    for position in positions:
+        masked[position] = mask
+    return tuple(masked)
 
 
-def _grouped(queries, budget):
+def _grouped(queries: Iterable[_Query], budget: Budget) -> Iterator[dict[Tokens, list[_Term]]]:
     """Dicts from masked ids to all their terms: enough to fill batches of each length, not more than memory holds."""
     group, n_tokens = {}, 0
     for ids, terms in queries:
@@ -93,10 +109,10 @@ def _grouped(queries, budget):
         yield group
 
 
-def _add(checkpoint, batch, ratios):
-    """Add the terms of a batch, (masked ids, terms) of one length, to the ratios."""
-    states, _ = encoder.sequence_states(checkpoint, torch.tensor([ids for ids, _ in batch], device=checkpoint.device))
-    places = [(row, term) for row, (_, terms) in enumerate(batch) for term in terms]
-    logits = checkpoint.logits(states[[row for row, _ in places], [term.position for _, term in places]])
-    logs = logits.log_softmax(dim=-1)[range(len(places)), [term.target for _, term in places]].double().cpu().numpy()
-    np.add.at(ratios, [term.pair for _, term in places], np.array([term.sign for _, term in places]) * logs)
+def _add_terms(checkpoint: Checkpoint, batch: Sequence[_Query], ratios: np.ndarray) -> None:
+    """Add the terms of a batch, whose masked ids have one length, to the ratios (pairs,)."""
+    states, _ = forward.sequence_states(checkpoint, torch.tensor([ids for ids, _ in batch], device=checkpoint.device))
+    rows, terms = zip(*((row, term) for row, (_, terms) in enumerate(batch) for term in terms), strict=True)
+    logits = checkpoint.logits(states[list(rows), [term.position for term in terms]])
+    logs = logits.log_softmax(dim=-1)[range(len(terms)), [term.target for term in terms]].double().cpu().numpy()
+    np.add.at(ratios, [term.pair for term in terms], np.array([term.sign for term in terms]) * logs)

@@ -6,22 +6,33 @@
   that are not special. Special tokens are read but not predicted. A first token with nothing before it is not scored.
 """
 
+from collections.abc import Callable, Collection, Sequence
+
 import numpy as np
 import torch
 
+from dna_lm.engine.prefix_tree import Part, PrefixTree
+
 POOLINGS = ("max", "mean", "last")
 
-# What is pooled (the logits above all) is made in slices of at most so many tokens, and so many numbers (16 MiB).
+# The numbers to pool, above all logits, are computed in slices of at most so many tokens and so many numbers (16 MiB).
 _SLICE_TOKENS = 1024
 _SLICE_NUMBERS = 2**22
 
 
-def read(tree, states, to_numbers, pooling, log_likelihood=False, special_token_ids=()):
-    """Pool numbers over each sequence's tokens, and sum its tokens' log-probabilities.
+def pool_sequences(
+    tree: PrefixTree,
+    states: torch.Tensor,
+    to_numbers: Callable[[torch.Tensor], torch.Tensor],
+    pooling: str | None,
+    log_likelihood: bool = False,
+    special_token_ids: Collection[int] = (),
+) -> tuple[torch.Tensor | None, np.ndarray | None]:
+    """Pool numbers over each sequence's tokens, and sum its tokens' log-probabilities in nats.
 
-    tree: the `PrefixTree` of the sequences; states (tokens, width), packed; `to_numbers`: a function from states to
-    float32 (tokens, numbers), the logits when there are log-likelihoods. Returns float32 (sequences, numbers) or `None`
-    without a `pooling`, and float64 (sequences,) or `None` unless `log_likelihood`.
+    tree: the tree of the sequences; states: hidden states (tokens, width), packed; to_numbers: a function from states
+    to float32 (tokens, numbers), the logits when `log_likelihood`; pooling: one of `POOLINGS`. Returns float32
+    (sequences, numbers) or `None` without a pooling, and float64 (sequences,) or `None` unless `log_likelihood`.
     """
     ends = [tree.paths[leaf][-1] for leaf in tree.leaves]
     pools = _Pools(tree, pooling) if pooling in ("max", "mean") else None
@@ -33,22 +44,22 @@ def read(tree, states, to_numbers, pooling, log_likelihood=False, special_token_
             start = parts[0].start
             block = to_numbers(states[start : parts[-1].stop])
             if pools:
-                pools.add(parts, block)
+                pools.add_numbers(parts, block)
             if likelihoods:
-                likelihoods.add(start, block)
-    pooled = pools.of_sequences() if pools else to_numbers(states[ends]) if pooling == "last" else None
-    return pooled, likelihoods.of_sequences() if likelihoods else None
+                likelihoods.add_logits(start, block)
+    pooled = pools.per_sequence() if pools else to_numbers(states[ends]) if pooling == "last" else None
+    return pooled, likelihoods.per_sequence() if likelihoods else None
 
 
 class _Pools:
     """The running maximum or sum at the end of each segment, over all tokens from its sequence's beginning."""
 
-    def __init__(self, tree, pooling):
+    def __init__(self, tree: PrefixTree, pooling: str) -> None:
         self.tree = tree
         self.is_mean = pooling == "mean"
         self.running = None
 
-    def add(self, parts, block):
+    def add_numbers(self, parts: Sequence[Part], block: torch.Tensor) -> None:
         """Go on with the parts of a slice, whose numbers are block (tokens, numbers)."""
         if self.running is None:
             shape = (len(self.tree.paths), block.shape[1])
@@ -56,19 +67,21 @@ class _Pools:
         for part in parts:
             numbers = block[part.start - parts[0].start : part.stop - parts[0].start]
             numbers = numbers.view(part.last - part.first, -1, block.shape[1])
-            here, parents = slice(part.first, part.last), self.tree.parents[part.first : part.last]
-            before = self.running[here] if not part.begins else self.running[parents] if parents[0] >= 0 else None
+            segments, parents = slice(part.first, part.last), self.tree.parents[part.first : part.last]
+            is_first = part.begins and parents[0] < 0
+            before = None if is_first else self.running[parents if part.begins else segments]
             if self.is_mean:
-                # One after the other: the sum is then the same wherever a sequence's tokens are parted.
-                before = torch.zeros_like(self.running[here]) if before is None else before
+                # One token after the other: the sum is then the same wherever a sequence is divided into segments.
+                before = torch.zeros_like(self.running[segments]) if is_first else before
                 for position in range(numbers.shape[1]):
                     before += numbers[:, position]
-                self.running[here] = before
+                self.running[segments] = before
             else:
                 largest = numbers.amax(dim=1)
-                self.running[here] = largest if before is None else torch.maximum(before, largest)
+                self.running[segments] = largest if is_first else torch.maximum(before, largest)
 
-    def of_sequences(self):
+    def per_sequence(self) -> torch.Tensor:
+        """The pooled numbers: float32 (sequences, numbers)."""
         pooled = self.running[self.tree.leaves]
         if self.is_mean:
             lengths = [len(self.tree.paths[leaf]) for leaf in self.tree.leaves]
@@ -79,7 +92,7 @@ class _Pools:
 class _Likelihoods:
     """The log-probability of each token, given those before it in its sequence."""
 
-    def __init__(self, tree, special_token_ids, device):
+    def __init__(self, tree: PrefixTree, special_token_ids: Collection[int], device: torch.device) -> None:
         predicted = (tree.previous >= 0) & ~np.isin(tree.ids, list(special_token_ids))
         tokens = np.flatnonzero(predicted)
         self.tree = tree
@@ -89,14 +102,15 @@ class _Likelihoods:
         self.targets = torch.from_numpy(tree.ids[self.tokens]).to(device)
         self.logs = []
 
-    def add(self, start, logits):
+    def add_logits(self, start: int, logits: torch.Tensor) -> None:
         """Go on with the tokens that the logits (tokens, vocabulary), packed from row `start` on, predict."""
         first, last = np.searchsorted(self.predictors, [start, start + len(logits)])
         rows = torch.from_numpy(self.predictors[first:last] - start).to(logits.device)
         # log_softmax works row by row; logsumexp's element-wise exp rounds the end of the whole buffer otherwise.
         self.logs.append(logits.log_softmax(dim=-1)[rows, self.targets[first:last]])
 
-    def of_sequences(self):
+    def per_sequence(self) -> np.ndarray:
+        """The sums of log-probabilities, in nats: float64 (sequences,)."""
         logs = np.zeros(len(self.tree.ids))
         logs[self.tokens] = torch.cat(self.logs).double().cpu().numpy()
         return np.array([logs[self.tree.paths[leaf]].sum() for leaf in self.tree.leaves])

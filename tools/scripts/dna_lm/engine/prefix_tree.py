@@ -3,10 +3,11 @@
 Knows tokens and positions, nothing of models. A causal model's output at a token depends on the tokens up to it alone,
 so sequences that begin alike share what is computed before their first difference: a wild type and its mutant, or a
 wild type and all of its mutants. The tree's edges are *segments*, runs of tokens without a branch. The tokens of all
-segments stand in one row (*packed*), those of one segment side by side.
+segments form one row (*packed*), in which the tokens of one segment are neighbours.
 """
 
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -20,10 +21,14 @@ _QUERY_STEP = 8
 # At most this many keys are gathered at a time.
 _MAX_KEYS = 2**16
 
+Tokens = tuple[int, ...]
+
 
 @dataclass
 class _Segment:
-    sequence: tuple[int, ...]
+    """The tokens [start, stop) of a sequence, which continue those of the `parent` segment."""
+
+    sequence: Tokens
     start: int
     stop: int
     parent: "_Segment | None"
@@ -31,7 +36,8 @@ class _Segment:
     number: int = -1
 
     @property
-    def length(self):
+    def length(self) -> int:
+        """In tokens."""
         return self.stop - self.start
 
 
@@ -51,10 +57,10 @@ class Part:
 
 @dataclass(frozen=True)
 class AttentionGroup:
-    """Attention of one shape: packed rows of queries and keys, (items, queries) and (items, keys).
+    """Attention of one shape: packed rows of queries and keys, int64 (items, queries) and (items, keys).
 
-    `positions`: (items,), of each item's first query. A query attends to the keys up to its own position; what is
-    beyond an item's last query is filling.
+    `positions`: int64 (items,), of each item's first query. A query attends to the keys up to its own position;
+    queries beyond an item's last are filling.
     """
 
     queries: np.ndarray
@@ -65,16 +71,25 @@ class AttentionGroup:
 class PrefixTree:
     """The tree of `sequences`: distinct tuples of token ids, sorted when they are to share prefixes.
 
-    Per token, packed: `ids`, `positions`, and `previous`, the row of the token before it in its sequence, or -1. Per
-    segment, ordered by depth and length: `parents` (number, or -1) and `paths` (rows from the beginning of the sequence
-    to the segment's end). Per sequence: `leaves`, the number of the segment that it ends with.
+    Per token, packed: `ids`, `positions`, and `previous`, the row of the token before it in its sequence, or -1; int64
+    (tokens,). Per segment, ordered by depth and length: `parents` (number, or -1), int64 (segments,), and `paths` (rows
+    from the beginning of the sequence to the segment's end). Per sequence: `leaves`, the number of the segment that it
+    ends with.
 
-    Without `shared` every sequence stands for itself.
+    Without `shared` every sequence is one segment.
     """
 
-    def __init__(self, sequences, shared=True):
+    shared: bool
+    ids: np.ndarray
+    positions: np.ndarray
+    previous: np.ndarray
+    parents: np.ndarray
+    paths: list[np.ndarray]
+    leaves: list[int]
+
+    def __init__(self, sequences: Sequence[Tokens], shared: bool = True) -> None:
         self.shared = shared
-        segments, leaves = _grow(sequences) if shared else _apart(sequences)
+        segments, leaves = _shared_segments(sequences) if shared else _separate_segments(sequences)
         segments.sort(key=lambda segment: (segment.depth, segment.length))
         for number, segment in enumerate(segments):
             segment.number = number
@@ -87,12 +102,12 @@ class PrefixTree:
         self._segments = segments
         row = 0
         for segment, parent in zip(segments, self.parents, strict=True):
-            own = np.arange(row, row + segment.length)
-            self.paths.append(own if parent < 0 else np.append(self.paths[parent], own))
+            rows = np.arange(row, row + segment.length)
+            self.paths.append(rows if parent < 0 else np.append(self.paths[parent], rows))
             self.previous[row] = -1 if parent < 0 else self.paths[parent][-1]
             row += segment.length
 
-    def slices(self, max_tokens):
+    def slices(self, max_tokens: int) -> Iterator[list[Part]]:
         """Lists of `Part`s that cover all tokens in packed order, at most `max_tokens` in a list."""
         parts, n_tokens = [], 0
         for part in self._parts(max_tokens):
@@ -103,7 +118,7 @@ class PrefixTree:
             n_tokens += part.stop - part.start
         yield parts
 
-    def _parts(self, max_tokens):
+    def _parts(self, max_tokens: int) -> Iterator[Part]:
         number, row = 0, 0
         for (_, length), run in groupby(self._segments, key=lambda segment: (segment.depth, segment.length)):
             end = number + sum(1 for _ in run)
@@ -114,8 +129,11 @@ class PrefixTree:
                     yield Part(number, last, start, min(start + max_tokens, stop), start == row)
                 number, row = last, stop
 
-    def attention(self):
-        """The groups of attention, and where each packed row stands among all groups' queries laid end to end."""
+    def attention_groups(self) -> tuple[list[AttentionGroup], np.ndarray]:
+        """The groups of attention, and the place of each packed row among all groups' queries: int64 (tokens,).
+
+        The queries of a group count row by row, one group after the other.
+        """
         shapes = {}
         for segment in self._segments:
             start = segment.start
@@ -133,7 +151,7 @@ class PrefixTree:
                 rows = path[start:stop]
                 queries[item, : len(rows)] = rows
                 keys[item, :stop] = path[:stop]
-                # Padding is masked, but NaN or infinity would pass the mask: so it repeats a key of the same sequence.
+                # Padding is masked, but NaN or infinity would pass the mask: it repeats a key of the same sequence.
                 keys[item, stop:] = path[0]
                 places[rows] = offset + item * n_queries + np.arange(len(rows))
             positions = np.array([start for _, start, _ in items])
@@ -145,12 +163,12 @@ class PrefixTree:
         return groups, places
 
 
-def shared_length(first, second):
+def shared_length(first: Tokens, second: Tokens) -> int:
     """Tokens that two sequences have in common at their beginning."""
     return len(os.path.commonprefix((first, second)))
 
 
-def _grow(sequences):
+def _shared_segments(sequences: Sequence[Tokens]) -> tuple[list[_Segment], list[_Segment]]:
     """The segments of the tree of sorted sequences, and the segment in which each sequence ends."""
     segments, leaves = [], []
     path, previous = [], ()
@@ -173,6 +191,7 @@ def _grow(sequences):
     return segments, leaves
 
 
-def _apart(sequences):
+def _separate_segments(sequences: Sequence[Tokens]) -> tuple[list[_Segment], list[_Segment]]:
+    """One segment for each sequence, twice: as the segments of a tree, and as the sequences' ends."""
     segments = [_Segment(sequence, 0, len(sequence), None) for sequence in sequences]
     return list(segments), segments

@@ -1,1 +1,1 @@
-"""A model folder on disk, and the loaded model: its files, tokenizer, limits, and the parts of it that are replaced."""
+"""A model folder on disk and the model loaded from it: its files, tokenizer, limits, parts and matrix products."""

@@ -9,16 +9,18 @@ import json
 import re
 
 import torch
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
+from dna_lm.model import internals
 from dna_lm.model.tokenizer import NO_LIMIT
 
 
-def max_tokens(model, trunk, tokenizer):
+def max_tokens(model: PreTrainedModel, trunk: torch.nn.Module, tokenizer: PreTrainedTokenizerFast) -> int:
     """The longest input in tokens, special tokens included, by the tokenizer's and the model's settings."""
     limits = [tokenizer.model_max_length]
     config = model.config
     positions = getattr(config, "max_position_embeddings", None)
-    # Models without positions take no notice of what is written there.
+    # Models without positions ignore this setting.
     if type(positions) is int and positions:
         # RoBERTa and its relatives number positions from the padding index + 1; their position tables have that index.
         tables = [module for module in trunk.modules() if isinstance(module, torch.nn.Embedding)]
@@ -29,8 +31,8 @@ def max_tokens(model, trunk, tokenizer):
     return min(NO_LIMIT, *limits)
 
 
-def max_shared_tokens(config):
-    """The longest sequence that the attention of a causal model may read from a `PrefixTree`, by its settings; or 0."""
+def max_shared_tokens(config: PreTrainedConfig) -> int:
+    """The longest sequence, in tokens, that may share a prefix with others in a causal model, by its settings; or 0."""
     # Rotary embeddings stretched for the longest sequence of a batch would depend on the batch. Queries scaled by their
     # position in the packed row would depend on what is packed before them.
     if _rotary_types(config) & {"dynamic", "longrope"} or getattr(config, "attn_temperature_tuning", False):
@@ -39,8 +41,8 @@ def max_shared_tokens(config):
     return min((window for window in windows if type(window) is int and window > 0), default=NO_LIMIT)
 
 
-def tokens_read_alike(config):
-    """The length up to which a sequence is read the same way alone and in a batch with others, or `NO_LIMIT`."""
+def tokens_read_alike(config: PreTrainedConfig) -> int:
+    """The length, in tokens, up to which a sequence is read alike alone and in a batch with others; or `NO_LIMIT`."""
     limits = [NO_LIMIT]
     if "longrope" in _rotary_types(config):
         rotary = config.rope_parameters
@@ -50,37 +52,36 @@ def tokens_read_alike(config):
     return min(limits)
 
 
-def forget_earlier_sequences(model, trunk):
+def forget_earlier_sequences(model: PreTrainedModel, trunk: torch.nn.Module) -> None:
     """Let modules that decide by the longest sequence so far decide by the current batch alone."""
     for module in model.modules():
-        if "dynamic" in str(getattr(module, "rope_type", "")):
+        if internals.has_dynamic_rotary(module):
             module.register_forward_pre_hook(_reset_rotary_frequencies)
     if _is_block_sparse(model.config):
         trunk.register_forward_pre_hook(_reset_sparse_attention, with_kwargs=True)
 
 
-def _rotary_types(config):
+def _rotary_types(config: PreTrainedConfig) -> set[str]:
     # One set of parameters, or one for each kind of layer.
     return set(re.findall('"rope_type": "([^"]+)"', json.dumps(getattr(config, "rope_parameters", None), default=str)))
 
 
-def _is_block_sparse(config):
+def _is_block_sparse(config: PreTrainedConfig) -> bool:
     return getattr(config, "attention_type", None) == "block_sparse"
 
 
-def _tokens_of_full_attention(config):
+def _tokens_of_full_attention(config: PreTrainedConfig) -> int:
     """The length up to which BigBird reads with full attention (Zaheer et al. 2020, and transformers)."""
     return (5 + 2 * config.num_random_blocks) * config.block_size
 
 
-def _reset_rotary_frequencies(module, _inputs):
+def _reset_rotary_frequencies(module: torch.nn.Module, _inputs: tuple) -> None:
     """Reset the cached rotary frequencies before each forward pass."""
-    module.max_seq_len_cached = module.original_max_seq_len
-    module.inv_freq = module.original_inv_freq.to(module.inv_freq.device)
+    internals.reset_rotary_frequencies(module)
 
 
-def _reset_sparse_attention(trunk, inputs, options):
+def _reset_sparse_attention(trunk: torch.nn.Module, inputs: tuple, options: dict) -> None:
     """Undo the switch to full attention, which transformers makes for a short sequence and keeps afterwards."""
     ids = inputs[0] if inputs else options["input_ids"]
     if ids.shape[1] > _tokens_of_full_attention(trunk.config):
-        trunk.set_attention_type("block_sparse")
+        internals.use_sparse_attention(trunk)

@@ -1,25 +1,29 @@
-"""The tokenizer of a model folder: load it, tell its special tokens, and prove that it reads DNA."""
+"""The tokenizer of a model folder: load it, find its special tokens, and check that it reads DNA."""
 
 import math
 import random
 import re
+from collections.abc import Iterable
+from pathlib import Path
 
 import tokenizers
 import transformers
 
 from dna_lm.errors import UserError, quoted
 from dna_lm.model import files
+from dna_lm.model.internals import token_ids
 
 # A tokenizer without a limit has a huge number as its limit.
 NO_LIMIT = 10**9
 
+# A sequence that models are tried with.
 PROBE = "ACGTTGCATTAGCCGATACCAGTTTGACTA"
 _LONG_PROBE = "".join(random.Random(0).choices("ACGT", k=1000))
 _ESM_TOKENS = {"unk": "<unk>", "cls": "<cls>", "pad": "<pad>", "mask": "<mask>", "eos": "<eos>"}
 
 
-def load(folder):
-    """The tokenizer, which neither cuts nor pads. Raises `UserError` when there is none that can be read."""
+def load_tokenizer(folder: Path) -> transformers.PreTrainedTokenizerFast:
+    """The tokenizer in a folder, which neither cuts nor pads. Raises `UserError` when none can be read."""
     transformers.logging.set_verbosity_error()
     if (folder / files.TOKENIZER).exists():
         files.read_json(folder / files.TOKENIZER)
@@ -36,23 +40,20 @@ def load(folder):
         )
     tokenizer.model_max_length = int(limit)
     backend = tokenizer.backend_tokenizer
-    # A tokenizer.json may say that sequences are cut or padded; here every token counts, and no other.
+    # A tokenizer.json may ask for sequences to be cut or padded. Here every token counts, and no others do.
     backend.no_truncation()
     backend.no_padding()
     # Tokens left out at random are for training.
     if getattr(backend.model, "dropout", None):
         backend.model.dropout = None
-    # A BPE model keeps the last 10,000 words it has seen. Here a word is a whole sequence, and few come twice.
-    if hasattr(backend.model, "_resize_cache"):
-        backend.model._resize_cache(0)
     return tokenizer
 
 
-def _tokenizer_of_vocabulary(folder):
+def _tokenizer_of_vocabulary(folder: Path) -> transformers.PreTrainedTokenizerFast:
     """The tokenizer of ESM and the Nucleotide Transformer, which transformers has in Python only.
 
-    The longest token that fits is taken from the left; `<cls>` stands in front, and `<eos>` at the end where the
-    tokenizer's settings name one.
+    The longest token that fits is taken from the left; `<cls>` comes first, and `<eos>` last where the tokenizer's
+    settings name one.
     """
     names = files.read_json(folder / files.TOKENIZER_CONFIG)
     if names.get("tokenizer_class") != "EsmTokenizer":
@@ -80,18 +81,19 @@ def _tokenizer_of_vocabulary(folder):
     )
 
 
-def _longest_first(words):
+def _longest_first(words: Iterable[str]) -> str:
     """A regular expression for any of the words: all k-mers of some letters as `[letters]{k}`, others one by one."""
     pieces = []
     for length in sorted(set(map(len, words)), reverse=True):
-        alike = {word for word in words if len(word) == length}
-        letters = "".join(sorted(set("".join(alike))))
-        pieces += [f"[{letters}]{{{length}}}"] if len(alike) == len(letters) ** length else sorted(alike)
+        same_length = {word for word in words if len(word) == length}
+        letters = "".join(sorted(set("".join(same_length))))
+        has_all = len(same_length) == len(letters) ** length
+        pieces += [f"[{letters}]{{{length}}}"] if has_all else sorted(same_length)
     return "|".join(pieces)
 
 
-def special_token_ids(tokenizer):
-    """Tokens that stand for no bases: those with a role, and all that tokenizer.json says are special."""
+def special_token_ids(tokenizer: transformers.PreTrainedTokenizerFast) -> frozenset[int]:
+    """Ids of tokens that do not represent bases: those with a role, and all that tokenizer.json declares special."""
     with files.refusing("the special tokens cannot be read"):
         roles, added = tokenizer.all_special_ids, tokenizer.added_tokens_decoder.items()
     return frozenset(roles) | {
@@ -99,41 +101,35 @@ def special_token_ids(tokenizer):
     }
 
 
-def mask_token_id(tokenizer):
-    """The number of the mask token, or `None` when the tokenizer has none."""
+def mask_token_id(tokenizer: transformers.PreTrainedTokenizerFast) -> int | None:
+    """The id of the mask token, or `None` when the tokenizer has none."""
     if tokenizer.mask_token_id is not None:
         return tokenizer.mask_token_id
-    # Which token is the mask is said in tokenizer_config.json only, but most tokenizers call it the same.
+    # Only tokenizer_config.json says which token is the mask, but most tokenizers give it the same name.
     vocabulary = tokenizer.get_vocab()
     return next((vocabulary[token] for token in ("[MASK]", "<mask>") if token in vocabulary), None)
 
 
-def check(checkpoint):
-    """Refuse a tokenizer that does not tell DNA sequences apart, or has tokens that the model does not know."""
-    tokenizer = checkpoint.tokenizer
+def check_reads_dna(tokenizer: transformers.PreTrainedTokenizerFast, special_token_ids: frozenset[int]) -> int:
+    """Raise `UserError` for a tokenizer that does not tell DNA sequences apart. Returns its largest token id."""
     substituted = [
-        PROBE[:place] + base + PROBE[place + 1 :]
-        for place in range(len(PROBE))
-        for base in "ACGT".replace(PROBE[place], "")
+        PROBE[:position] + base + PROBE[position + 1 :]
+        for position in range(len(PROBE))
+        for base in "ACGT".replace(PROBE[position], "")
     ]
     with files.refusing("its tokenizer cannot read DNA"):
-        whole, *changed = checkpoint.tokenise([PROBE, *substituted])
-        long, *bases = checkpoint.tokenise([_LONG_PROBE, *"ACGT"])
+        ids_of_probe, *ids_of_substituted = token_ids(tokenizer, [PROBE, *substituted])
+        ids_of_long_probe, *ids_of_bases = token_ids(tokenizer, [_LONG_PROBE, *"ACGT"])
     unknown = {tokenizer.unk_token_id, _unknown_token_id(tokenizer)} - {None}
-    if unknown & {token for ids in (whole, *bases) for token in ids}:
+    if unknown & {token for ids in (ids_of_probe, *ids_of_bases) for token in ids}:
         raise UserError("model: its tokenizer maps DNA bases to the unknown token: this is not a DNA model")
-    if unknown & set(long):
+    if unknown & set(ids_of_long_probe):
         raise UserError("model: its tokenizer maps a long sequence to the unknown token")
-    if whole in changed or not set(whole) - checkpoint.special_token_ids:
+    if ids_of_probe in ids_of_substituted or not set(ids_of_probe) - special_token_ids:
         raise UserError("model: its tokenizer does not tell the bases apart: this is not a DNA model")
-    largest = max(*tokenizer.get_vocab().values(), *whole, checkpoint.pad_token_id)
-    if largest >= checkpoint.vocabulary_size:
-        raise UserError(
-            f"model: tokenizer.json has token number {largest}, but the model knows only "
-            f"{checkpoint.vocabulary_size} tokens: the two files do not belong together"
-        )
+    return max(*tokenizer.get_vocab().values(), *ids_of_probe)
 
 
-def _unknown_token_id(tokenizer):
+def _unknown_token_id(tokenizer: transformers.PreTrainedTokenizerFast) -> int | None:
     unknown = getattr(tokenizer.backend_tokenizer.model, "unk_token", None)
     return None if unknown is None else tokenizer.backend_tokenizer.token_to_id(unknown)

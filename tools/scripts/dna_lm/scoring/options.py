@@ -8,10 +8,11 @@ import torch
 import transformers
 
 from dna_lm import cli
-from dna_lm.engine import pooling
+from dna_lm.engine import loading, pooling
 from dna_lm.engine.encoder import REPRESENTATIONS, Budget, Embedding
 from dna_lm.errors import counted
-from dna_lm.model import checkpoint
+from dna_lm.model.checkpoint import PRECISIONS, Checkpoint
+from dna_lm.model.folder import find_folder
 from dna_lm.scores import SCORES
 from dna_lm.scoring.settings import STRANDS, Settings
 
@@ -50,7 +51,7 @@ def add_model_options(parser: argparse.ArgumentParser, with_tutorial: bool = Fal
         help="read the sequence, its reverse complement, or average what both give (default: forward)",
     )
     group.add_argument(
-        "--precision", choices=checkpoint.PRECISIONS, default="float32", help="of the forward pass (default: float32)"
+        "--precision", choices=PRECISIONS, default="float32", help="of the forward pass (default: float32)"
     )
     group.add_argument(
         "--batch-tokens",
@@ -92,19 +93,19 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
     )
 
 
-def load_checkpoint(arguments: argparse.Namespace) -> checkpoint.Checkpoint:
+def load_checkpoint(arguments: argparse.Namespace) -> Checkpoint:
     """Load the chosen model, using as many threads as Galaxy gave the job, and note what computes with what."""
     slots = os.environ.get("GALAXY_SLOTS", "")
     if slots.isdecimal() and int(slots):
         torch.set_num_threads(int(slots))
-    folder = checkpoint.find_folder(arguments.model, arguments.model_id, arguments.revision)
-    loaded = checkpoint.load(folder, arguments.precision)
+    folder = find_folder(arguments.model, arguments.model_id, arguments.revision)
+    loaded = loading.load_checkpoint(folder, arguments.precision)
     versions = f"torch {torch.__version__}, transformers {transformers.__version__}"
     threads = counted(torch.get_num_threads(), "thread")
     cli.note(f"{versions}, {arguments.precision} on {loaded.device}, {threads}")
     return loaded
 
 
-def budget_from(arguments: argparse.Namespace, loaded: checkpoint.Checkpoint) -> Budget:
+def budget_from(arguments: argparse.Namespace, loaded: Checkpoint) -> Budget:
     """Tokens in a forward pass: as many as were asked for, or as suit the device and the memory."""
     return Budget(arguments.batch_tokens) if arguments.batch_tokens else Budget.fitting(loaded)

@@ -5,7 +5,7 @@ import hashlib
 from pathlib import Path
 
 from dna_lm import __version__
-from dna_lm.model import checkpoint
+from dna_lm.model.folder import find_folder
 from dna_lm.scoring.settings import Settings
 
 
@@ -15,7 +15,7 @@ def model_and_settings(arguments: argparse.Namespace, settings: Settings) -> dic
     arguments: those of `options.add_model_options`. The hash is the SHA-256 of the safetensors files' bytes, one after
     the other in the order of their names: it tells models apart whatever they are called.
     """
-    folder = Path(checkpoint.find_folder(arguments.model, arguments.model_id, arguments.revision))
+    folder = Path(find_folder(arguments.model, arguments.model_id, arguments.revision))
     digest = hashlib.sha256()
     for file in sorted(folder.glob("*.safetensors")):
         with open(file, "rb") as handle:

@@ -1,0 +1,66 @@
+"""Load a model that is ready to use: loaded, prepared for fast forward passes, and checked with short sequences."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from transformers import PreTrainedModel
+
+from dna_lm.engine import attention, self_check
+from dna_lm.errors import UserError, quoted
+from dna_lm.model import files, internals, lengths, products
+from dna_lm.model.checkpoint import Checkpoint, load_unchecked
+from dna_lm.model.parts import WholeModelHead
+
+
+def load_checkpoint(folder: Path | str, precision: str = "float32") -> Checkpoint:
+    """Load a model onto the GPU when there is one (`DNA_LM_DEVICE` overrides), else the CPU.
+
+    folder: one with a `config.json` (see `model.folder`); precision: a key of `model.checkpoint.PRECISIONS`. Raises
+    `UserError` for a folder that `model.checkpoint.load_unchecked` refuses, and for a model that fails a check of
+    `self_check`. A missing head is an error only when something needs it.
+    """
+    checkpoint, model = load_unchecked(Path(folder), precision)
+    with files.refusing("transformers cannot run the model"):
+        # Before any part of the model is replaced: a failure here is not the suite's.
+        self_check.run_once(checkpoint, model)
+    lengths.forget_earlier_sequences(model, checkpoint.trunk)
+    if checkpoint.device.type == "cpu":
+        products.use_onednn(model)
+        internals.keep_freed_memory()
+    if checkpoint.is_causal:
+        checkpoint = _share_prefixes(checkpoint, model)
+    outputs = self_check.check_finite(checkpoint, model)
+    has_head = checkpoint.head is not None
+    checkpoint = replace(
+        checkpoint,
+        blocks=checkpoint.blocks if outputs.has_layers else (),
+        output_size=outputs.hidden.shape[-1],
+        vocabulary_size=outputs.logits.shape[-1] if has_head else checkpoint.vocabulary_size,
+    )
+    if has_head:
+        checkpoint = _with_checked_head(checkpoint, model, outputs)
+    self_check.check_padding(checkpoint)
+    return checkpoint
+
+
+def _share_prefixes(checkpoint: Checkpoint, model: PreTrainedModel) -> Checkpoint:
+    """The checkpoint of a causal model; with our attention and a limit if it can read sequences that share prefixes."""
+    limit = lengths.max_shared_tokens(model.config)
+    restore_attention = internals.replace_attention(model, attention.NAME) if limit else None
+    if restore_attention is None:
+        return checkpoint
+    if self_check.reads_trees(checkpoint):
+        return replace(checkpoint, max_shared_tokens=limit)
+    # Our attention would leave out what it does not know, such as attention sinks, even where no tree is read.
+    restore_attention()
+    return checkpoint
+
+
+def _with_checked_head(checkpoint: Checkpoint, model: PreTrainedModel, outputs: self_check.ProbeOutputs) -> Checkpoint:
+    """The checkpoint with a head that gives the whole model's logits. Raises `UserError` when there is none."""
+    if self_check.is_head(checkpoint, outputs):
+        return checkpoint
+    checkpoint = replace(checkpoint, head=WholeModelHead(model))
+    if not self_check.is_head(checkpoint, outputs):
+        raise UserError(f"model: the head of the architecture {quoted(model.config.model_type)} is not supported")
+    return checkpoint
