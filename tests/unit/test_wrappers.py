@@ -15,7 +15,8 @@ MACROS = ROOT / "tools" / "macros.xml"
 # Parts of the wrappers' tests.
 TEST_MACROS = ROOT / "tools" / "macros_test.xml"
 DATA_MANAGER = ROOT / "data_managers/data_manager_dna_lm/data_manager/data_manager_dna_lm.xml"
-WRAPPERS = [DATA_MANAGER, *(ROOT / "tools").glob("dna_lm_*.xml")]
+TOOLS = sorted((ROOT / "tools").glob("dna_lm_*.xml"))
+WRAPPERS = [DATA_MANAGER, *TOOLS]
 CONDA_NAMES = {"torch": "pytorch"}
 # The supported versions of Python; conda installs the one that macros.xml names.
 PYTHONS = {"3.11", "3.12", "3.13"}
@@ -78,9 +79,8 @@ def test_galaxy_is_told_how_a_script_says_that_memory_ran_out():
         assert command.attrib == {"detect_errors": "exit_code", "oom_exit_code": str(OUT_OF_MEMORY_EXIT_CODE)}, wrapper
 
 
-@pytest.mark.parametrize("wrapper", WRAPPERS[1:], ids=lambda wrapper: wrapper.stem)
+@pytest.mark.parametrize("wrapper", TOOLS, ids=lambda wrapper: wrapper.stem)
 def test_a_job_records_its_versions_and_a_tool_its_license(wrapper):
-    """The data manager, the first of the wrappers, has them in a file of its own."""
     tool = ElementTree.parse(wrapper).getroot()
     assert tool.find("expand[@macro='version_command']") is not None
     assert tool.get("license") == "MIT" and (ROOT / "LICENSE").read_text().startswith("MIT License")
@@ -107,7 +107,7 @@ def test_text_that_a_user_types_reaches_no_shell():
 
 
 def test_every_macro_is_used():
-    paths = [MACROS, TEST_MACROS, *(ROOT / "tools").glob("dna_lm_*.xml")]
+    paths = [MACROS, TEST_MACROS, *TOOLS]
     trees = [ElementTree.parse(path) for path in paths]
     defined = [found.get("name") for tree in trees for found in tree.iter("xml")]
     used = {found.get("macro") for tree in trees for found in tree.iter("expand")}
