@@ -15,7 +15,7 @@ from dna_lm.inputs.fasta import Record
 from dna_lm.inputs.stretches import Stretch
 from dna_lm.scoring import heatmap, mutagenesis
 
-DEMO = TEST_DATA / "models" / "demo-mixtral"
+DEMO, HEADLESS = TEST_DATA / "models" / "demo-mixtral", TEST_DATA / "models" / "headless-mixtral"
 REFERENCE = TEST_DATA / "reference.fasta"
 ALL_SCORES = ("l2", "l1", "cosine_distance", "inner_product", "llr")
 OF_PAIRS = ("wt_length", "mut_length", "n_differences", "wt_tokens", "mut_tokens", "changed_tokens", *ALL_SCORES)
@@ -210,6 +210,7 @@ def test_too_long_windows_keep_their_rows(run, tmp_path):
         (["--variants", TEST_DATA / "bad_no_header.vcf"], "VCF, line 1"),
         (["--fail-on-unscored"], "could not read 12 of 34 records"),
         (["--variants", TEST_DATA / "variants_other_build.vcf"], "13 of 17 REF alleles differ from the reference"),
+        (["--model", HEADLESS], "the representation 'logits' needs the model's language-model head"),
     ],
 )
 def test_what_cannot_be_scored_is_one_line_and_no_output(run_script, tmp_path, options, message):
@@ -381,6 +382,10 @@ def test_a_heat_map_holds_so_many_bases_and_says_what_it_leaves_out(tmp_path, mo
         (
             ["--intervals", TEST_DATA / "regions.bed", "--reference", TEST_DATA / "sequences.fasta"],
             "is in the reference",
+        ),
+        (
+            ["--sequences", TEST_DATA / "cftr_wild_type.fasta", "--model", HEADLESS],
+            "the representation 'logits' needs the model's language-model head",
         ),
     ],
 )

@@ -8,12 +8,15 @@ from xml.etree import ElementTree
 import pytest
 
 from conftest import ROOT
-from dna_lm import __version__
+from dna_lm import __version__, scores
 from dna_lm.cli import OUT_OF_MEMORY_EXIT_CODE
 
 MACROS = ROOT / "tools" / "macros.xml"
+# Parts of the wrappers' tests.
+TEST_MACROS = ROOT / "tools" / "macros_test.xml"
 DATA_MANAGER = ROOT / "data_managers/data_manager_dna_lm/data_manager/data_manager_dna_lm.xml"
-WRAPPERS = [DATA_MANAGER, *(ROOT / "tools").glob("dna_lm_*.xml")]
+TOOLS = sorted((ROOT / "tools").glob("dna_lm_*.xml"))
+WRAPPERS = [DATA_MANAGER, *TOOLS]
 CONDA_NAMES = {"torch": "pytorch"}
 # The supported versions of Python; conda installs the one that macros.xml names.
 PYTHONS = {"3.11", "3.12", "3.13"}
@@ -74,6 +77,44 @@ def test_galaxy_is_told_how_a_script_says_that_memory_ran_out():
     for wrapper in WRAPPERS:
         command = ElementTree.parse(wrapper).find("command")
         assert command.attrib == {"detect_errors": "exit_code", "oom_exit_code": str(OUT_OF_MEMORY_EXIT_CODE)}, wrapper
+
+
+@pytest.mark.parametrize("wrapper", TOOLS, ids=lambda wrapper: wrapper.stem)
+def test_a_job_records_its_versions_and_a_tool_its_license(wrapper):
+    tool = ElementTree.parse(wrapper).getroot()
+    assert tool.find("expand[@macro='version_command']") is not None
+    assert tool.get("license") == "MIT" and (ROOT / "LICENSE").read_text().startswith("MIT License")
+    (command,) = ElementTree.parse(MACROS).iter("version_command")
+    assert command.text == "python '$__tool_directory__/scripts/versions.py'"
+    assert (ROOT / "tools" / "scripts" / "versions.py").exists()
+
+
+def test_the_forms_offer_every_score():
+    """In one list, which the choices of scores to compute and of a score to draw share."""
+    (options,) = (found for found in ElementTree.parse(MACROS).iter("xml") if found.get("name") == "score_options")
+    assert [option.get("value") for option in options] == list(scores.SCORES)
+
+
+def test_text_that_a_user_types_reaches_no_shell():
+    """It goes into a file: whatever is in it, a command never has it."""
+    wrapper = ElementTree.parse(ROOT / "tools" / "dna_lm_score_variants.xml")
+    typed = [param.get("argument")[2:] for param in wrapper.iter("param") if param.get("type") == "text"]
+    assert typed == ["region-names", "info-prefix"]
+    (options,) = (file.text for file in wrapper.iter("configfile") if file.get("name") == "options")
+    for name in typed:
+        assert name in options
+        assert name.replace("-", "_") not in wrapper.find("command").text
+
+
+def test_every_macro_is_used():
+    paths = [MACROS, TEST_MACROS, *TOOLS]
+    trees = [ElementTree.parse(path) for path in paths]
+    defined = [found.get("name") for tree in trees for found in tree.iter("xml")]
+    used = {found.get("macro") for tree in trees for found in tree.iter("expand")}
+    # A wrapper may define one for itself that another wrapper has too.
+    assert set(defined) == used
+    both = ElementTree.parse(MACROS).getroot().findall("xml") + ElementTree.parse(TEST_MACROS).getroot().findall("xml")
+    assert len({found.get("name") for found in both}) == len(both)
 
 
 def test_every_option_is_explained_in_its_form():
