@@ -88,7 +88,7 @@ def test_causal_llr_equals_the_sum_of_token_log_probabilities(mixtral):
 def test_a_layer_and_the_ratio_come_in_one_run(mixtral):
     loaded, naive = mixtral
     pairs = list(pairs_of(8, seed=9))
-    rows = score_pairs(loaded, pairs, embedding=Embedding("hidden", 1, "mean"))
+    rows = score_pairs(loaded, pairs, ("l2", "llr"), embedding=Embedding("hidden", 1, "mean"))
     ratios = score_pairs(loaded, pairs, ("llr",))
     for row, ratio, (wild_type, mutant) in zip(rows, ratios, pairs, strict=True):
         assert row["llr"] == ratio["llr"]

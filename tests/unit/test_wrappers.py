@@ -90,9 +90,11 @@ def test_a_job_records_its_versions_and_a_tool_its_license(wrapper):
 
 
 def test_the_forms_offer_every_score():
-    """In one list, which the choices of scores to compute and of a score to draw share."""
+    """In one list, by its label, which the choices of scores to compute and of a score to draw share."""
     (options,) = (found for found in ElementTree.parse(MACROS).iter("xml") if found.get("name") == "score_options")
-    assert [option.get("value") for option in options] == list(scores.SCORES)
+    offered = {option.get("value"): option.text for option in options}
+    assert offered == {score.name: score.label for score in scores.SCORES.values()}
+    assert list(offered) == list(scores.SCORES)
 
 
 def test_text_that_a_user_types_reaches_no_shell():
