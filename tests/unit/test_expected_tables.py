@@ -70,7 +70,7 @@ def test_the_files_are_of_this_tolerance_and_these_numbers(name):
                 assert bool(re.fullmatch(pattern, text)) == accepted, (line, text)
 
 
-@pytest.mark.parametrize(("tutorial", "fewest"), [("embed_tutorial", 10), ("score_pairs_tutorial", 100)])
+@pytest.mark.parametrize(("tutorial", "fewest"), [("embed_tutorial", 10), ("score_pairs_tutorial", 50)])
 def test_the_tutorials_numbers_are_told_from_the_corrected_ones(tutorial, fewest):
     """Otherwise a wrapper's test of tutorial mode could not notice missing padding."""
     demo = expected.Oracle("demo-mixtral")

@@ -46,10 +46,10 @@ class Settings:
 
     def as_text(self) -> dict[str, str]:
         """The settings that decide the numbers: name -> text, empty for a layer that does not matter."""
-        return {
+        texts = {
             "representation": self.embedding.representation,
             "layer": str(self.embedding.layer) if self.embedding.representation == "hidden" else "",
             "pooling": self.embedding.pooling,
             "strand": self.strand,
-            "tutorial": str(self.tutorial),
         }
+        return texts | ({"padding": "as in the tutorial"} if self.tutorial else {})
