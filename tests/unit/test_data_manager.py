@@ -114,9 +114,9 @@ def online(hub, monkeypatch):
 def test_the_token_comes_from_the_environment(online, tmp_path, monkeypatch):
     online.token = "hf_secret"
     with pytest.raises(UserError, match="shows it only to those with a token"):
-        model_sources.on_hub(MODEL_ID, "main")
+        model_sources.find_on_hub(MODEL_ID, "main")
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    model_sources.on_hub(MODEL_ID, "main").fetch(tmp_path / "model")
+    model_sources.find_on_hub(MODEL_ID, "main").fetch(tmp_path / "model")
     assert (tmp_path / "model" / "model.safetensors").read_bytes() == (LLAMA / "model.safetensors").read_bytes()
 
 
@@ -126,17 +126,17 @@ def test_the_token_comes_from_the_environment(online, tmp_path, monkeypatch):
 )
 def test_what_is_not_on_the_hub_is_named(online, model_id, revision, message):
     with pytest.raises(UserError, match=message):
-        model_sources.on_hub(model_id, revision)
+        model_sources.find_on_hub(model_id, revision)
 
 
 def test_no_weights_are_fetched_of_a_model_that_is_refused_anyway(online, tmp_path):
     config = json.loads((online.folder / "config.json").read_text())
     (online.folder / "config.json").write_text(json.dumps(config | {"auto_map": {"AutoModel": "modeling.Evil"}}))
     with pytest.raises(UserError, match="config.json names code of its own"):
-        model_sources.on_hub(MODEL_ID, "main").fetch(tmp_path / "model")
+        model_sources.find_on_hub(MODEL_ID, "main").fetch(tmp_path / "model")
     (online.folder / "model.safetensors").unlink()
     with pytest.raises(UserError, match="'pytorch_model.bin', which are never read"):
-        model_sources.on_hub(MODEL_ID, "main")
+        model_sources.find_on_hub(MODEL_ID, "main")
     assert "model.safetensors" not in online.fetched
 
 
@@ -150,20 +150,20 @@ def test_shards_are_fetched_by_their_index(online, tmp_path):
     for shard in set(index.values()):
         save_file({name: weights[name] for name in index if index[name] == shard}, online.folder / shard)
     (online.folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
-    model_sources.on_hub(MODEL_ID, "main").fetch(tmp_path / "model")
+    model_sources.find_on_hub(MODEL_ID, "main").fetch(tmp_path / "model")
     assert checkpoint.load(tmp_path / "model").head is not None
 
 
 def test_a_hub_that_is_not_there_is_one_line(online, monkeypatch):
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(UserError, match="could not be fetched from the hub: .*: try again"):
-        model_sources.on_hub(MODEL_ID, "main")
+        model_sources.find_on_hub(MODEL_ID, "main")
 
 
-@pytest.mark.parametrize("model_id", ["../../etc", "/etc", "a/b/c", "a b", "a/..", "-/.x", "", "a\nb"])
-def test_an_id_that_is_no_name_is_refused(model_id):
+@pytest.mark.parametrize("model_id", ["../../etc", "/etc", "a/b/c", "a b", "a/..", "-/.x", "", "a\nb", "a--b/c"])
+def test_an_id_of_another_form_is_refused(model_id):
     with pytest.raises(UserError, match="give owner/name"):
-        model_sources.check_id(model_id)
+        model_sources.check_model_id(model_id)
 
 
 # Archives and folders, without a job of their own.
@@ -195,7 +195,7 @@ def contents(folder):
 def unpacked(archive, tmp_path):
     folder = tmp_path / "unpacked"
     folder.mkdir()
-    model_sources.unpack(archive, folder)
+    model_sources.unpack_model(archive, folder)
     return contents(folder)
 
 
@@ -242,12 +242,15 @@ CONFIG = ("m/config.json", b"{}")
         ([CONFIG, link("m/model.safetensors", "../../../etc/passwd")], "leads out of the archive"),
         ([CONFIG, link("m/notes", "../../x")], "leads out of the archive"),
         ([CONFIG, link("m/model.safetensors", "/etc/passwd", tarfile.LNKTYPE)], "is an absolute path"),
-        ([CONFIG, link("m/model.safetensors", "nothing")], "is a link to no file"),
-        ([CONFIG, link("m/tokenizer.json", "vocab.txt"), link("m/vocab.txt", "tokenizer.json")], "in a circle"),
+        ([CONFIG, link("m/model.safetensors", "nothing")], "is a link that leads to no file"),
+        (
+            [CONFIG, link("m/tokenizer.json", "vocab.txt"), link("m/vocab.txt", "tokenizer.json")],
+            "lead to each other",
+        ),
         ([CONFIG, link("m/vocab.txt", "vocab.txt")], "a link to itself"),
-        ([device("m/model.safetensors"), CONFIG], "is no file, folder or link"),
-        ([("m/x", b"")], "holds 0 models"),
-        ([CONFIG, ("n/config.json", b"{}")], "holds 2 models"),
+        ([device("m/model.safetensors"), CONFIG], "is not a file, folder or link"),
+        ([("m/x", b"")], "it has 0 models"),
+        ([CONFIG, ("n/config.json", b"{}")], "it has 2 models"),
     ],
 )
 def test_an_archive_that_reaches_out_is_refused(tmp_path, members, message):
@@ -267,14 +270,14 @@ def test_a_zip_that_reaches_out_is_refused(tmp_path):
     linked.external_attr = 0o120777 << 16
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr(linked, "/etc/passwd")
-    with pytest.raises(UserError, match="no file, folder or link"):
+    with pytest.raises(UserError, match="is not a file, folder or link"):
         unpacked(tmp_path / "a.zip", tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 cut short", b"\x1f\x8b\x08 cut short"])
-def test_what_is_no_archive_is_one_line(tmp_path, content):
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04 cut short", b"\x1f\x8b\x08 cut short"])
+def test_a_file_of_another_kind_is_refused_in_one_line(tmp_path, content):
     (tmp_path / "a.tar").write_bytes(content)
-    with pytest.raises(UserError, match="no tar or zip archive|is refused"):
+    with pytest.raises(UserError, match="is not a tar or zip archive|is refused"):
         unpacked(tmp_path / "a.tar", tmp_path)
 
 
@@ -283,7 +286,7 @@ def test_an_archive_that_is_larger_than_the_disk_or_cut_short_is_refused(tmp_pat
     huge.size = 2**60
     with open(tmp_path / "a.tar", "wb") as file:
         file.write(tarfile.TarInfo("m/x").tobuf() + huge.tobuf() + bytes(2**16))
-    with pytest.raises(UserError, match="bytes than the disk has free|is refused"):
+    with pytest.raises(UserError, match="is refused: it has more than .* files, or more bytes"):
         unpacked(tmp_path / "a.tar", tmp_path)
     whole = packed(tmp_path / "b.tar.gz", [(f"m/{name}", content) for name, content in READ.items()]).read_bytes()
     (tmp_path / "b.tar.gz").write_bytes(whole[: len(whole) // 2])
@@ -295,29 +298,38 @@ def test_an_archive_that_is_larger_than_the_disk_or_cut_short_is_refused(tmp_pat
 @pytest.mark.parametrize("path", ["models/mine", "../../../test-data/models/tiny-llama", "."])
 def test_a_path_that_is_not_absolute_is_refused(path):
     with pytest.raises(UserError, match="is not absolute"):
-        model_sources.on_server(path, MODEL_ID, "main")
+        model_sources.find_on_server(path, MODEL_ID, "main")
 
 
 def test_a_folder_and_its_archive_have_one_version_and_a_cache_its_commit(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     archive = packed(tmp_path / "a.tar", [(f"m/{name}", content) for name, content in READ.items()])
-    folder = model_sources.on_server(BERT, MODEL_ID, "main")
-    assert folder.version == model_sources.on_server(archive, MODEL_ID, "main").version
+    folder = model_sources.find_on_server(BERT, MODEL_ID, "main")
+    assert folder.version == model_sources.find_on_server(archive, MODEL_ID, "main").version
     snapshot = tmp_path / "models--owner--name" / "snapshots" / ("a" * 40)
     snapshot.parent.mkdir(parents=True)
     shutil.copytree(BERT, tmp_path / "models--owner--name" / "blobs")
     snapshot.mkdir()
     for name in READ:
         (snapshot / name).symlink_to(f"../../blobs/{name}")
-    cached = model_sources.on_server(tmp_path / "models--owner--name", MODEL_ID, "main")
+    cached = model_sources.find_on_server(tmp_path / "models--owner--name", MODEL_ID, "main")
     assert cached.version == "a" * 40
     cached.fetch(tmp_path / "target")
     assert contents(tmp_path / "target") == READ
+    with tarfile.open(tmp_path / "cache.tar", "w", dereference=True) as packed_cache:
+        packed_cache.add(snapshot, f"models--owner--name/snapshots/{snapshot.name}")
+    assert model_sources.find_on_server(tmp_path / "cache.tar", MODEL_ID, "main").version == "a" * 40
     assert not any(file.is_symlink() for file in (tmp_path / "target").iterdir())
+
+
+def test_a_snapshot_without_a_commit_has_the_digest_as_its_version(tmp_path):
+    shutil.copytree(BERT, tmp_path / "snapshots" / "main")
+    version = model_sources.find_on_server(tmp_path / "snapshots" / "main", MODEL_ID, "main").version
+    assert version == model_sources.find_on_server(BERT, MODEL_ID, "main").version
 
 
 @pytest.mark.parametrize("folder", [TEST_DATA, REPOSITORY / "test-data"])
 def test_the_table_of_the_tests_knows_the_version_of_its_model(folder):
     """One test in Galaxy installs what is there already."""
     row = next(line for line in (folder / "huggingface.loc").read_text().splitlines() if "tiny-llama" in line)
-    assert row.split("\t")[5] == model_sources.on_server(LLAMA, MODEL_ID, "main").version
+    assert row.split("\t")[5] == model_sources.find_on_server(LLAMA, MODEL_ID, "main").version

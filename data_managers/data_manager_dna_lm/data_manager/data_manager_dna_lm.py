@@ -30,11 +30,11 @@ def parse_arguments(argv):
 
 def main(argv):
     arguments = parse_arguments(argv)
-    model_sources.check_id(arguments.model_id)
+    model_sources.check_model_id(arguments.model_id)
     if arguments.path:
-        source = model_sources.on_server(arguments.path, arguments.model_id, arguments.revision)
+        source = model_sources.find_on_server(arguments.path, arguments.model_id, arguments.revision)
     else:
-        source = model_sources.on_hub(arguments.model_id, arguments.revision)
+        source = model_sources.find_on_hub(arguments.model_id, arguments.revision)
     rows = json.loads(arguments.installed.read_text()) if arguments.installed else []
     same = [row for row in rows if _is_of(row, arguments.model_id) and row["version"] == source.version]
     new = []
