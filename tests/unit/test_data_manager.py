@@ -1,25 +1,27 @@
-"""The data manager: models of the hub, in folders and in archives become rows, or are refused as the tools would."""
+"""The data manager: models on the hub, in folders and in archives become rows, or are refused."""
 
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
 from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import pytest
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
-import data_manager_dna_lm
 import hub_server
 import model_sources
 from conftest import ROOT, TEST_DATA
 from dna_lm.engine.loading import load_checkpoint
 from dna_lm.errors import UserError
+from dna_lm.model.folder import find_folder
 
 REPOSITORY = ROOT / "data_managers" / "data_manager_dna_lm"
 BERT, LLAMA = (TEST_DATA / "models" / name for name in ("tiny-bert", "tiny-llama"))
@@ -28,23 +30,34 @@ MODEL_ID = "owner/name"
 
 @pytest.fixture
 def install(tmp_path):
-    """Run the data manager as a job of its own: what it is given in the environment is read when it starts."""
+    """Run the data manager as Galaxy does, in a process that reads the environment when it starts.
 
-    def run(*arguments, installed=(), **environment):
-        (tmp_path / "installed.json").write_text(json.dumps(list(installed)))
+    Options are texts, which the script gets in a file; `environment` are variables for the process. Returns the exit
+    status, the standard error, the rows for the table and the files for Galaxy to move.
+    """
+
+    def run(environment=None, **options):
+        texts = {name.replace("_", "-"): str(text) for name, text in options.items()}
+        (tmp_path / "options.json").write_text(json.dumps(texts))
         shutil.rmtree(tmp_path / "files", ignore_errors=True)
         (tmp_path / "out.json").unlink(missing_ok=True)
-        command = [sys.executable, REPOSITORY / "data_manager" / "data_manager_dna_lm.py", *arguments]
-        command += ["--installed", "installed.json", "--target", "files", "--output", "out.json"]
+        command = [sys.executable, REPOSITORY / "data_manager" / "data_manager_dna_lm.py"]
+        command += ["--options", "options.json", "--target", "files", "--output", "out.json"]
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
-        environment = inherited | {"HOME": str(tmp_path), "HF_HUB_DOWNLOAD_TIMEOUT": "5"} | environment
-        ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        environment = inherited | {"HOME": str(tmp_path), "HF_HUB_DOWNLOAD_TIMEOUT": "5"} | (environment or {})
+        process = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
         output = tmp_path / "out.json"
         files = sorted(str(file.relative_to(tmp_path / "files")) for file in (tmp_path / "files").rglob("*.*"))
         rows = json.loads(output.read_text())["data_tables"]["huggingface"] if output.exists() else None
-        return SimpleNamespace(returncode=ended.returncode, stderr=ended.stderr, rows=rows, files=files)
+        return SimpleNamespace(returncode=process.returncode, stderr=process.stderr, rows=rows, files=files)
 
     return run
+
+
+def move_as_galaxy_does(row, files, models):
+    """What data_manager_conf.xml asks of Galaxy; returns the row as it is in the table."""
+    shutil.move(files / row["path"], models / row["path"])
+    return row | {"path": str(models / row["path"])}
 
 
 @pytest.fixture
@@ -59,46 +72,87 @@ def hub(tmp_path):
         yield hub
 
 
+HUB_MODEL = f"{MODEL_ID}_{hub_server.COMMIT}"
+HUB_FOLDER = HUB_MODEL.replace("/", "--")
+
+
 def test_a_model_of_the_hub_becomes_a_row(install, hub):
-    ended = install("--model-id", MODEL_ID, HF_ENDPOINT=hub.url)
-    assert ended.returncode == 0, ended.stderr
-    assert ended.rows == [
+    job = install({"HF_ENDPOINT": hub.url}, model_id=MODEL_ID)
+    assert job.returncode == 0, job.stderr
+    assert job.rows == [
         {
-            "value": MODEL_ID,
-            "name": MODEL_ID,
+            "value": HUB_MODEL,
+            "name": f"{MODEL_ID} ({hub_server.COMMIT[:12]})",
             "pipeline_tag": "text-generation",
             "domain": "sequence",
             "free_tag": "dna",
             "version": hub_server.COMMIT,
-            "path": "model",
+            "path": HUB_FOLDER,
         }
     ]
     names = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
-    assert sorted(hub.fetched) == names and ended.files == [f"model/{name}" for name in names]
+    assert sorted(hub.fetched) == names and job.files == [f"{HUB_FOLDER}/{name}" for name in names]
     assert hub.tokens == {None}
-    # And once more: the table has it.
-    again = install("--model-id", MODEL_ID, installed=ended.rows, HF_ENDPOINT=hub.url)
-    assert again.rows == [] and "is installed already" in again.stderr and sorted(hub.fetched) == names
 
 
-def test_another_version_goes_beside_the_first():
-    arguments = data_manager_dna_lm.parse_arguments(
-        ["--model-id", MODEL_ID, "--name", "Name", "--target", "x", "--output", "y"]
-    )
-    loaded = SimpleNamespace(head=None, is_causal=True)
-    row = data_manager_dna_lm._row(arguments, "f" * 40, loaded, [MODEL_ID])
-    assert row["value"] == f"{MODEL_ID}_{'f' * 40}" and row["name"] == "Name (ffffffffffff)"
-    assert row["pipeline_tag"] == "feature-extraction"
+def test_the_same_version_is_installed_once_whatever_its_name(install, hub, tmp_path):
+    models = tmp_path / "models"
+    models.mkdir()
+    other = install(model_id="owner/other", path=BERT)
+    other_row = move_as_galaxy_does(other.rows[0], tmp_path / "files", models)
+    first = install({"HF_ENDPOINT": hub.url}, model_id=MODEL_ID, installed_model=other_row["path"])
+    first_row = move_as_galaxy_does(first.rows[0], tmp_path / "files", models)
+    n_fetched = len(hub.fetched)
+    # The first row of the table, whichever that is, shows the folder of all models.
+    for installed in (other_row, first_row):
+        again = install({"HF_ENDPOINT": hub.url}, model_id=MODEL_ID, name="Mine", installed_model=installed["path"])
+        assert (again.returncode, again.rows, again.files) == (0, [], [])
+        assert f"{HUB_MODEL} is installed already: nothing to do" in again.stderr
+        assert f"remove the folder {models / HUB_FOLDER} " in again.stderr
+    assert len(hub.fetched) == n_fetched
+
+
+def test_another_version_gets_its_own_row(install, tmp_path):
+    models = tmp_path / "models"
+    models.mkdir()
+    first = move_as_galaxy_does(install(model_id=MODEL_ID, path=BERT).rows[0], tmp_path / "files", models)
+    other = install(model_id=MODEL_ID, path=LLAMA, installed_model=first["path"]).rows[0]
+    for row in (first, other):
+        assert re.fullmatch("[0-9a-f]{40}", row["version"]) and row["value"] == f"{MODEL_ID}_{row['version']}"
+    assert first["value"] != other["value"] and first["name"] != other["name"]
+
+
+def test_the_tools_read_an_installed_model_by_its_row(install, tmp_path):
+    row = move_as_galaxy_does(install(model_id=MODEL_ID, path=LLAMA).rows[0], tmp_path / "files", tmp_path / "models")
+    assert str(find_folder(row["path"], row["value"], row["version"])) == row["path"]
+
+
+def test_text_in_a_row_is_on_one_line(install):
+    row = install(model_id=MODEL_ID, path=BERT, name='--a\tname\'; \n"$HOME"', free_tag="two\nlines").rows[0]
+    assert (row["name"], row["free_tag"]) == ('--a name\'; "$HOME"', "two lines")
+
+
+def test_galaxy_moves_a_model_to_where_the_wrapper_finds_it():
+    """Two files name the folder of the installed models: where Galaxy moves them, and which rows the wrapper offers."""
+    column = ElementTree.parse(REPOSITORY / "data_manager_conf.xml").find(".//column[@name='path']")
+    target = column.find("move/target")
+    translated = column.find("value_translation").text
+    assert f"{target.get('base')}/{target.text}" == translated
+    path = translated.replace("${GALAXY_DATA_MANAGER_DATA_PATH}", "/data/models").replace("${path}", HUB_FOLDER)
+    wrapper = ElementTree.parse(REPOSITORY / "data_manager" / "data_manager_dna_lm.xml")
+    pattern = wrapper.find(".//filter[@type='regexp']").get("value")
+    assert re.match(pattern, path)
+    assert not re.match(pattern, "/data/huggingface/models--owner--name")
 
 
 def test_an_interrupted_download_leaves_no_row_and_can_be_repeated(install, hub):
     hub.cut_after = 9000
-    ended = install("--model-id", MODEL_ID, HF_ENDPOINT=hub.url)
-    assert ended.returncode == 1 and ended.rows is None
-    assert len(ended.stderr.splitlines()) == 1
-    assert ended.stderr.startswith(f"error: {MODEL_ID} could not be fetched from the hub: RemoteProtocolError")
+    job = install({"HF_ENDPOINT": hub.url}, model_id=MODEL_ID)
+    assert job.returncode == 1 and job.rows is None
+    assert len(job.stderr.splitlines()) == 1
+    assert job.stderr.startswith(f"error: {MODEL_ID} could not be fetched from the hub: RemoteProtocolError")
     hub.cut_after = None
-    assert install("--model-id", MODEL_ID, HF_ENDPOINT=hub.url).rows[0]["version"] == hub_server.COMMIT
+    assert install({"HF_ENDPOINT": hub.url}, model_id=MODEL_ID).rows[0]["version"] == hub_server.COMMIT
 
 
 @pytest.fixture
@@ -114,9 +168,9 @@ def online(hub, monkeypatch):
 def test_the_token_comes_from_the_environment(online, tmp_path, monkeypatch):
     online.token = "hf_secret"
     with pytest.raises(UserError, match="shows it only to those with a token"):
-        model_sources.on_hub(MODEL_ID, "main")
+        model_sources.find_on_hub(MODEL_ID, "main")
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    model_sources.on_hub(MODEL_ID, "main").fetch(tmp_path / "model")
+    model_sources.find_on_hub(MODEL_ID, "main").fetch(tmp_path / "model")
     assert (tmp_path / "model" / "model.safetensors").read_bytes() == (LLAMA / "model.safetensors").read_bytes()
 
 
@@ -126,17 +180,17 @@ def test_the_token_comes_from_the_environment(online, tmp_path, monkeypatch):
 )
 def test_what_is_not_on_the_hub_is_named(online, model_id, revision, message):
     with pytest.raises(UserError, match=message):
-        model_sources.on_hub(model_id, revision)
+        model_sources.find_on_hub(model_id, revision)
 
 
 def test_no_weights_are_fetched_of_a_model_that_is_refused_anyway(online, tmp_path):
     config = json.loads((online.folder / "config.json").read_text())
     (online.folder / "config.json").write_text(json.dumps(config | {"auto_map": {"AutoModel": "modeling.Evil"}}))
     with pytest.raises(UserError, match="config.json names its own code"):
-        model_sources.on_hub(MODEL_ID, "main").fetch(tmp_path / "model")
+        model_sources.find_on_hub(MODEL_ID, "main").fetch(tmp_path / "model")
     (online.folder / "model.safetensors").unlink()
     with pytest.raises(UserError, match="'pytorch_model.bin', which are never read"):
-        model_sources.on_hub(MODEL_ID, "main")
+        model_sources.find_on_hub(MODEL_ID, "main")
     assert "model.safetensors" not in online.fetched
 
 
@@ -150,20 +204,20 @@ def test_shards_are_fetched_by_their_index(online, tmp_path):
     for shard in set(index.values()):
         save_file({name: weights[name] for name in index if index[name] == shard}, online.folder / shard)
     (online.folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
-    model_sources.on_hub(MODEL_ID, "main").fetch(tmp_path / "model")
+    model_sources.find_on_hub(MODEL_ID, "main").fetch(tmp_path / "model")
     assert load_checkpoint(tmp_path / "model").head is not None
 
 
 def test_a_hub_that_is_not_there_is_one_line(online, monkeypatch):
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(UserError, match="could not be fetched from the hub: .*: try again"):
-        model_sources.on_hub(MODEL_ID, "main")
+        model_sources.find_on_hub(MODEL_ID, "main")
 
 
-@pytest.mark.parametrize("model_id", ["../../etc", "/etc", "a/b/c", "a b", "a/..", "-/.x", "", "a\nb"])
-def test_an_id_that_is_no_name_is_refused(model_id):
+@pytest.mark.parametrize("model_id", ["../../etc", "/etc", "a/b/c", "a b", "a/..", "-/.x", "", "a\nb", "a--b/c"])
+def test_an_id_of_another_form_is_refused(model_id):
     with pytest.raises(UserError, match="give owner/name"):
-        model_sources.check_id(model_id)
+        model_sources.check_model_id(model_id)
 
 
 # Archives and folders, without a job of their own.
@@ -195,7 +249,7 @@ def contents(folder):
 def unpacked(archive, tmp_path):
     folder = tmp_path / "unpacked"
     folder.mkdir()
-    model_sources.unpack(archive, folder)
+    model_sources.unpack_model(archive, folder)
     return contents(folder)
 
 
@@ -242,12 +296,15 @@ CONFIG = ("m/config.json", b"{}")
         ([CONFIG, link("m/model.safetensors", "../../../etc/passwd")], "leads out of the archive"),
         ([CONFIG, link("m/notes", "../../x")], "leads out of the archive"),
         ([CONFIG, link("m/model.safetensors", "/etc/passwd", tarfile.LNKTYPE)], "is an absolute path"),
-        ([CONFIG, link("m/model.safetensors", "nothing")], "is a link to no file"),
-        ([CONFIG, link("m/tokenizer.json", "vocab.txt"), link("m/vocab.txt", "tokenizer.json")], "in a circle"),
+        ([CONFIG, link("m/model.safetensors", "nothing")], "is a link that leads to no file"),
+        (
+            [CONFIG, link("m/tokenizer.json", "vocab.txt"), link("m/vocab.txt", "tokenizer.json")],
+            "lead to each other",
+        ),
         ([CONFIG, link("m/vocab.txt", "vocab.txt")], "a link to itself"),
-        ([device("m/model.safetensors"), CONFIG], "is no file, folder or link"),
-        ([("m/x", b"")], "holds 0 models"),
-        ([CONFIG, ("n/config.json", b"{}")], "holds 2 models"),
+        ([device("m/model.safetensors"), CONFIG], "is not a file, folder or link"),
+        ([("m/x", b"")], "it has 0 models"),
+        ([CONFIG, ("n/config.json", b"{}")], "it has 2 models"),
     ],
 )
 def test_an_archive_that_reaches_out_is_refused(tmp_path, members, message):
@@ -267,14 +324,14 @@ def test_a_zip_that_reaches_out_is_refused(tmp_path):
     linked.external_attr = 0o120777 << 16
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr(linked, "/etc/passwd")
-    with pytest.raises(UserError, match="no file, folder or link"):
+    with pytest.raises(UserError, match="is not a file, folder or link"):
         unpacked(tmp_path / "a.zip", tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 cut short", b"\x1f\x8b\x08 cut short"])
-def test_what_is_no_archive_is_one_line(tmp_path, content):
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04 cut short", b"\x1f\x8b\x08 cut short"])
+def test_a_file_of_another_kind_is_refused_in_one_line(tmp_path, content):
     (tmp_path / "a.tar").write_bytes(content)
-    with pytest.raises(UserError, match="no tar or zip archive|is refused"):
+    with pytest.raises(UserError, match="is not a tar or zip archive|is refused"):
         unpacked(tmp_path / "a.tar", tmp_path)
 
 
@@ -283,7 +340,7 @@ def test_an_archive_that_is_larger_than_the_disk_or_cut_short_is_refused(tmp_pat
     huge.size = 2**60
     with open(tmp_path / "a.tar", "wb") as file:
         file.write(tarfile.TarInfo("m/x").tobuf() + huge.tobuf() + bytes(2**16))
-    with pytest.raises(UserError, match="bytes than the disk has free|is refused"):
+    with pytest.raises(UserError, match="is refused: it has more than .* files, or more bytes"):
         unpacked(tmp_path / "a.tar", tmp_path)
     whole = packed(tmp_path / "b.tar.gz", [(f"m/{name}", content) for name, content in READ.items()]).read_bytes()
     (tmp_path / "b.tar.gz").write_bytes(whole[: len(whole) // 2])
@@ -295,29 +352,31 @@ def test_an_archive_that_is_larger_than_the_disk_or_cut_short_is_refused(tmp_pat
 @pytest.mark.parametrize("path", ["models/mine", "../../../test-data/models/tiny-llama", "."])
 def test_a_path_that_is_not_absolute_is_refused(path):
     with pytest.raises(UserError, match="is not absolute"):
-        model_sources.on_server(path, MODEL_ID, "main")
+        model_sources.find_on_server(path, MODEL_ID, "main")
 
 
 def test_a_folder_and_its_archive_have_one_version_and_a_cache_its_commit(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     archive = packed(tmp_path / "a.tar", [(f"m/{name}", content) for name, content in READ.items()])
-    folder = model_sources.on_server(BERT, MODEL_ID, "main")
-    assert folder.version == model_sources.on_server(archive, MODEL_ID, "main").version
+    folder = model_sources.find_on_server(BERT, MODEL_ID, "main")
+    assert folder.version == model_sources.find_on_server(archive, MODEL_ID, "main").version
     snapshot = tmp_path / "models--owner--name" / "snapshots" / ("a" * 40)
     snapshot.parent.mkdir(parents=True)
     shutil.copytree(BERT, tmp_path / "models--owner--name" / "blobs")
     snapshot.mkdir()
     for name in READ:
         (snapshot / name).symlink_to(f"../../blobs/{name}")
-    cached = model_sources.on_server(tmp_path / "models--owner--name", MODEL_ID, "main")
+    cached = model_sources.find_on_server(tmp_path / "models--owner--name", MODEL_ID, "main")
     assert cached.version == "a" * 40
     cached.fetch(tmp_path / "target")
     assert contents(tmp_path / "target") == READ
+    with tarfile.open(tmp_path / "cache.tar", "w", dereference=True) as packed_cache:
+        packed_cache.add(snapshot, f"models--owner--name/snapshots/{snapshot.name}")
+    assert model_sources.find_on_server(tmp_path / "cache.tar", MODEL_ID, "main").version == "a" * 40
     assert not any(file.is_symlink() for file in (tmp_path / "target").iterdir())
 
 
-@pytest.mark.parametrize("folder", [TEST_DATA, REPOSITORY / "test-data"])
-def test_the_table_of_the_tests_knows_the_version_of_its_model(folder):
-    """One test in Galaxy installs what is there already."""
-    row = next(line for line in (folder / "huggingface.loc").read_text().splitlines() if "tiny-llama" in line)
-    assert row.split("\t")[5] == model_sources.on_server(LLAMA, MODEL_ID, "main").version
+def test_a_snapshot_without_a_commit_has_the_digest_as_its_version(tmp_path):
+    shutil.copytree(BERT, tmp_path / "snapshots" / "main")
+    version = model_sources.find_on_server(tmp_path / "snapshots" / "main", MODEL_ID, "main").version
+    assert version == model_sources.find_on_server(BERT, MODEL_ID, "main").version

@@ -65,9 +65,9 @@ def test_a_gpu_is_asked_for_where_a_model_runs():
 
 def test_the_suite_has_one_version():
     tokens = {found.get("name"): found.text for found in ElementTree.parse(MACROS).iter("token")}
-    wrapper = f"{tokens['@TOOL_VERSION@']}+galaxy{tokens['@VERSION_SUFFIX@']}"
+    version = "@TOOL_VERSION@+galaxy@VERSION_SUFFIX@"
     assert tokens["@TOOL_VERSION@"] == __version__
-    assert ElementTree.parse(DATA_MANAGER).getroot().get("version") == wrapper
+    assert {ElementTree.parse(path).getroot().get("version") for path in WRAPPERS} == {version}
     assert re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.M)[1] == __version__
     assert f"\n## {__version__} " in (ROOT / "CHANGELOG.md").read_text()
 

@@ -1,4 +1,4 @@
-"""Put a DNA language model into Galaxy's `huggingface` data table, from the Hugging Face hub or from this server."""
+"""Install a DNA language model: fetch its files, load it once and describe it as a row of a Galaxy data table."""
 
 import argparse
 import json
@@ -8,77 +8,82 @@ from pathlib import Path
 import model_sources
 from dna_lm import cli
 from dna_lm.engine.loading import load_checkpoint
+from dna_lm.labels import clean_label
+from dna_lm.model.checkpoint import Checkpoint
 
 TABLE = "huggingface"
 
 log = logging.getLogger(__name__)
 
 
-def parse_arguments(argv):
+def parse_arguments(argv: list[str]) -> argparse.Namespace:
+    """The script's options; those that an administrator typed come from the file `--options`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--model-id", required=True, metavar="OWNER/NAME", help="the model's id, on the hub or your own"
+        "--model-id", required=True, metavar="OWNER/NAME", help="the model's id, on the hub or one of your choice"
     )
     parser.add_argument("--revision", default="main", help="commit, tag or branch (default: main)")
     parser.add_argument("--path", help="a folder, a Hugging Face cache or an archive on this server (default: the hub)")
-    parser.add_argument("--name", help="what users read in the tools' forms (default: the id)")
-    parser.add_argument("--free-tag", default="dna", help="the table's column for filters of your own (default: dna)")
-    parser.add_argument("--installed", type=Path, metavar="JSON", help="the table's rows")
-    parser.add_argument("--target", type=Path, required=True, metavar="DIR", help="where the files go")
+    parser.add_argument("--name", help="name in the tools' forms (default: the id and the first digits of the version)")
+    parser.add_argument("--free-tag", default="dna", help="text for the column free_tag (default: dna)")
+    parser.add_argument(
+        "--installed-model",
+        type=Path,
+        metavar="DIR",
+        help="folder of any installed model: a version that has a folder next to it is not installed again",
+    )
+    parser.add_argument("--target", type=Path, required=True, metavar="DIR", help="folder for the model's folder")
     parser.add_argument("--output", required=True, metavar="JSON", help="the new row, for Galaxy")
-    return parser.parse_args(argv)
+    return cli.parse_arguments(parser, argv)
 
 
-def main(argv):
+def main(argv: list[str]) -> None:
     arguments = parse_arguments(argv)
-    model_sources.check_id(arguments.model_id)
+    model_sources.check_model_id(arguments.model_id)
     if arguments.path:
-        source = model_sources.on_server(arguments.path, arguments.model_id, arguments.revision)
+        source = model_sources.find_on_server(arguments.path, arguments.model_id, arguments.revision)
     else:
-        source = model_sources.on_hub(arguments.model_id, arguments.revision)
-    rows = json.loads(arguments.installed.read_text()) if arguments.installed else []
-    same = [row for row in rows if _is_of(row, arguments.model_id) and row["version"] == source.version]
-    new = []
-    if same:
-        log.info("%s of version %s is installed already: nothing to do", arguments.model_id, source.version)
+        source = model_sources.find_on_hub(arguments.model_id, arguments.revision)
+    value = f"{arguments.model_id}_{source.version}"
+    folder_name = value.replace("/", "--")
+    installed_folder = arguments.installed_model and arguments.installed_model.parent / folder_name
+    rows = []
+    if installed_folder and installed_folder.exists():
+        log.info("%s is installed already: nothing to do", value)
+        log.info("If the table does not list it, remove the folder %s and start again", installed_folder)
     else:
-        source.fetch(arguments.target / "model")
-        loaded = load_checkpoint(arguments.target / "model")
-        new = [_row(arguments, source.version, loaded, [row["value"] for row in rows])]
-        log.info("%s of version %s: %s", arguments.model_id, source.version, _described(loaded))
+        source.fetch(arguments.target / folder_name)
+        model = load_checkpoint(arguments.target / folder_name)
+        rows.append(
+            {
+                "value": value,
+                "name": clean_label(arguments.name or "") or f"{arguments.model_id} ({source.version[:12]})",
+                "pipeline_tag": pipeline_tag(model),
+                "domain": "sequence",
+                "free_tag": clean_label(arguments.free_tag),
+                "version": source.version,
+                # Galaxy moves this folder and writes its new path into the table.
+                "path": folder_name,
+            }
+        )
+        log.info("%s: %s", value, description(model))
     with cli.atomic_outputs(arguments.output) as [output]:
-        Path(output).write_text(json.dumps({"data_tables": {TABLE: new}}))
+        Path(output).write_text(json.dumps({"data_tables": {TABLE: rows}}))
 
 
-def _is_of(row, model_id):
-    return row["value"] in (model_id, f"{model_id}_{row['version']}")
+def pipeline_tag(model: Checkpoint) -> str:
+    """The Hugging Face name of the model's task, by which the tools choose which rows they offer."""
+    if model.head is None:
+        return "feature-extraction"
+    return "text-generation" if model.is_causal else "fill-mask"
 
 
-def _described(loaded):
-    kind = "causal" if loaded.is_causal else "masked"
-    head = "with" if loaded.head else "without"
-    size = f"{loaded.n_layers} layers of {loaded.hidden_size}, {loaded.vocabulary_size} tokens in its vocabulary"
-    return f"{kind}, {head} its language-model head, {size}, reads up to {loaded.max_tokens} tokens"
-
-
-def _row(arguments, version, loaded, values):
-    """The new row; Galaxy moves the folder `path` and writes down where to."""
-    another = arguments.model_id in values
-    name = arguments.name or arguments.model_id
-    if loaded.head is None:
-        pipeline_tag = "feature-extraction"
-    else:
-        pipeline_tag = "text-generation" if loaded.is_causal else "fill-mask"
-    return {
-        # Values are unique: a second version of a model has its version behind it.
-        "value": f"{arguments.model_id}_{version}" if another else arguments.model_id,
-        "name": f"{name} ({version[:12]})" if another else name,
-        "pipeline_tag": pipeline_tag,
-        "domain": "sequence",
-        "free_tag": arguments.free_tag,
-        "version": version,
-        "path": "model",
-    }
+def description(model: Checkpoint) -> str:
+    """The model's kind, size and limits on one line, for the job's log."""
+    kind = "causal" if model.is_causal else "masked"
+    head = "with" if model.head else "without"
+    size = f"{model.n_layers} layers of {model.hidden_size}, {model.vocabulary_size} tokens in its vocabulary"
+    return f"{kind}, {head} its language-model head, {size}, reads up to {model.max_tokens} tokens"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Where a model's files come from: the Hugging Face hub, or a folder or an archive on this server.
+"""Find a model's files on the Hugging Face hub, or in a folder or an archive on this server, and copy them.
 
-Only files that the tools read are taken: configuration, tokenizer and safetensors. What the tools would refuse unseen,
-such as pickled weights, is refused before anything large is fetched.
+Copies only files that the tools read: configuration, tokenizer and safetensors weights. Files that the tools never
+read, such as pickled weights, are refused before anything large is fetched. Knows nothing of Galaxy.
 """
 
 import hashlib
@@ -13,12 +13,13 @@ import stat
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
+from typing import IO
 
-# In front of dna_lm, which turns the network off for what is imported after it.
+# Imported before dna_lm, which switches the hub's client to offline mode for later imports.
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.utils import disable_progress_bars
@@ -27,10 +28,11 @@ from dna_lm.errors import UserError, quoted
 from dna_lm.model import files
 from dna_lm.model.folder import find_folder
 
-# A model has some dozen files, and a large one some hundred parts.
+# A model has about a dozen files; a large one has several hundred parts.
 _MAX_MEMBERS = 10_000
-_BLOCK = 2**20
-# The wrapper's tests cannot know where they are installed.
+_BLOCK_BYTES = 2**20
+_COMMIT = re.compile("[0-9a-f]{40}")
+# The wrapper's tests name a model without a path, because they do not know where the data manager is installed.
 TEST_MODELS = Path(__file__).resolve().parents[1] / "test-data"
 
 log = logging.getLogger(__name__)
@@ -38,80 +40,95 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Source:
-    """A model that can be fetched: `version` is a commit of the hub, or tells of the files' content.
+    """A model that can be fetched.
 
-    `fetch(folder)` makes the folder and puts the model's files there.
+    version: 40 hexadecimal digits, a commit of the hub or a digest of the files, so that the same version of a model
+        means the same weights on every server.
+    fetch: makes the folder that it is given and puts the model's files there; raises `UserError`.
     """
 
     version: str
-    fetch: Callable
+    fetch: Callable[[Path], None]
 
 
-def check_id(model_id):
-    """Raise `UserError` for what is no id of the hub's form: it becomes the name of a folder."""
-    if not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", model_id, re.ASCII) or ".." in model_id:
-        raise UserError(f"the model's id is {quoted(model_id)}: give owner/name, of letters, digits, '-', '_' and '.'")
+def check_model_id(model_id: str) -> None:
+    """Raise `UserError` unless the id has the hub's form: it becomes the name of a folder, with `--` for `/`."""
+    is_valid = re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", model_id, re.ASCII)
+    if not is_valid or ".." in model_id or "--" in model_id:
+        raise UserError(
+            f"the model's id is {quoted(model_id)}: give owner/name, of letters, digits, '-', '_' and '.', "
+            "without '--' and '..'"
+        )
 
 
-def _is_read(name):
-    """Whether the tools read a file of this name. Names with a folder in them are never of a model's own."""
+def _is_read(name: str) -> bool:
+    """Whether the tools read a file of this name. They read no file of a subfolder."""
     return "/" not in name and any(fnmatch(name, pattern) for pattern in files.READ)
 
 
-def on_hub(model_id, revision):
-    """A revision of a model on the hub, or on what `HF_ENDPOINT` names in its stead; a token comes from `HF_TOKEN`."""
+def find_on_hub(model_id: str, revision: str) -> Source:
+    """The model at a commit, tag or branch of the hub; its version is the commit.
+
+    The environment variable `HF_ENDPOINT` names another hub, `HF_TOKEN` has an access token. Raises `UserError` when
+    the hub cannot be reached, does not have the model or the revision, or has no safetensors weights for it.
+    """
     disable_progress_bars()
     for library in ("httpx", "huggingface_hub"):
         logging.getLogger(library).setLevel(logging.CRITICAL)
-    # Without a token of the job's own none is sent: not one that somebody left on the machine.
-    token = os.environ.get("HF_TOKEN") or False
-    hub = HfApi(token=token)
+    # False: without a token in the job's environment none is sent, not even one that is stored on this machine.
+    hub = HfApi(token=os.environ.get("HF_TOKEN") or False)
     try:
-        found = hub.model_info(model_id, revision=revision)
+        info = hub.model_info(model_id, revision=revision)
     except Exception as error:
         raise _not_fetched(model_id, error) from error
-    offered = [file.rfilename for file in found.siblings]
-    names = sorted(filter(_is_read, offered))
-    if files.WEIGHTS in names:
-        names = [name for name in names if name == files.WEIGHTS or "safetensors" not in name]
-    if not any(name.endswith(".safetensors") for name in names):
-        others = [name for name in offered if name.endswith((".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack"))]
-        also = f" (it has {', '.join(map(quoted, others[:3]))}, which are never read)" if others else ""
-        raise UserError(f"model: {model_id} has no weights as safetensors at this revision{also}")
+    if not _COMMIT.fullmatch(str(info.sha)):
+        raise UserError(f"the hub names no commit for {model_id}: it answers {quoted(info.sha)}")
+    file_names = [file.rfilename for file in info.siblings]
+    wanted = sorted(filter(_is_read, file_names))
+    if files.WEIGHTS in wanted:
+        wanted = [name for name in wanted if name == files.WEIGHTS or "safetensors" not in name]
+    if not any(name.endswith(".safetensors") for name in wanted):
+        refused = [name for name in file_names if name.endswith((".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack"))]
+        others = f" (it has {', '.join(map(quoted, refused[:3]))}, which are never read)" if refused else ""
+        raise UserError(f"model: {model_id} has no weights as safetensors at this revision{others}")
 
-    def fetch(folder):
-        small = [name for name in names if not name.endswith(".safetensors")]
-        for patterns in (small, names):
+    def fetch(folder: Path) -> None:
+        without_weights = [name for name in wanted if not name.endswith(".safetensors")]
+        for names in (without_weights, wanted):
             try:
-                hub.snapshot_download(model_id, revision=found.sha, allow_patterns=patterns, local_dir=folder)
+                hub.snapshot_download(model_id, revision=info.sha, allow_patterns=names, local_dir=folder)
             except Exception as error:
                 raise _not_fetched(model_id, error) from error
-            # Before the weights come.
+            # A model that needs code is refused here, before its weights are downloaded.
             files.read_config(folder)
-        # What the hub's client noted for itself.
+        # The hub client's own records.
         shutil.rmtree(folder / ".cache", ignore_errors=True)
-        # Whatever comes now needs no network.
+        # The model is loaded without network access.
         constants.HF_HUB_OFFLINE = True
-        log.info("fetched %s", ", ".join(names))
+        log.info("fetched %s", ", ".join(wanted))
 
-    return Source(found.sha, fetch)
+    return Source(info.sha, fetch)
 
 
-def _not_fetched(model_id, error):
-    if isinstance(error, GatedRepoError):  # a kind of the next
-        return UserError(f"the hub gives {model_id} only to those it was granted to: ask there, then use your token")
+def _not_fetched(model_id: str, error: Exception) -> UserError:
+    if isinstance(error, GatedRepoError):  # a subclass of RepositoryNotFoundError
+        return UserError(
+            f"the hub gives {model_id} only to accounts with access: ask for access on its page, then use your token"
+        )
     if isinstance(error, RepositoryNotFoundError):
         return UserError(f"the hub has no model {model_id}, or shows it only to those with a token")
     if isinstance(error, RevisionNotFoundError):
         return UserError(f"the hub's model {model_id} has no such revision")
-    said = files.first_line(error)
-    return UserError(f"{model_id} could not be fetched from the hub: {type(error).__name__}: {said}: try again")
+    reason = f"{type(error).__name__}: {files.first_line(error)}"
+    return UserError(f"{model_id} could not be fetched from the hub: {reason}: try again")
 
 
-def on_server(path, model_id, revision):
-    """A folder, a Hugging Face cache, or an archive (tar or zip) of either.
+def find_on_server(path: str | Path, model_id: str, revision: str) -> Source:
+    """The model in a folder, in a Hugging Face cache, or in an archive (tar or zip) of either.
 
-    A path that is not absolute can only be that of a model of the data manager's own tests.
+    Its version is the commit when the files come from a cache's snapshot, otherwise a digest of the files. An archive
+    is unpacked into a temporary folder of the working directory. A path that is not absolute can only be the name of a
+    model in the data manager's own test data. Raises `UserError` when there is no such model or it cannot be used.
     """
     path = Path(path)
     if not path.is_absolute():
@@ -120,36 +137,39 @@ def on_server(path, model_id, revision):
         path = TEST_MODELS / path
     if path.is_dir():
         folder = find_folder(path, model_id, revision)
-        return Source(_version(folder), lambda target: _copy(folder, target))
+        return Source(_version(folder, folder), lambda target: _copy(folder, target))
     if not path.is_file():
         raise UserError(f"{quoted(path)}: there is no such folder or file")
-    unpacked = tempfile.TemporaryDirectory(dir=".", prefix="unpacked-")
-    folder = Path(unpacked.name)
-    unpack(path, folder)
+    temporary = tempfile.TemporaryDirectory(dir=".", prefix="unpacked-")
+    unpacked = Path(temporary.name)
+    folder_in_archive = unpack_model(path, unpacked)
 
-    def move(target):
+    def move(target: Path) -> None:
         target.mkdir(parents=True)
-        for file in folder.iterdir():
+        for file in unpacked.iterdir():
             shutil.move(file, target)
-        unpacked.cleanup()
+        temporary.cleanup()
 
-    return Source(_version(folder), move)
+    return Source(_version(unpacked, folder_in_archive), move)
 
 
-def _copy(folder, target):
+def _copy(folder: Path, target: Path) -> None:
     target.mkdir(parents=True)
     for file in sorted(folder.iterdir()):
         if _is_read(file.name):
             if not file.is_file():
                 raise UserError(f"model: {quoted(file.name)} is not a regular file")
-            # Links, as in a Hugging Face cache, become what they lead to.
+            # Follows links: a Hugging Face cache has its files elsewhere.
             shutil.copyfile(file, target / file.name)
 
 
-def _version(folder):
-    """The commit whose snapshot a folder is in a Hugging Face cache, or else a digest of the files that are read."""
-    if folder.parent.name == "snapshots":
-        return folder.name
+def _version(folder: Path, original_folder: PurePath) -> str:
+    """The commit of a snapshot in a Hugging Face cache; for other folders a digest of the files that are read.
+
+    `original_folder` is where the files come from: `folder` itself, or a folder in an archive.
+    """
+    if original_folder.parent.name == "snapshots" and _COMMIT.fullmatch(original_folder.name):
+        return original_folder.name
     files.check_weights(folder)
     digest = hashlib.sha256()
     for file in sorted(folder.iterdir()):
@@ -159,30 +179,32 @@ def _version(folder):
     return digest.hexdigest()[:40]
 
 
-def unpack(archive, folder):
-    """Put the files of the one model in a tar or zip archive into a folder, wherever in the archive they are.
+def unpack_model(archive: Path, folder: Path) -> PurePosixPath:
+    """Put the files of the only model in a tar or zip archive into a folder; return their folder in the archive.
 
-    Raises `UserError` for an archive that holds what could reach beyond it: absolute names, `..`, links that leave it,
-    devices; more than the disk has room for; no model or several.
+    Raises `UserError` for what is not such an archive, has no model or several, has more bytes than the disk has free,
+    or has a member that could reach outside the archive: absolute names, `..`, links that leave it, devices.
     """
     try:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as opened:
-                _unpack(opened.infolist(), _zip_member, opened.open, folder)
-        elif tarfile.is_tarfile(archive):
+                return _unpack_members(opened.infolist(), _zip_member, opened.open, folder)
+        if tarfile.is_tarfile(archive):
             with tarfile.open(archive) as opened:
-                _unpack(opened, _tar_member, opened.extractfile, folder)
-        else:
-            raise UserError(f"{quoted(archive.name)} is no tar or zip archive")
+                return _unpack_members(opened, _tar_member, opened.extractfile, folder)
+        raise UserError(f"{quoted(archive.name)} is not a tar or zip archive")
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise _refused(files.first_line(error)) from error
     except OSError as error:
         raise _refused(error.strerror or files.first_line(error)) from error
 
 
+_MemberInfo = tarfile.TarInfo | zipfile.ZipInfo
+
+
 @dataclass(frozen=True)
 class _Member:
-    """What an archive says of a file: `kind` is file, link (to a `target`), folder or other."""
+    """A member as the archive lists it: `kind` is file, link (to `target`), folder or other; `size` is in bytes."""
 
     name: str
     kind: str
@@ -190,14 +212,14 @@ class _Member:
     target: str = ""
 
 
-def _zip_member(info):
-    kind = stat.S_IFMT(info.external_attr >> 16)
+def _zip_member(info: zipfile.ZipInfo) -> _Member:
+    file_type = stat.S_IFMT(info.external_attr >> 16)
     if info.is_dir():
         return _Member(info.filename, "folder", 0)
-    return _Member(info.filename, "file" if kind in (0, stat.S_IFREG) else "other", info.file_size)
+    return _Member(info.filename, "file" if file_type in (0, stat.S_IFREG) else "other", info.file_size)
 
 
-def _tar_member(info):
+def _tar_member(info: tarfile.TarInfo) -> _Member:
     if info.issym():
         return _Member(info.name, "link", 0, str(PurePosixPath(info.name).parent / info.linkname))
     if info.islnk():
@@ -205,32 +227,40 @@ def _tar_member(info):
     return _Member(info.name, "file" if info.isreg() else "folder" if info.isdir() else "other", info.size)
 
 
-def _unpack(infos, describe, opened, folder):
-    """Take the model's files out. Nothing is extracted by the archive's own names, so that none can lead elsewhere."""
-    members, n_bytes, free = {}, 0, shutil.disk_usage(folder).free
+def _unpack_members(
+    infos: Iterable[_MemberInfo],
+    describe: Callable[[_MemberInfo], _Member],
+    open_member: Callable[[_MemberInfo], IO[bytes]],
+    folder: Path,
+) -> PurePosixPath:
+    """Write the model's files under bare names, never under a path from the archive; return their folder there."""
+    members, n_bytes, n_free_bytes = {}, 0, shutil.disk_usage(folder).free
     for info in infos:
         member = describe(info)
-        name = _inside(member.name)
+        name = _path_inside(member.name)
         if member.kind == "other":
-            raise _refused(f"{quoted(member.name)} is no file, folder or link")
+            raise _refused(f"{quoted(member.name)} is not a file, folder or link")
         n_bytes += member.size
-        if len(members) == _MAX_MEMBERS or n_bytes > free:
-            raise _refused(f"it holds more than {_MAX_MEMBERS} files, or more bytes than the disk has free ({free})")
-        if member.kind == "link" and _inside(member.target) == name:
+        if len(members) == _MAX_MEMBERS or n_bytes > n_free_bytes:
+            raise _refused(
+                f"it has more than {_MAX_MEMBERS} files, or more bytes than are free on the disk ({n_free_bytes})"
+            )
+        if member.kind == "link" and _path_inside(member.target) == name:
             raise _refused(f"{quoted(member.name)} is a link to itself")
         members[name] = (member, info)
     roots = {name.parent for name in members if name.name == files.CONFIG}
     if len(roots) != 1:
-        raise _refused(f"it holds {len(roots)} models (folders with a {files.CONFIG}): give it exactly one")
+        raise _refused(f"it has {len(roots)} models (folders with a {files.CONFIG}): it must have exactly one")
     [root] = roots
     wanted = [name for name in sorted(members) if name.parent == root and _is_read(name.name)]
-    for name, info in [(name, _followed(members, name)) for name in wanted]:
-        with opened(info) as source, open(folder / name.name, "wb") as target:
-            shutil.copyfileobj(source, target, _BLOCK)
+    for name, info in [(name, _follow_links(members, name)) for name in wanted]:
+        with open_member(info) as source, open(folder / name.name, "wb") as target:
+            shutil.copyfileobj(source, target, _BLOCK_BYTES)
+    return root
 
 
-def _inside(name):
-    """The normal form of a path in an archive."""
+def _path_inside(name: str) -> PurePosixPath:
+    """The normal form of a member's path. Raises `UserError` for a path that leaves the archive."""
     if name.startswith(("/", "\\")) or re.match("[A-Za-z]:", name):
         raise _refused(f"{quoted(name)} is an absolute path")
     path = PurePosixPath(os.path.normpath(name))
@@ -239,17 +269,17 @@ def _inside(name):
     return path
 
 
-def _followed(members, name):
-    """The member that a name stands for, links followed."""
+def _follow_links(members: dict[PurePosixPath, tuple[_Member, _MemberInfo]], name: PurePosixPath) -> _MemberInfo:
+    """The file that a name or a chain of links leads to. Raises `UserError` when it leads to none."""
     for _ in range(len(members)):
         member, info = members.get(name) or (None, None)
         if member is None or member.kind == "folder":
-            raise _refused(f"{quoted(name)} is a link to no file")
+            raise _refused(f"{quoted(name)} is a link that leads to no file")
         if member.kind == "file":
             return info
-        name = _inside(member.target)
-    raise _refused(f"{quoted(name)} is a link in a circle")
+        name = _path_inside(member.target)
+    raise _refused(f"{quoted(name)} is one of several links that lead to each other")
 
 
-def _refused(why):
-    return UserError(f"the archive is refused: {why}")
+def _refused(reason: str) -> UserError:
+    return UserError(f"the archive is refused: {reason}")
