@@ -65,5 +65,6 @@ def planemo_results(request: pytest.FixtureRequest, galaxy: Server) -> dict[str,
     items = [item for item in request.session.items if "planemo_results" in item.fixturenames]
     reports = REPORTS if not request.config.getoption("running") else SERVE_DIR / "reports"
     terminal = request.config.pluginmanager.getplugin("terminalreporter")
-    terminal.write(f"planemo runs {len(items)} tests; its logs and reports: {reports.relative_to(ROOT)}/ ")
+    terminal.write_line(f"planemo runs {len(items)} tests; its logs and reports: {reports.relative_to(ROOT)}/")
+    terminal.flush()
     return run_planemo(galaxy, [item.callspec.params["planemo_test"] for item in items], reports)

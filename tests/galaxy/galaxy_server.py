@@ -44,7 +44,7 @@ LOCAL_JOBS = {
     "execution": {"default": "local", "environments": {"local": {"runner": "local"}}},
 }
 STOP_SECONDS = 10
-POLL_SECONDS = 0.1
+MONITOR_SECONDS = 0.25
 
 
 class GalaxyError(Exception):
@@ -229,10 +229,10 @@ def write_configuration(work: Path, key: str, job_conf: dict, settings: dict, wi
         "dependency_resolvers_config_file": write_json(config / "resolvers.yml", write_dependencies(config)),
         "job_working_directory": str(data / "jobs"),
         "cleanup_job": "onsuccess",
-        # How often Galaxy looks for something to do; its defaults of a second add up over hundreds of jobs.
-        "job_handler_monitor_sleep": POLL_SECONDS,
-        "job_runner_monitor_sleep": POLL_SECONDS,
-        "workflow_monitor_sleep": POLL_SECONDS,
+        # By default Galaxy looks for something to do once a second, which adds up over hundreds of jobs.
+        "job_handler_monitor_sleep": MONITOR_SECONDS,
+        "job_runner_monitor_sleep": MONITOR_SECONDS,
+        "workflow_monitor_sleep": MONITOR_SECONDS,
         # A Celery worker has Galaxy's metadata code loaded; a job of its own takes a minute to import it.
         "enable_celery_tasks": True,
         "metadata_strategy": "directory_celery",
@@ -243,7 +243,7 @@ def write_configuration(work: Path, key: str, job_conf: dict, settings: dict, wi
                 "data_folder_in": str(broker),
                 "data_folder_out": str(broker),
                 "control_folder": str(data / "broker_control"),
-                "polling_interval": POLL_SECONDS,
+                "polling_interval": 0.1,
             },
             "task_routes": {
                 "galaxy.fetch_data": "galaxy.external",

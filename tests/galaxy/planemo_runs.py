@@ -28,7 +28,7 @@ class PlanemoTest(NamedTuple):
     result: str
 
 
-def tests_of(path: Path) -> list[PlanemoTest]:
+def listed_tests(path: Path) -> list[PlanemoTest]:
     """The tests of a wrapper or workflow, as its file has them."""
     if path.suffix == ".ga":
         n_tests = len(yaml.safe_load(path.with_name(f"{path.stem}-tests.yml").read_text()))
@@ -76,7 +76,7 @@ def start_planemo(server: Server, key: str, tests: list[PlanemoTest], report: Pa
     command += ["--no_paste_test_data_paths", "--test_timeout", str(TEST_SECONDS)]
     command += ["--test_output", report.with_suffix(".html"), "--test_output_json", report.with_suffix(".json")]
     # planemo numbers the tests of all files through.
-    for number, test in enumerate((test for path in paths for test in tests_of(path)), start=1):
+    for number, test in enumerate((test for path in paths for test in listed_tests(path)), start=1):
         command += ["--test_index", str(number)] if test in tests else []
     return spawn([*command, *paths], report.parent, report.with_suffix(".log"))
 

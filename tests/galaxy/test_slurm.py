@@ -130,9 +130,12 @@ def test_cancelled_chunk(cluster: Cluster) -> None:
     """A chunk whose job is cancelled in Slurm fails; run again in its place, the workflow ends with the same table."""
     user = cluster.user
     invocation = scoring.start_in_chunks(user, cluster.pairs, size=scoring.N_PAIRS // N_CHUNKS)
-    all_mapped = lambda: len(jobs_of(user, invocation, scoring.TOOL)) == N_CHUNKS  # noqa: E731
-    wait_until(all_mapped, WAIT_SECONDS, "the start of all chunks")
-    cancelled = jobs_of(user, invocation, scoring.TOOL)[0]["id"]
+
+    def all_chunks() -> list[dict[str, Any]] | None:
+        jobs = jobs_of(user, invocation, scoring.TOOL)
+        return jobs if len(jobs) == N_CHUNKS else None
+
+    cancelled = wait_until(all_chunks, WAIT_SECONDS, "the start of all chunks")[0]["id"]
     slurm_id, _pid = cluster.scoring_process(cancelled)
     slurm("scancel", slurm_id)
     cluster.assert_failed_and_empty(cancelled, user.gi.jobs.show_job(cancelled)["outputs"]["output"]["id"])

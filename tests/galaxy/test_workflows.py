@@ -7,10 +7,10 @@ import pytest
 import scoring
 from galaxy_server import ROOT
 from galaxy_user import TEST_DATA, User, table_rows
-from planemo_runs import PlanemoTest, tests_of
+from planemo_runs import PlanemoTest, listed_tests
 
 WORKFLOWS = sorted((ROOT / "workflows").glob("*/*.ga"))
-TESTS = [test for path in WORKFLOWS for test in tests_of(path)]
+TESTS = [test for path in WORKFLOWS for test in listed_tests(path)]
 ALL_SCORES = ["l2", "l1", "cosine_distance", "inner_product", "llr"]
 CHUNK_SIZE = 70
 # Pairs that no model reads and that do not differ, more than fill a chunk.
@@ -34,7 +34,7 @@ VARIANT_SETTINGS = {
 
 
 @pytest.mark.parametrize(
-    "planemo_test", [test for path in WORKFLOWS for test in tests_of(path)], ids=lambda test: test.name
+    "planemo_test", [test for path in WORKFLOWS for test in listed_tests(path)], ids=lambda test: test.name
 )
 def test_workflow(planemo_test: PlanemoTest, planemo_results: dict) -> None:
     """A workflow's test succeeds."""

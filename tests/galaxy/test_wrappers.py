@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 from galaxy_server import Server, wrappers
-from planemo_runs import PlanemoTest, problems_of, tests_of
+from planemo_runs import PlanemoTest, listed_tests, problems_of
 
-TESTS = {tool: tests_of(path) for tool, path in wrappers().items()}
+TESTS = {tool: listed_tests(path) for tool, path in wrappers().items()}
 
 
 @pytest.fixture(scope="session")
