@@ -63,8 +63,9 @@ def user(galaxy: Server) -> User:
 def planemo_results(request: pytest.FixtureRequest, galaxy: Server) -> dict[str, dict[str, Any]]:
     """planemo's results of the chosen tests, all those with a parameter `planemo_test`; they run at the same time."""
     items = [item for item in request.session.items if "planemo_results" in item.fixturenames]
-    reports = REPORTS if not request.config.getoption("running") else SERVE_DIR / "reports"
-    terminal = request.config.pluginmanager.getplugin("terminalreporter")
-    terminal.write_line(f"planemo runs {len(items)} tests; its logs and reports: {reports.relative_to(ROOT)}/")
-    terminal.flush()
+    reports = SERVE_DIR / "reports" if request.config.getoption("running") else REPORTS
+    plugins = request.config.pluginmanager
+    with plugins.getplugin("capturemanager").global_and_fixture_disabled():
+        message = f"planemo runs {len(items)} tests; its logs and reports: {reports.relative_to(ROOT)}/"
+        plugins.getplugin("terminalreporter").write_line(message)
     return run_planemo(galaxy, [item.callspec.params["planemo_test"] for item in items], reports)

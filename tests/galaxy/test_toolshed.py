@@ -215,7 +215,7 @@ def test_workflow(place: Installation) -> None:
     assert rows == [{name: row[name] for name in rows[0]} for row in table_rows(place.table)]
 
 
-def test_tests(place: Installation) -> None:
+def test_installed_tests(place: Installation) -> None:
     """The tests of the installed tools pass, with the rows that they need added by hand, as docs/admin/ says."""
     [suite] = place.revisions(SUITE)
     test_data = place.folder(SUITE, suite) / "test-data"
