@@ -63,9 +63,9 @@ class Server:
         """Galaxy's API as its administrator."""
         return GalaxyInstance(self.url, self.key)
 
-    def table_rows(self, table: str) -> list[dict[str, str]]:
+    def data_table(self, name: str) -> list[dict[str, str]]:
         """The rows of a data table, each with its columns' names."""
-        content = self.admin.tool_data.show_data_table(table)
+        content = self.admin.tool_data.show_data_table(name)
         return [dict(zip(content["columns"], fields, strict=True)) for fields in content["fields"]]
 
     def tool_ids(self) -> set[str]:

@@ -13,7 +13,7 @@ from conftest import HUB_MODEL_ID
 
 def installed_rows(galaxy: Server) -> list[dict[str, str]]:
     """The rows of the table of models that are about the hub's model."""
-    return [row for row in galaxy.table_rows("huggingface") if row["value"].startswith(HUB_MODEL_ID)]
+    return [row for row in galaxy.data_table("huggingface") if row["value"].startswith(HUB_MODEL_ID)]
 
 
 @pytest.fixture(scope="module")

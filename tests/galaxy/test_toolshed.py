@@ -183,7 +183,7 @@ def test_empty_table(place: Installation) -> None:
     """The table of models is as the repository's .loc.sample has it, without a row."""
     [revision] = place.revisions(SUITE)
     sample = place.folder(SUITE, revision) / "tools" / "tool-data" / "huggingface.loc.sample"
-    assert place.server.table_rows("huggingface") == []
+    assert place.server.data_table("huggingface") == []
     assert (TOOL_DATA / "shed" / "huggingface.loc").read_bytes() == sample.read_bytes()
 
 
@@ -194,7 +194,7 @@ def test_installing_a_model(place: Installation) -> None:
     inputs = {"model_id": MODEL, "source|kind": "server", "source|path": str(source)}
     place.administrator.run(place.tools()[MANAGER], inputs)
     # Rows are added after the job.
-    [row] = wait_until(lambda: place.server.table_rows("huggingface"), 30, "the model's row")
+    [row] = wait_until(lambda: place.server.data_table("huggingface"), 30, "the model's row")
     folder = Path(row["path"])
     assert row["value"] == MODEL and folder.is_relative_to(GALAXY_DIR / "data" / "models")
     assert (folder / "config.json").is_file()
@@ -254,7 +254,7 @@ def run_tests(place: Installation, tool: str, n_tests: int) -> dict[str, dict[st
 def test_update(place: Installation) -> None:
     """A newer version is published and installed: both run, and rows and results of the older one stay."""
     [old] = place.revisions(SUITE)
-    rows = place.server.table_rows("huggingface")
+    rows = place.server.data_table("huggingface")
     place.planemo("shed_update", write_newer_version())
     place.shed_tools("update", SUITE)
     older, newer = place.tools(), place.tools(NEWER)
@@ -262,7 +262,7 @@ def test_update(place: Installation) -> None:
     assert {*older.values(), *newer.values()} <= place.server.tool_ids()
     revisions = place.revisions(SUITE)
     assert len(revisions) == 2 and revisions[0] == old
-    assert place.server.table_rows("huggingface") == rows
+    assert place.server.data_table("huggingface") == rows
     for tool, revision in ((newer[scoring.TOOL], revisions[1]), (older[scoring.TOOL], old)):
         assert place.score(tool, revision) == place.table
 
