@@ -15,7 +15,7 @@ help:  ## this list
 demo: $(TOOLS)  ## score the demo mutations with the demo model, compare the groups; results in demo-output/
 	@.venv/tools/bin/python demo/run_demo.py
 
-test: unit lint test-tools test-workflows  ## unit tests, lint, wrappers and workflows in a real Galaxy
+test: unit lint test-galaxy  ## unit tests, lint, wrappers and workflows in a real Galaxy
 
 unit: $(TOOLS)  ## the unit tests; ARGS="tests/unit/test_x.py -k name" runs some
 	@.venv/tools/bin/python -m pytest $(ARGS)
@@ -24,30 +24,37 @@ unit: $(TOOLS)  ## the unit tests; ARGS="tests/unit/test_x.py -k name" runs some
 fuzz: $(TOOLS)  ## the property tests with new examples, for 30 minutes or ARGS="--minutes 5"; prints how to repeat a failure
 	@.venv/tools/bin/python tests/fuzz.py $(ARGS)
 
-.PHONY: test-workflows test-slurm test-pulsar test-toolshed test-browser
+.PHONY: test-galaxy test-workflows test-slurm test-pulsar test-toolshed test-browser
+PYTEST = .venv/galaxy/bin/python -m pytest
+TOOL_TESTS = tests/galaxy/test_wrappers.py tests/galaxy/test_model_installation.py
+WORKFLOW_TESTS = tests/galaxy/test_rules.py tests/galaxy/test_workflows.py
+
+test-galaxy: $(TOOLS) $(GALAXY) $(PLANEMO)  ## test-tools and test-workflows in one Galaxy; here and below, ARGS="-k TEXT -x" goes to pytest
+	@$(PYTEST) $(TOOL_TESTS) $(WORKFLOW_TESTS) $(ARGS)
+
+test-tools: $(TOOLS) $(GALAXY) $(PLANEMO)  ## every wrapper's <tests> in a Galaxy started for them
+	@$(PYTEST) $(TOOL_TESTS) $(ARGS)
+
+test-tool: $(TOOLS) $(GALAXY) $(PLANEMO)  ## one wrapper's <tests> in the Galaxy of `make serve`: TOOL=dna_lm_score_pairs
+	@$(PYTEST) tests/galaxy/test_wrappers.py --running -k "$(TOOL)" $(ARGS)
+
 test-workflows: $(TOOLS) $(GALAXY) $(PLANEMO)  ## the workflows in a Galaxy started for them; chunks against one job, byte for byte
-	@.venv/galaxy/bin/python -W ignore tests/galaxy/check_rules.py
-	@.venv/galaxy/bin/python tests/galaxy/run_workflow_tests.py
+	@$(PYTEST) $(WORKFLOW_TESTS) $(ARGS)
 
 test-slurm: $(TOOLS) $(GALAXY)  ## jobs on a real Slurm, some killed; as root on Debian, installs slurm-wlm and munge if they are missing
 	@tests/galaxy/need_slurm.sh
-	@.venv/galaxy/bin/python tests/galaxy/run_slurm_tests.py
+	@$(PYTEST) tests/galaxy/test_slurm.py $(ARGS)
 
 test-pulsar: $(TOOLS) $(GALAXY) .venv/pulsar/.built  ## jobs on a real Pulsar that shares no files with Galaxy; as root
-	@.venv/galaxy/bin/python tests/galaxy/run_pulsar_tests.py
+	@$(PYTEST) tests/galaxy/test_pulsar.py $(ARGS)
 
+# Of the Tool Shed's and the browser's tests, each needs what those before it left: -x stops at the first failure.
 test-toolshed: $(TOOLS) $(GALAXY) $(PLANEMO) .venv/toolshed/.built  ## publish to a real Tool Shed, install from it into a clean Galaxy, test there, update: twenty minutes; as root
-	@.venv/galaxy/bin/python tests/galaxy/run_toolshed_tests.py
+	@$(PYTEST) -x tests/galaxy/test_toolshed.py $(ARGS)
 
-test-browser: $(TOOLS) $(GALAXY) .venv/browser/.built  ## a new user's clicks in a real browser, screenshots in .galaxy/browser/: five minutes; Debian, installs chromium as root; ARGS=--docs-images
+test-browser: $(TOOLS) $(GALAXY)  ## a new user's clicks in a real browser, screenshots in .galaxy/browser/: five minutes; Debian, installs chromium as root; ARGS=--docs-images
 	@tests/galaxy/need_chromium.sh
-	@.venv/galaxy/bin/python tests/galaxy/run_browser_tests.py $(ARGS)
-
-test-tools: $(TOOLS) $(GALAXY) $(PLANEMO)  ## every wrapper's <tests> in a Galaxy started for them
-	@.venv/galaxy/bin/python tests/galaxy/run_tool_tests.py
-
-test-tool: $(TOOLS) $(GALAXY) $(PLANEMO)  ## one wrapper's <tests> in the Galaxy of `make serve`: TOOL=dna_lm_score_pairs
-	@.venv/galaxy/bin/python tests/galaxy/run_tool_tests.py --running $(TOOL)
+	@$(PYTEST) -x tests/galaxy/test_browser.py $(ARGS)
 
 serve: $(TOOLS) $(GALAXY)  ## a Galaxy with the suite and the demo models at PORT=8080, until Ctrl-C
 	@.venv/galaxy/bin/python tests/galaxy/galaxy_server.py --port $(PORT)
@@ -62,7 +69,7 @@ lock: $(UV)  ## write the locks of all environments after a change of requiremen
 	@.venv/uv/bin/python tests/galaxy/lock.py $(ARGS)
 
 clean:  ## remove outputs and the test Galaxies with their histories
-	rm -rf .galaxy demo-output .pytest_cache .ruff_cache .hypothesis
+	rm -rf .galaxy demo-output .pytest_cache tests/galaxy/.pytest_cache .ruff_cache .hypothesis
 
 distclean: clean  ## remove the environments too
 	rm -rf .venv
@@ -70,4 +77,4 @@ distclean: clean  ## remove the environments too
 .venv/%/.built: tests/galaxy/locks/%.txt tests/galaxy/make_venv.sh
 	@tests/galaxy/make_venv.sh $*
 $(TOOLS) $(BENCH): tests/galaxy/locks/torch-cpu.txt tests/galaxy/locks/torch-cuda.txt
-$(GALAXY) $(PLANEMO) .venv/pulsar/.built .venv/toolshed/.built .venv/browser/.built: tests/galaxy/locks/build.txt | $(UV)
+$(GALAXY) $(PLANEMO) .venv/pulsar/.built .venv/toolshed/.built: tests/galaxy/locks/build.txt | $(UV)

@@ -1,7 +1,7 @@
-"""A Galaxy that serves this checkout's tools: `make serve` runs this file, the tool tests import it.
+"""A Galaxy that serves this checkout's tools: `make serve` runs this file, the tests import it.
 
 Runs on .venv/galaxy's Python, whose Galaxy it starts. Everything Galaxy writes stays in one work directory.
-README.md beside this file says why it is set up as it is.
+README.md in this folder says why it is set up like this.
 """
 
 import argparse
@@ -18,77 +18,110 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
+
+import bioblend
+from bioblend.galaxy import GalaxyInstance
 
 ROOT = Path(__file__).resolve().parents[2]
 GALAXY_BIN = Path(sys.prefix) / "bin"
 TOOLS_VENV = ROOT / ".venv" / "tools"
 DATA_MANAGER = ROOT / "data_managers" / "data_manager_dna_lm"
 SERVE_DIR = ROOT / ".galaxy" / "serve"
-# What a user's first clicks need of test-data/, where most files are there to be refused.
+# The files of test-data/ for a first try; most others are there to be refused.
 DEMO_FILES = ("cftr_*.fasta", "snv_*.fasta", "indel_*.fasta.gz", "dbsnp*", "sequences.fasta", "one_sequence.fasta.gz")
 ADMIN = "admin@example.org"
 START_SECONDS = 600
-# Galaxy's job configuration when nothing else is asked for: two jobs at a time on this machine.
+# Jobs at a time, and planemo's tests at a time: while some wait for Galaxy, the others keep every processor busy.
+N_PARALLEL = min(8, len(os.sched_getaffinity(0)) + 1)
+# Galaxy's job configuration when nothing else is asked for: jobs run on this machine.
 LOCAL_JOBS = {
-    "runners": {"local": {"load": "galaxy.jobs.runners.local:LocalJobRunner", "workers": 2}},
+    "runners": {"local": {"load": "galaxy.jobs.runners.local:LocalJobRunner", "workers": N_PARALLEL}},
     "execution": {"default": "local", "environments": {"local": {"runner": "local"}}},
 }
 STOP_SECONDS = 10
+MONITOR_SECONDS = 0.25
 
 
 class GalaxyError(Exception):
-    """Galaxy did not start, or did not load a tool."""
+    """A server did not start, or Galaxy did not load a tool."""
 
 
-def wrappers():
+@dataclass(frozen=True)
+class Server:
+    """A running Galaxy: its URL and its administrator's key."""
+
+    url: str
+    key: str
+
+    @property
+    def admin(self) -> GalaxyInstance:
+        """Galaxy's API as its administrator."""
+        return GalaxyInstance(self.url, self.key)
+
+    def data_table(self, name: str) -> list[dict[str, str]]:
+        """The rows of a data table, each with its columns' names."""
+        content = self.admin.tool_data.show_data_table(name)
+        return [dict(zip(content["columns"], fields, strict=True)) for fields in content["fields"]]
+
+    def tool_ids(self) -> set[str]:
+        """The tools that Galaxy has loaded."""
+        return {tool["id"] for tool in self.admin.tools.get_tools()}
+
+
+def wrappers() -> dict[str, Path]:
     """The suite's tools and its data manager, id -> XML file (macros.xml describes none)."""
     paths = [*sorted((ROOT / "tools").glob("*.xml")), *DATA_MANAGER.glob("data_manager/*.xml")]
     roots = {path: ElementTree.parse(path).getroot() for path in paths}
     return {root.get("id"): path for path, root in roots.items() if root.tag == "tool"}
 
 
-def api(server, path):
-    """The answer of Galaxy's API to a GET of `path`, as its administrator; `server` has `url` and `key`."""
-    request = urllib.request.Request(server["url"] + path, headers={"x-api-key": server["key"]})
-    with urllib.request.urlopen(request, timeout=60) as response:
-        return json.load(response)
-
-
-def free_port():
+def free_port() -> int:
+    """A port on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
-def write_json(path, content):
-    # Galaxy reads its configuration as YAML, and JSON is YAML.
+def new_folder(path: Path) -> Path:
+    """Make a folder, in place of the one that an earlier run left; returns it."""
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    return path
+
+
+def write_json(path: Path, content: Any) -> str:
+    """Write a configuration file and return its path; Galaxy reads it as YAML, and JSON is YAML."""
     path.write_text(json.dumps(content, indent=1))
     return str(path)
 
 
-def write_xml(path, root):
+def write_xml(path: Path, root: ElementTree.Element) -> str:
+    """Write an XML file and return its path."""
     ElementTree.ElementTree(root).write(path)
     return str(path)
 
 
-def write_tool_panel(path, with_suite):
+def write_tool_panel(path: Path, with_suite: bool) -> str:
+    """Write the tool panel: the upload, and the suite's tools if wanted; returns its path."""
     toolbox = ElementTree.Element("toolbox")
     upload = ElementTree.SubElement(toolbox, "section", id="get_data", name="Get Data")
     ElementTree.SubElement(upload, "tool", file="data_source/upload.xml")
     if with_suite:
         suite = ElementTree.SubElement(toolbox, "section", id="dna_lm", name="DNA language models")
         for wrapper in wrappers().values():
-            # The data manager is no tool of the panel.
+            # Data managers do not belong in the panel.
             if wrapper.is_relative_to(ROOT / "tools"):
                 ElementTree.SubElement(suite, "tool", file=str(wrapper))
     return write_xml(path, toolbox)
 
 
-def write_data_tables(config):
-    """Tables with the rows of the tests, in files of this Galaxy's own: its data manager adds rows to them."""
+def write_data_tables(config: Path) -> str:
+    """Write data tables with the rows of the tests, in copies, because the data manager adds rows to them."""
     source = ROOT / "tools" / "tool_data_table_conf.xml.test"
     tables = ElementTree.parse(source).getroot()
     for file in tables.iter("file"):
@@ -98,7 +131,7 @@ def write_data_tables(config):
     return write_xml(config / "tool_data_tables.xml", tables)
 
 
-def write_dependencies(config):
+def write_dependencies(config: Path) -> list[dict[str, str]]:
     """Write .venv/tools as the package of each <requirement> of the tools; returns Galaxy's dependency resolvers.
 
     Galaxy itself runs in a virtual environment and activates that inside every job, after whatever environment the
@@ -109,11 +142,8 @@ def write_dependencies(config):
     return [{"type": "galaxy_packages", "base_path": str(folder)}]
 
 
-def job_environment(job_conf):
-    """The job configuration with what its jobs find in their environment: a hub that is no hub, where there is one.
-
-    Jobs inherit nothing from Galaxy.
-    """
+def job_environment(job_conf: dict) -> dict:
+    """The job configuration with the URL of the stand-in hub, if one is running: jobs inherit nothing from Galaxy."""
     hub = os.environ.get("HF_ENDPOINT")
     given = [{"name": "HF_ENDPOINT", "value": hub}] if hub else []
     job_conf = copy.deepcopy(job_conf)
@@ -122,7 +152,7 @@ def job_environment(job_conf):
     return job_conf
 
 
-def suite_settings(config, job_conf):
+def suite_settings(config: Path, job_conf: dict) -> dict[str, str]:
     """Options of galaxy.yml that name what is in this checkout."""
     folder = config / "demo_files"
     folder.mkdir()
@@ -138,8 +168,8 @@ def suite_settings(config, job_conf):
     }
 
 
-def clean_settings(config, job_conf):
-    """The same options for a Galaxy that knows nothing of this checkout."""
+def clean_settings(config: Path, job_conf: dict) -> dict[str, str]:
+    """The same options for a Galaxy without anything of this checkout."""
     return {
         "tool_data_table_config_path": write_xml(config / "tool_data_tables.xml", ElementTree.Element("tables")),
         "data_manager_config_file": write_xml(config / "data_managers.xml", ElementTree.Element("data_managers")),
@@ -148,10 +178,10 @@ def clean_settings(config, job_conf):
     }
 
 
-def write_configuration(work, key, job_conf=LOCAL_JOBS, settings=None, with_suite=True):
-    """Write Galaxy's configuration files below `work`; returns the path of the main one.
+def write_configuration(work: Path, key: str, job_conf: dict, settings: dict, with_suite: bool) -> str:
+    """Write Galaxy's configuration files below `work`; returns the path of galaxy.yml.
 
-    `job_conf` is the job configuration; `settings` are options of galaxy.yml, over those set here.
+    `job_conf` is the job configuration; `settings` are options of galaxy.yml that replace those set here.
     """
     config, data, client = work / "config", work / "data", work / "client"
     broker = data / "broker"
@@ -199,6 +229,10 @@ def write_configuration(work, key, job_conf=LOCAL_JOBS, settings=None, with_suit
         "dependency_resolvers_config_file": write_json(config / "resolvers.yml", write_dependencies(config)),
         "job_working_directory": str(data / "jobs"),
         "cleanup_job": "onsuccess",
+        # By default Galaxy looks for something to do once a second, which adds up over hundreds of jobs.
+        "job_handler_monitor_sleep": MONITOR_SECONDS,
+        "job_runner_monitor_sleep": MONITOR_SECONDS,
+        "workflow_monitor_sleep": MONITOR_SECONDS,
         # A Celery worker has Galaxy's metadata code loaded; a job of its own takes a minute to import it.
         "enable_celery_tasks": True,
         "metadata_strategy": "directory_celery",
@@ -218,15 +252,15 @@ def write_configuration(work, key, job_conf=LOCAL_JOBS, settings=None, with_suit
         },
     }
     galaxy |= (suite_settings if with_suite else clean_settings)(config, job_conf)
-    return write_json(config / "galaxy.yml", {"galaxy": galaxy | (settings or {})})
+    return write_json(config / "galaxy.yml", {"galaxy": galaxy | settings})
 
 
-def end_with_parent():
+def end_with_parent() -> None:
     """Ask Linux for a SIGTERM when the process that started this one is gone, even if it was killed."""
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
-def spawn(command, folder, log, environment=None):
+def spawn(command: list, folder: Path, log: Path, environment: dict | None = None) -> subprocess.Popen:
     """Start a program in `folder`, in a session of its own that ends with this process; its output goes to `log`."""
     with open(log, "w") as output:
         return subprocess.Popen(
@@ -241,7 +275,7 @@ def spawn(command, folder, log, environment=None):
         )
 
 
-def hiding(folders, command):
+def hiding(folders: tuple[Path, ...], command: list) -> list:
     """The command, to run where these folders are empty."""
     if not folders:
         return command
@@ -251,7 +285,7 @@ def hiding(folders, command):
     return ["unshare", "--mount", "bash", "-c", f'{mounts}exec "$@"', "bash", *command]
 
 
-def wait_for_port(process, port, name, log, seconds):
+def wait_for_port(process: subprocess.Popen, port: int, name: str, log: Path, seconds: float) -> None:
     """Wait until a server that was started here accepts connections."""
     deadline = time.monotonic() + seconds
     while True:
@@ -262,7 +296,7 @@ def wait_for_port(process, port, name, log, seconds):
         time.sleep(0.5)
 
 
-def start(name, arguments, work, config, hidden=()):
+def start(name: str, arguments: list, work: Path, config: str, hidden: tuple[Path, ...]) -> subprocess.Popen:
     """Start a program of .venv/galaxy, its output in `work`/`name`.log, where the folders `hidden` are empty."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("GALAXY_", "PYTHON", "VIRTUAL_ENV"))}
     environment |= {"PATH": f"{GALAXY_BIN}:{os.environ['PATH']}", "GALAXY_CONFIG_FILE": config}
@@ -271,7 +305,7 @@ def start(name, arguments, work, config, hidden=()):
     return spawn(command, work, work / f"{name}.log", environment)
 
 
-def session_members(session):
+def session_members(session: int) -> Iterator[int]:
     """Process ids of a session: jobs have process groups of their own, but stay in their Galaxy's session."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
@@ -279,7 +313,7 @@ def session_members(session):
                 yield int(stat.parent.name)
 
 
-def stop(processes):
+def stop(processes: list[subprocess.Popen]) -> None:
     """End the processes and everything they started, whatever state they are in."""
     for process in processes:
         process.terminate()
@@ -293,67 +327,84 @@ def stop(processes):
         process.wait()
 
 
-def wait_until_up(server, processes, work, tools):
+def wait_until_up(server: Server, processes: dict[str, subprocess.Popen], work: Path, tools: list[str]) -> None:
+    """Wait until Galaxy answers and has loaded the tools; `processes` are the programs it consists of."""
     deadline = time.monotonic() + START_SECONDS
     while True:
-        with contextlib.suppress(OSError):
-            api(server, "/api/version")
+        with contextlib.suppress(bioblend.ConnectionError):
+            missing = set(tools) - server.tool_ids()
             break
         for name, process in processes.items():
             if process.poll() is not None or time.monotonic() > deadline:
                 tail = (work / f"{name}.log").read_text(errors="replace").splitlines()[-40:]
                 raise GalaxyError("\n".join([*tail, f"{name} did not start; its log: {work / name}.log"]))
         time.sleep(0.5)
-    loaded = {tool["id"] for tool in api(server, "/api/tools?in_panel=false")}
-    missing = set(tools) - loaded
     if missing:
         raise GalaxyError(f"Galaxy did not load {', '.join(sorted(missing))}; its log: {work}/galaxy.log")
 
 
 @contextlib.contextmanager
-def running_galaxy(work, port=None, job_conf=LOCAL_JOBS, settings=None, with_suite=True, hidden=()):
-    """A Galaxy on 127.0.0.1, up and with the suite's tools loaded: yields its `url` and administrator `key`.
+def signal_handler(handler: Callable | signal.Handlers) -> Iterator[None]:
+    """Inside, requests to end this program go to `handler`, except those that were ignored, as under nohup."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    for number in before:
+        if before[number] != signal.SIG_IGN:
+            signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number in before:
+            signal.signal(number, before[number])
 
-    Its job configuration can be given, and `settings` of galaxy.yml. Without the suite it has no tool of this checkout.
-    It and its jobs find the folders `hidden` empty, which takes root.
 
-    While it runs, `work`/server.json has the same two, for other programs of the same user. At the end, however it
-    comes, no process is left.
+@contextlib.contextmanager
+def running_galaxy(
+    work: Path,
+    port: int | None = None,
+    job_conf: dict = LOCAL_JOBS,
+    settings: dict | None = None,
+    with_suite: bool = True,
+    hidden: tuple[Path, ...] = (),
+) -> Iterator[Server]:
+    """Start a Galaxy on 127.0.0.1 and yield it once the suite's tools are loaded.
+
+    `job_conf` is its job configuration, `settings` are further options of galaxy.yml. Without the suite it has no tool
+    of this checkout. Galaxy and its jobs find the folders `hidden` empty, which takes root.
+
+    While it runs, `work`/server.json names it for other programs of the same user. However it ends, no process is left.
     """
     if " " in str(work):
         raise GalaxyError(f"Galaxy runs no jobs below a folder with a space in its name: move the checkout ({ROOT})")
     work.mkdir(parents=True, exist_ok=True)
-    # The administrator's key lies here.
+    # It will hold the administrator's key.
     work.chmod(0o700)
     with open(work / "lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise GalaxyError(f"a Galaxy runs in {work} already") from None
-        server = {"url": f"http://127.0.0.1:{port or free_port()}", "key": secrets.token_hex(16)}
-        config = write_configuration(work, server["key"], job_conf, settings, with_suite)
-        # A broken off start must stop what it started, so a request to end is an exception from here on.
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
-                signal.signal(number, signal.default_int_handler)
+        server = Server(f"http://127.0.0.1:{port or free_port()}", secrets.token_hex(16))
+        config = write_configuration(work, server.key, job_conf, settings or {}, with_suite)
         processes = {}
-        try:
-            web = ["galaxy-web", "-c", config, "-b", server["url"].removeprefix("http://"), "-n", str(work / "client")]
-            processes["galaxy"] = start("galaxy", web, work, config, hidden)
-            celery = ["celery", "--app", "galaxy.celery", "worker", "--pool", "threads", "--concurrency", "2"]
-            queues = ["--queues", "celery,galaxy.internal,galaxy.external"]
-            processes["celery"] = start("celery", [*celery, *queues], work, config, hidden)
-            wait_until_up(server, processes, work, wrappers() if with_suite else ())
-            write_json(work / "server.json", server)
-            yield server
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.SIG_IGN)
-            (work / "server.json").unlink(missing_ok=True)
-            stop(processes.values())
+        # An interrupted start must stop what it started, so requests to end are exceptions from here on.
+        with signal_handler(signal.default_int_handler):
+            try:
+                web = ["galaxy-web", "-c", config, "-b", server.url.removeprefix("http://"), "-n", str(work / "client")]
+                processes["galaxy"] = start("galaxy", web, work, config, hidden)
+                celery = ["celery", "--app", "galaxy.celery", "worker", "--pool", "threads", "--concurrency", "2"]
+                queues = ["--queues", "celery,galaxy.internal,galaxy.external"]
+                processes["celery"] = start("celery", [*celery, *queues], work, config, hidden)
+                wait_until_up(server, processes, work, [*wrappers()] if with_suite else [])
+                write_json(work / "server.json", asdict(server))
+                yield server
+            finally:
+                with signal_handler(signal.SIG_IGN):
+                    (work / "server.json").unlink(missing_ok=True)
+                    stop([*processes.values()])
 
 
-def main():
+def main() -> None:
+    """Serve the suite until Ctrl-C."""
     parser = argparse.ArgumentParser(description="Serve the suite in a Galaxy on this machine until Ctrl-C.")
     parser.add_argument("--port", type=int, default=8080)
     port = parser.parse_args().port
@@ -366,7 +417,7 @@ def main():
     print("starting Galaxy, which takes a minute ...", flush=True)
     try:
         with running_galaxy(SERVE_DIR, port) as server:
-            print(f"Galaxy is up: {server['url']}  (Ctrl-C stops it)")
+            print(f"Galaxy is up: {server.url}  (Ctrl-C stops it)")
             print("  user   none is needed; to keep a history, register any (Login or Register); no mail is sent")
             print(f"  admin  register as {ADMIN}")
             print("  files  Upload > Choose from repository > dna_lm demo files, or upload from test-data/:")

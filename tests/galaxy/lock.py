@@ -26,7 +26,6 @@ SOURCES = {
     "toolshed": ["tests/galaxy/requirements-toolshed.txt"],
     "planemo": ["tests/galaxy/requirements-planemo.txt"],
     "pulsar": ["tests/galaxy/requirements-pulsar.txt"],
-    "browser": ["tests/galaxy/requirements-browser.txt"],
 }
 # Locked without their requirements, into the lock of `make bench`.
 RIVALS = "benchmarks/rivals.txt"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Build one of the project's virtual environments from its lock:
-# make_venv.sh tools|galaxy|planemo|pulsar|toolshed|browser|bench|uv
+# make_venv.sh tools|galaxy|planemo|pulsar|toolshed|bench|uv
 # The environments are several because their dependencies exclude each other, and because a tool must not find
 # anything that its wrapper does not require.
 set -euo pipefail

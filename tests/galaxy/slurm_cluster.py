@@ -1,6 +1,6 @@
-"""A Slurm of one node on this machine, with a partition of CPUs and one of a pretend GPU, all in a folder of its own.
+"""A Slurm of one node on this machine, with a partition of CPUs and one of a pretend GPU, all in one folder.
 
-Nothing of the machine's own configuration of Slurm or Munge is read or written. The node pretends to have more memory
+The machine's configuration of Slurm and Munge is neither read nor changed. The node pretends to have more memory
 and more processors than there are, so that jobs of every size of the sample rules can be sent to it.
 """
 
@@ -11,11 +11,14 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
-from galaxy_server import GalaxyError, end_with_parent, free_port, stop
+from galaxy_server import GalaxyError, free_port, spawn, stop
 
+START_SECONDS = 120
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel")
-NODE = "worker"
 CONFIGURATION = """\
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
@@ -48,14 +51,45 @@ PartitionName=gpu Nodes={host} MaxTime=INFINITE State=UP
 """
 
 
-def slurm(*command):
+def slurm(*command: str) -> str:
     """The output of one of Slurm's commands."""
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
+class Slurm(NamedTuple):
+    """A running Slurm: the folder with all its files, and the name of its node."""
+
+    folder: Path
+    node: str
+
+    def processes_of(self, job: str) -> list[int]:
+        """The process ids of a running Slurm job; none when it does not run."""
+        with contextlib.suppress(subprocess.SubprocessError):
+            lines = slurm("scontrol", "listpids", job).splitlines()[1:]
+            return [int(line.split()[0]) for line in lines if line.split()[0].isdecimal()]
+        return []
+
+    def completed_jobs(self) -> dict[str, dict[str, str]]:
+        """What Slurm recorded of the jobs that ended: Slurm's job id -> its fields, such as Partition and JobState."""
+        lines = (self.folder / "completed.txt").read_text().splitlines()
+        jobs = [dict(field.split("=", 1) for field in line.split() if "=" in field) for line in lines]
+        return {job["JobId"]: job for job in jobs}
+
+    def wait_until_idle(self) -> None:
+        """Wait until the node takes jobs."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            with contextlib.suppress(subprocess.SubprocessError):
+                if "idle" in slurm("sinfo", "--noheader", f"--nodes={self.node}", "--format=%t"):
+                    return
+            if time.monotonic() > deadline:
+                raise GalaxyError(f"Slurm did not start: see {self.folder}/slurmctld.out and slurmd.out")
+            time.sleep(1)
+
+
 @contextlib.contextmanager
-def running_slurm(folder):
-    """A Slurm that every program started from here finds by SLURM_CONF; yields the name of its node."""
+def running_slurm(folder: Path) -> Iterator[Slurm]:
+    """Start a Slurm, which every program started from here finds by SLURM_CONF."""
     missing = [name for name in PROGRAMS if not shutil.which(name)]
     if missing:
         raise GalaxyError(f"no {', '.join(missing)} here: apt-get install slurm-wlm munge")
@@ -77,57 +111,20 @@ def running_slurm(folder):
         for option, name in files.items():
             munge += [option, folder / name]
         for command in (munge, ["slurmctld", "-D", "-i"], ["slurmd", "-D"]):
-            processes.append(start(command, folder))
+            processes.append(spawn(command, folder, folder / f"{command[0]}.out"))
             time.sleep(2)
-        wait_until_idle(host, folder)
-        yield host
+        running = Slurm(folder, host)
+        running.wait_until_idle()
+        yield running
     finally:
         with contextlib.suppress(subprocess.SubprocessError):
             end_all_jobs()
         stop(processes[::-1])
 
 
-def end_all_jobs():
-    """A job's own shepherd outlives the node's daemon: all of them end before it does."""
+def end_all_jobs() -> None:
+    """Cancel all jobs and wait for their end: the process that guards a job would outlive the node's daemon."""
     slurm("scancel", "--user=root")
     deadline = time.monotonic() + 30
     while slurm("squeue", "--noheader").strip() and time.monotonic() < deadline:
-        time.sleep(1)
-
-
-def processes_of(job):
-    """The process ids of a running Slurm job; none when it does not run."""
-    with contextlib.suppress(subprocess.SubprocessError):
-        lines = slurm("scontrol", "listpids", job).splitlines()[1:]
-        return [int(line.split()[0]) for line in lines if line.split()[0].isdecimal()]
-    return []
-
-
-def completed_jobs(folder):
-    """What Slurm wrote down of the jobs that ended: Slurm's job id -> its fields, such as Partition and JobState."""
-    lines = (folder / "completed.txt").read_text().splitlines()
-    found = [dict(field.split("=", 1) for field in line.split() if "=" in field) for line in lines]
-    return {job["JobId"]: job for job in found}
-
-
-def start(command, folder):
-    with open(folder / f"{command[0]}.out", "w") as log:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            preexec_fn=end_with_parent,
-        )
-
-
-def wait_until_idle(node, folder):
-    deadline = time.monotonic() + 120
-    while True:
-        with contextlib.suppress(subprocess.SubprocessError):
-            if "idle" in slurm("sinfo", "--noheader", f"--nodes={node}", "--format=%t"):
-                return
-        if time.monotonic() > deadline:
-            raise GalaxyError(f"Slurm did not start: see {folder}/slurmctld.out and slurmd.out")
         time.sleep(1)

@@ -1,19 +1,33 @@
-"""A Tool Shed on this machine, in a folder of its own, with one account that publishes."""
+"""A Tool Shed on this machine, all in one folder, with one account that publishes."""
 
 import contextlib
-import json
 import os
 import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import requests
-from galaxy_server import ROOT, free_port, spawn, stop, wait_for_port
+from galaxy_server import ROOT, free_port, spawn, stop, wait_for_port, write_json
 
 SHED_BIN = ROOT / ".venv" / "toolshed" / "bin"
 ADMIN = "admin@example.org"
 START_SECONDS = 300
 
 
-def write_configuration(folder, url, key):
+class ToolShed(NamedTuple):
+    """A running Tool Shed: its URL and the key of the account that publishes."""
+
+    url: str
+    key: str
+
+    @property
+    def host(self) -> str:
+        """Host and port, as in the identifiers of installed tools."""
+        return self.url.removeprefix("http://")
+
+
+def write_configuration(folder: Path, url: str, key: str) -> str:
     """Write the Tool Shed's configuration; returns its path."""
     (folder / "tables.xml").write_text("<tables/>")
     settings = {
@@ -33,13 +47,10 @@ def write_configuration(folder, url, key):
     }
     for name in ("file_path", "new_file_path", "hgweb_config_dir", "whoosh_index_dir"):
         os.makedirs(settings[name])
-    path = folder / "tool_shed.yml"
-    # JSON is YAML.
-    path.write_text(json.dumps({"tool_shed": settings}, indent=1))
-    return path
+    return write_json(folder / "tool_shed.yml", {"tool_shed": settings})
 
 
-def open_account(url, admin_key, owner, categories):
+def open_account(url: str, admin_key: str, owner: str, categories: list[str]) -> str:
     """Make the categories and the account `owner`; returns its key."""
     account = {"email": f"{owner}@example.org", "username": owner, "password": secrets.token_hex(8)}
     wanted = [("/api/users", account)]
@@ -53,17 +64,17 @@ def open_account(url, admin_key, owner, categories):
 
 
 @contextlib.contextmanager
-def running_tool_shed(folder, owner, categories):
-    """A Tool Shed in the new `folder`: yields its `url` and the `key` of the account `owner`."""
+def running_tool_shed(folder: Path, owner: str, categories: list[str]) -> Iterator[ToolShed]:
+    """Start a Tool Shed in the new `folder`, in which the account `owner` publishes."""
     folder.mkdir(parents=True)
     port, admin_key = free_port(), secrets.token_hex(16)
     url, log = f"http://127.0.0.1:{port}", folder / "tool_shed.log"
     configuration = write_configuration(folder, url, admin_key)
-    environment = os.environ | {"PATH": f"{SHED_BIN}:{os.environ['PATH']}", "TOOL_SHED_CONFIG_FILE": str(configuration)}
+    environment = os.environ | {"PATH": f"{SHED_BIN}:{os.environ['PATH']}", "TOOL_SHED_CONFIG_FILE": configuration}
     serve = [SHED_BIN / "uvicorn", "--factory", "tool_shed.webapp.fast_factory:factory"]
     process = spawn([*serve, "--host", "127.0.0.1", "--port", str(port)], folder, log, environment)
     try:
         wait_for_port(process, port, "the Tool Shed", log, START_SECONDS)
-        yield {"url": url, "key": open_account(url, admin_key, owner, categories)}
+        yield ToolShed(url, open_account(url, admin_key, owner, categories))
     finally:
         stop([process])

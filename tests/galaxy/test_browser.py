@@ -1,0 +1,401 @@
+"""What a new user clicks in Galaxy's own page, in a headless Chromium.
+
+Each test needs what those before it left. They compare what the page shows with the files. Screenshots of everything
+stay in .galaxy/browser/screenshots/, `failure.png` if a test failed. With --docs-images, the tutorial's pictures in
+docs/images/ are made again.
+"""
+
+import re
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from galaxy_server import ROOT, new_folder, running_galaxy
+from galaxy_user import JOB_SECONDS, TEST_DATA, table_rows, wait_until
+from playwright.sync_api import Locator, Page, expect, sync_playwright
+
+WORK_DIR = ROOT / ".galaxy" / "browser"
+SCREENSHOTS = WORK_DIR / "screenshots"
+UPLOADS = (
+    "snv_wild_type.fasta",
+    "snv_mutant.fasta",
+    "indel_wild_type.fasta.gz",
+    "indel_mutant.fasta.gz",
+    "cftr_wild_type.fasta",
+    "bad_protein.fasta",
+    "variants.vcf",
+)
+TOOLS = ("score_pairs", "compare_groups", "score_variants", "mutagenesis", "embed", "split", "collapse")
+TOUR = "dna_lm_mutation_impact"
+WIDTH, HEIGHT = 1440, 900
+# States that a dataset does not leave by itself.
+ENDED = {"ok", "error", "paused", "empty", "discarded", "failed_metadata"}
+PAGE_SECONDS = 60
+N_TRIES = 3
+# Nothing of the browser's own is fetched.
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@dataclass
+class Window:
+    """A browser window with Galaxy in it, what its user does there, and the outputs that later tests look at."""
+
+    page: Page
+    url: str
+    docs_images: Path | None
+    tables: list[dict] = field(default_factory=list)
+    comparison: dict[str, dict] = field(default_factory=dict)
+
+    def get(self, path: str) -> Any:
+        """Galaxy's answer to this user, who is known by the cookie of the page."""
+        return self.page.request.get(self.url + path)
+
+    def history(self) -> dict[int, dict[str, Any]]:
+        """The current history's datasets and collections by their numbers."""
+        history = self.get("/history/current_history_json").json()["id"]
+        listed = self.get(f"/api/histories/{history}/contents?v=dev&limit=200").json()
+        return {item["hid"]: item for item in listed}
+
+    def content(self, dataset: dict) -> bytes:
+        """The bytes of a dataset."""
+        return self.get(f"/api/datasets/{dataset['id']}/display?raw=true").body()
+
+    def shot(self, name: str, docs: str | None = None, of: str = "#center", height: int | None = None) -> None:
+        """Keep a screenshot of the window; with `docs`, one of an element for the documentation too."""
+        self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
+        if docs and self.docs_images:
+            box = self.page.locator(of).first.bounding_box()
+            clip = {**box, "height": min(box["height"], height or HEIGHT)}
+            self.page.screenshot(path=self.docs_images / f"{docs}.png", clip=clip)
+
+    def tall_shot(self, name: str) -> None:
+        """Keep a screenshot of all that the middle of the window would scroll through."""
+        heights = "() => Math.max(...[...document.querySelectorAll('#center, #center *')].map(e => e.scrollHeight))"
+        self.page.set_viewport_size({"width": WIDTH, "height": self.page.evaluate(heights) + 150})
+        self.page.wait_for_timeout(500)
+        self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
+        self.page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+
+    def open_tool(self, tool: str) -> None:
+        """Open the form of a tool of the suite."""
+        self.page.goto(f"{self.url}/?tool_id=dna_lm_{tool}")
+        expect(self.page.locator("#execute").first).to_be_visible()
+        # The form asks Galaxy once more what it offers when the history has come.
+        self.page.wait_for_timeout(1500)
+
+    def choose(self, parameter: str, name: str) -> None:
+        """Choose a dataset, or another option, of a parameter by the name that is shown."""
+        select = self.page.locator(f'[id="form-element-{parameter}"]')
+        options = select.locator(".multiselect__option", has_text=name).filter(visible=True)
+        chosen = select.locator(".multiselect__single, .multiselect__tag").filter(has_text=name)
+        # The form may be drawn again under the click.
+        for _ in range(N_TRIES):
+            # A list of several stays open after a choice.
+            if not options.count():
+                select.locator(".multiselect").first.click()
+            options.first.click()
+            self.page.wait_for_timeout(700)
+            if chosen.count():
+                return
+        pytest.fail(f"{name} cannot be chosen as {parameter}")
+
+    def clear(self, parameter: str) -> None:
+        """Remove everything that is chosen in a parameter that takes several."""
+        icons = self.page.locator(f'[id="form-element-{parameter}"] .multiselect__tag-icon')
+        while icons.count():
+            icons.first.click()
+
+    def run_tool(self, state: str = "ok") -> list[dict[str, Any]]:
+        """Click *Run Tool* and wait until the history shows all outputs in this state; returns them, in order."""
+        before = max(self.history())
+        self.page.locator("#execute").first.click()
+        expect(self.page.get_by_text("successfully added")).to_be_visible()
+
+        def ended() -> list[dict[str, Any]] | None:
+            outputs = [item for number, item in sorted(self.history().items()) if number > before and item["visible"]]
+            return outputs if outputs and states_of(outputs) <= ENDED else None
+
+        outputs = wait_until(ended, JOB_SECONDS, "the end of the job")
+        assert states_of(outputs) == {state}, [item["name"] for item in outputs]
+        for item in outputs:
+            in_history = self.page.locator(f'.content-item[data-hid="{item["hid"]}"][data-state="{state}"]')
+            expect(in_history).to_be_visible()
+        return outputs
+
+    def look_at(self, dataset: dict) -> None:
+        """Click on the eye of a dataset in the history."""
+        self.page.locator(f'.content-item[data-hid="{dataset["hid"]}"] .display-btn').first.click()
+        self.page.wait_for_timeout(2500)
+
+    def shown_table(self) -> list[list[str]]:
+        """The table in the middle of the window, as a list of rows of text."""
+        expect(self.page.locator("#center table tr").nth(1)).to_be_visible()
+        read = "rows => rows.map(row => [...row.querySelectorAll('th, td')].map(cell => cell.innerText.trim()))"
+        return self.page.locator("#center table tr").evaluate_all(read)
+
+
+def states_of(outputs: list[dict]) -> set[str]:
+    """The states of datasets and collections."""
+    return {item.get("populated_state" if "collection_type" in item else "state") for item in outputs}
+
+
+def same_cell(shown: str, written: str) -> bool:
+    """Whether a cell shows what the file says; numbers may have fewer digits."""
+    try:
+        return shown == written or abs(float(shown) - float(written)) <= 1e-6 * max(1, abs(float(written)))
+    except ValueError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def window(request: pytest.FixtureRequest) -> Iterator[Window]:
+    """A browser at a Galaxy's page, nobody logged in."""
+    docs_images = ROOT / "docs" / "images" if request.config.getoption("docs_images") else None
+    expect.set_options(timeout=PAGE_SECONDS * 1000)
+    with running_galaxy(new_folder(WORK_DIR)) as server, sync_playwright() as playwright:
+        SCREENSHOTS.mkdir()
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM_FLAGS)
+        page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+        page.set_default_timeout(PAGE_SECONDS * 1000)
+        yield Window(page, server.url, docs_images)
+        browser.close()
+
+
+@pytest.fixture(autouse=True)
+def screenshot_of_failure(request: pytest.FixtureRequest, window: Window) -> Iterator[None]:
+    """Keep a screenshot when a test fails, and print some words of the page."""
+    before = request.session.testsfailed
+    yield
+    if request.session.testsfailed > before:
+        window.page.screenshot(path=SCREENSHOTS / "failure.png")
+        print("the page shows:", " ".join(window.page.locator("body").inner_text().split())[:300])
+
+
+def test_register(window: Window) -> None:
+    """A new user registers."""
+    page, account = window.page, f"biologist-{secrets.token_hex(3)}"
+    page.goto(f"{window.url}/register/start")
+    fields = {"email": f"{account}@example.org", "password": "secret-123", "confirm": "secret-123", "username": account}
+    for name, value in fields.items():
+        page.fill(f"input[name={name}]", value)
+    window.shot("01_register")
+    page.click("button[name=create]")
+    expect(page.locator("#activity-upload")).to_be_visible()
+    expect(page.get_by_text(account).first).to_be_visible()
+    page.wait_for_timeout(1500)
+    window.shot("02_welcome")
+
+
+def test_upload(window: Window) -> None:
+    """Files are uploaded, two of them gzipped."""
+    page = window.page
+    page.click("#activity-upload")
+    with page.expect_file_chooser() as chooser:
+        page.locator("button", has_text="Choose local file").filter(visible=True).click()
+    chooser.value.set_files([TEST_DATA / name for name in UPLOADS])
+    expect(page.get_by_text(f"You added {len(UPLOADS)} file(s)")).to_be_visible()
+    window.shot("03_upload", docs="upload", of=".modal-content:visible, .g-modal-content:visible, dialog[open]")
+    page.locator("button", has_text=re.compile(r"^\s*Start\s*$")).filter(visible=True).click()
+    expect(page.locator('.content-item[data-state="ok"]')).to_have_count(len(UPLOADS), timeout=JOB_SECONDS * 1000)
+    close = page.locator("button", has_text=re.compile(r"^\s*Close\s*$")).filter(visible=True)
+    if close.count():
+        close.first.click()
+    kinds = {item["name"]: item["extension"] for item in window.history().values()}
+    wanted = {name: name.removeprefix(Path(name).stem.split(".")[0]).lstrip(".") for name in UPLOADS}
+    assert kinds == wanted, f"Galaxy took the files for {kinds}"
+    window.shot("04_uploaded")
+
+
+def test_forms(window: Window) -> None:
+    """Every form says what it needs, has a model chosen, and can be run as it stands if its files are there."""
+    for number, tool in enumerate(TOOLS):
+        window.open_tool(tool)
+        if tool not in ("compare_groups", "split", "collapse"):
+            model = window.page.locator('[id="form-element-model|installed"] .multiselect__single')
+            expect(model).to_have_text(re.compile("Demonstration Mixtral"))
+            expect(window.page.locator("#execute").first).to_be_enabled()
+        help_text = window.page.locator(".form-help").inner_text()
+        assert len(help_text) > 400, f"the form of {tool} has hardly any help"
+        window.tall_shot(f"10_form_{number}_{tool}")
+
+
+def test_score_pairs(window: Window) -> None:
+    """Two groups, the second gzipped; the tool is found as a user finds it."""
+    page = window.page
+    page.goto(window.url)
+    page.fill("#toolbox-panel .search-query", "mutation pairs")
+    page.locator("#toolbox-panel a", has_text="Score mutation pairs").first.click()
+    expect(page.locator("#execute").first).to_be_visible()
+    page.wait_for_timeout(1500)
+    tables = []
+    for group, extension in (("snv", "fasta"), ("indel", "fasta.gz")):
+        if tables:
+            window.open_tool("score_pairs")
+        window.choose("wild_type", f"{group}_wild_type.{extension}")
+        window.choose("mutant", f"{group}_mutant.{extension}")
+        window.shot(f"20_score_pairs_{group}", docs="score_pairs_form" if group == "snv" else None)
+        tables += window.run_tool()
+    window.tables = tables
+
+
+def test_score_table(window: Window) -> None:
+    """The table shows the file's numbers."""
+    for table, n_pairs in zip(window.tables, (200, 114), strict=True):
+        written = [line.split("\t") for line in window.content(table).decode().splitlines()]
+        assert len(written) == n_pairs + 1, f"the table has {len(written) - 1} rows, not {n_pairs}"
+        window.look_at(table)
+        shown = window.shown_table()
+        assert len(shown) > 10, f"only {len(shown)} rows are shown"
+        for row, expected in zip(shown, written, strict=False):
+            is_same = len(row) == len(expected) and all(map(same_cell, row, expected))
+            assert is_same, f"the page shows {row}, the file has {expected}"
+        window.shot(f"21_score_table_{n_pairs}", docs="score_table" if n_pairs == 200 else None, height=560)
+
+
+def test_compare_groups(window: Window) -> None:
+    """Two score tables are compared as groups."""
+    window.open_tool("compare_groups")
+    window.clear("source|tables")
+    for table in window.tables:
+        window.choose("source|tables", table["name"])
+    window.page.locator("#center").get_by_text("Tool Parameters").click()
+    window.page.wait_for_timeout(800)
+    window.shot("30_compare_groups", docs="compare_groups_form")
+    outputs = window.run_tool()
+    kinds = [output["extension"] for output in outputs]
+    assert kinds == ["tabular", "tabular", "png", "tool_markdown"], f"the outputs are {kinds}"
+    window.comparison = dict(zip(("tests", "summary", "plot", "report"), outputs, strict=True))
+
+
+def is_image_shown(image: Locator) -> bool:
+    """Whether a picture is visible and has been loaded."""
+    expect(image).to_be_visible()
+    return image.evaluate("image => image.complete && image.naturalWidth") > 0
+
+
+def test_plot(window: Window) -> None:
+    """The picture is shown, not only linked."""
+    window.look_at(window.comparison["plot"])
+    window.shot("31_plot")
+    frames = [frame for frame in window.page.frames if frame.locator("img").count()]
+    images = [image for frame in frames for image in frame.locator("img").filter(visible=True).all()]
+    assert any(is_image_shown(image) and image.bounding_box()["width"] > 300 for image in images), "no plot is shown"
+
+
+def test_report(window: Window) -> None:
+    """The report says in words what the table of tests has in numbers, and shows the plot."""
+    page = window.page
+    rank_sum = table_rows(window.content(window.comparison["tests"]))[0]
+    page.goto(f"{window.url}/datasets/{window.comparison['report']['id']}/report")
+    image = page.locator("#center img").filter(visible=True).first
+    assert is_image_shown(image), "the report does not show its plot"
+    text = page.locator("#center").inner_text()
+    for table in window.tables:
+        assert table["name"] in text, f"the report does not name the group {table['name']}"
+    auc = float(rank_sum["auc"])
+    sizes = [rank_sum["n_a"], rank_sum["n_b"]]
+    if auc < 0.5:  # the sentence begins with the higher group
+        sizes.reverse()
+    answer = f"AUC {max(auc, 1 - auc):.3f}, 95 % interval"
+    words = ("Mann–Whitney U", answer, f"n = {' and '.join(sizes)}.", f"{auc:.3f}", "How to read this")
+    for word in words:
+        assert word in text, f"the report does not say {word!r}"
+    window.tall_shot("32_report")
+    if window.docs_images:
+        page.set_viewport_size({"width": WIDTH, "height": 1500})
+        page.wait_for_timeout(800)
+        window.shot("32_report_top", docs="report", height=1150)
+        page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    for number, name in enumerate(("tests", "summary")):
+        window.look_at(window.comparison[name])
+        window.shown_table()
+        window.shot(f"33_{number}_{name}")
+
+
+def test_other_tools(window: Window) -> None:
+    """The other tools with their defaults, and what they show."""
+    window.open_tool("mutagenesis")
+    window.choose("dna|sequences", "cftr_wild_type.fasta")
+    table, heatmap = window.run_tool()
+    window.look_at(table)
+    assert len(window.shown_table()) > 10, "the table of mutations is not shown"
+    window.shot("40_mutagenesis_table")
+    window.look_at(heatmap)
+    window.shot("41_mutagenesis_heatmap")
+    window.open_tool("score_variants")
+    scores, vcf = window.run_tool()
+    window.look_at(scores)
+    assert "ref_mismatch" in str(window.shown_table()), "the table of variants does not show its statuses"
+    window.shot("42_variants_table")
+    window.look_at(vcf)
+    window.shot("43_variants_vcf")
+    window.open_tool("embed")
+    window.choose("input", "cftr_wild_type.fasta")
+    window.look_at(window.run_tool()[0])
+    window.shot("44_embeddings")
+    window.open_tool("split")
+    window.choose("what|wild_type", "snv_wild_type.fasta")
+    window.choose("what|mutant", "snv_mutant.fasta")
+    window.page.locator('[id="form-element-size"] input').first.fill("100")
+    assert len(window.run_tool()) == 2, "splitting gives not two lists"
+    window.shot("45_split")
+
+
+def test_wrong_file(window: Window) -> None:
+    """A protein instead of DNA: the dataset turns red and says so."""
+    page = window.page
+    window.open_tool("score_pairs")
+    window.choose("wild_type", "bad_protein.fasta")
+    window.choose("mutant", "cftr_wild_type.fasta")
+    (red,) = window.run_tool(state="error")
+    item = page.locator(f'.content-item[data-hid="{red["hid"]}"]')
+    item.click()
+    message = item.get_by_text(re.compile("wild-type FASTA.*is not a nucleotide code"))
+    expect(message).to_be_visible()
+    page.wait_for_timeout(800)
+    window.shot("50_red_dataset", docs="error", of=f'.content-item[data-hid="{red["hid"]}"]')
+    assert "Traceback" not in item.inner_text(), "the message is a traceback"
+    page.goto(f"{window.url}/datasets/{red['id']}/error")
+    expect(page.locator("#center").get_by_text(re.compile("is not a nucleotide code"))).to_be_visible()
+    page.wait_for_timeout(800)
+    window.shot("51_error_page")
+
+
+def test_tour(window: Window) -> None:
+    """The interactive tour, step by step to its end."""
+    page = window.page
+    page.goto(f"{window.url}/tours")
+    expect(page.get_by_text("What does a mutation do?").first).to_be_visible()
+    window.shot("60_tours")
+    n_steps = len(window.get(f"/api/tours/{TOUR}").json()["steps"])
+    page.goto(f"{window.url}/tours/{TOUR}")
+    page.locator("button", has_text="Create New History").filter(visible=True).click()
+    for number in range(1, n_steps + 1):
+        step = page.locator(".tour-element")
+        expect(step).to_be_visible(timeout=JOB_SECONDS * 1000)
+        title = step.locator(".tour-title").inner_text()
+        page.wait_for_timeout(1000)
+        window.shot(f"61_tour_{number:02}")
+        print(f"{number}. {title}")
+        if number == n_steps:
+            step.locator(".tour-end").click()
+        else:
+            step.locator(".tour-next").click()
+            expect(step.locator(".tour-title")).not_to_have_text(title, timeout=JOB_SECONDS * 1000)
+    expect(page.locator(".tour-element")).to_have_count(0)
+    # The numbers of the tutorial's two mutations, as in the wrapper's tests.
+    rows = {row["id"]: row for row in table_rows(window.content(window.history()[3]))}
+    for name, length, score in (("ATT_to_ATA", "33", 16.068), ("TCT_deletion", "30", 22.63)):
+        assert (rows[name]["status"], rows[name]["wt_length"], rows[name]["mut_length"]) == ("ok", "33", length)
+        assert float(rows[name]["l2"]) == pytest.approx(score, abs=0.01)
