@@ -47,7 +47,7 @@ PUBLISHED = {
     SUITE: ["LICENSE", "tools/*.xml", "tools/*.py", "tools/*.xml.sample", "tools/*.loc.sample", "test-data/*"],
     MANAGER: ["LICENSE", "README.md", "*.xml", "*.py", "*.xml.sample", "*.loc.sample", "test-data/*"],
 }
-MODEL = "somebody/demo-mixtral"
+MODEL_ID = "somebody/demo-mixtral"
 # What the newer version's tools have at the end of their versions.
 NEWER = ".1"
 
@@ -74,6 +74,8 @@ class Installation:
     user: User
     pairs: dict = field(default_factory=dict)
     table: bytes = b""
+    # The value that the installed model has in the table.
+    model: str = ""
 
     def planemo(self, command: str, folder: Path) -> None:
         """Run a command of planemo with the Tool Shed."""
@@ -106,7 +108,7 @@ class Installation:
 
     def score(self, tool: str, revision: str) -> bytes:
         """A user scores the tutorial's pairs with the installed model and this revision's script."""
-        started = self.user.start(tool, {**self.pairs, "model|installed": MODEL, "scores": ["l2", "llr"]})
+        started = self.user.start(tool, {**self.pairs, "model|installed": self.model, "scores": ["l2", "llr"]})
         ended = self.user.succeeded(started["jobs"][0]["id"])
         command = self.server.admin.jobs.show_job(ended["id"], full_details=True)["command_line"]
         script = self.folder(SUITE, revision) / "tools" / "scripts" / "score_pairs.py"
@@ -191,12 +193,13 @@ def test_installing_a_model(place: Installation) -> None:
     """The administrator installs the demonstration model with the installed data manager, from a folder."""
     [revision] = place.revisions(SUITE)
     source = place.folder(SUITE, revision) / "test-data" / "models" / "demo-mixtral"
-    inputs = {"model_id": MODEL, "source|kind": "server", "source|path": str(source)}
+    inputs = {"model_id": MODEL_ID, "source|kind": "server", "source|path": str(source)}
     place.administrator.run(place.tools()[MANAGER], inputs)
     # Rows are added after the job.
     [row] = wait_until(lambda: place.server.data_table("huggingface"), 30, "the model's row")
     folder = Path(row["path"])
-    assert row["value"] == MODEL and folder.is_relative_to(GALAXY_DIR / "data" / "models")
+    place.model = row["value"]
+    assert place.model == f"{MODEL_ID}_{row['version']}" and folder.is_relative_to(GALAXY_DIR / "data" / "models")
     assert (folder / "config.json").is_file()
 
 
@@ -210,7 +213,7 @@ def test_scoring(place: Installation) -> None:
 
 def test_workflow(place: Installation) -> None:
     """A user imports a workflow of the suite, whose steps name the tools without their Tool Shed, and runs it."""
-    rows = table_rows(scoring.in_chunks(place.user, place.pairs, size=1, model=MODEL))
+    rows = table_rows(scoring.in_chunks(place.user, place.pairs, size=1, model=place.model))
     # The workflow computes one of the scores that were computed before.
     assert rows == [{name: row[name] for name in rows[0]} for row in table_rows(place.table)]
 
