@@ -1,6 +1,9 @@
 """Names that people read: labels of groups and regions, scores in words. Knows only text."""
 
+import re
 import unicodedata
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 SCORE_NAMES = {
     "l2": "L2 distance (wild-type to mutant)",
@@ -10,18 +13,54 @@ SCORE_NAMES = {
     "llr": "Log-likelihood ratio (mutant / wild-type)",
 }
 
+# What the suite's tools put around the name of their input when they name an output; and file extensions.
+_ADDITIONS = re.compile(
+    r"\A(?:(?:mutation|variant|mutagenesis) scores|embeddings|(?:(?:wild-type|mutant) )?(?:chunks|windows)) of "
+    r"|(?: \(as in the tutorial\)|, put together)\Z"
+    r"|\.(?:tsv|tab|tabular|csv|txt|fasta|fas|fa|fna|ffn|vcf|bed|gff3?|gtf|gz|bgz|bz2|xz|zip)\Z",
+    re.IGNORECASE,
+)
 
-def score_name(column):
+
+def score_name(column: str) -> str:
     """The name of a score column for people: a phrase for the scores of the suite, the column's name for others."""
     return SCORE_NAMES.get(column, clean_label(column))
 
 
-def clean_label(text):
+def clean_label(text: str) -> str:
     """A label on one line: control, format and line-separator characters become spaces, runs of spaces one."""
     text = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in str(text))
     return " ".join(text.split())
 
 
-def split_labels(text):
+def split_labels(text: str) -> list[str]:
     """The labels in a comma-separated list."""
     return [label for label in map(clean_label, text.split(",")) if label]
+
+
+def short_labels(names: Sequence[str]) -> list[str]:
+    """Labels of groups from the names of their datasets, in order: `exon` for `Mutation scores of exon.fasta.gz`.
+
+    What the suite's tools put around the name of their input is left out, and file extensions. Names that would get the
+    same label keep their whole text, so labels are equal only where names are.
+    """
+    names = [clean_label(name) for name in names]
+    labels = [_without_additions(name) for name in names]
+    counts = Counter(labels)
+    return [name if counts[label] > 1 else label for name, label in zip(names, labels, strict=True)]
+
+
+def _without_additions(name: str) -> str:
+    """The name without `_ADDITIONS`, of which one can follow another. Empty only where the name is."""
+    while (shorter := clean_label(_ADDITIONS.sub("", name))) not in ("", name):
+        name = shorter
+    return name
+
+
+def shortened(text: str, limit: int, size: Callable[[str], int] = len) -> str:
+    """The text; if its `size` is above `limit`, `…` replaces its middle. A character has a size of at least one."""
+    short, kept = text, limit
+    while size(short) > limit:
+        kept -= 1
+        short = f"{text[: kept - kept // 3]}…{text[len(text) - kept // 3 :]}"
+    return short

@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import Normalize, TwoSlopeNorm
 
-from dna_lm.compare.plots import STYLE
+from dna_lm.figures import STYLE
 from dna_lm.labels import clean_label, score_name
 
 # Bases in a strip, and what is drawn at most: more strips make a picture that nothing opens well.
