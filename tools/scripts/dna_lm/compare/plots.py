@@ -15,6 +15,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 
 from dna_lm.errors import UserError, quoted
 from dna_lm.figures import FORMATS, METADATA, STYLE
@@ -35,18 +37,20 @@ MAX_POINTS = 500
 MAX_STEPS = 2_000
 MAX_IN_VIOLIN = 20_000
 
-# Groups are drawn side by side, or below each other when there are more of them or a label has more lines than this.
+# Groups are drawn side by side up to this number of groups and width in inches, otherwise below each other.
 MAX_UPRIGHT = 6
-MAX_UPRIGHT_LINES = 4
+MAX_UPRIGHT_WIDTH = 10
+MAX_UPRIGHT_LINES = 5
 
 # Longer texts are cut, so that a picture keeps a size that programs can open.
 MAX_LABEL = 200
 MAX_TITLE = 400
 
-# Characters in a line of text, and the height in inches of a line of labels (9 points).
+# Characters in a line of text; and the size in points of labels below each other, with the height of a line in inches.
 UPRIGHT_WIDTH = 18
 LABEL_WIDTH = 36
 TITLE_WIDTH = 60
+SMALL = 9
 LINE_HEIGHT = 0.155
 
 Groups = Sequence[tuple[str, np.ndarray]]
@@ -95,11 +99,11 @@ def _check_positive(groups: Groups) -> None:
 
 def _draw_distributions(groups: Groups, axis_name: str, kind: str, log_scale: bool) -> tuple[Figure, str | None]:
     labels = [f"{_wrap_label(label, UPRIGHT_WIDTH)}\nn = {len(scores):,}" for label, scores in groups]
-    upright = len(groups) <= MAX_UPRIGHT and _most_lines(labels) <= MAX_UPRIGHT_LINES + 1
-    if upright:
-        size = (max(4.5, 1.3 * len(groups) + 1.5), 4.8)
-    else:
-        labels = [f"{_wrap_label(label, LABEL_WIDTH)}\nn = {len(scores):,}" for label, scores in groups]
+    width = max(4.5, max(1.3, _widest_line(labels) + 0.2) * len(groups) + 1.5)
+    upright = len(groups) <= MAX_UPRIGHT and width <= MAX_UPRIGHT_WIDTH and _most_lines(labels) <= MAX_UPRIGHT_LINES
+    size = (width, 4.8)
+    if not upright:
+        labels = _side_labels(groups)
         size = (8, max(0.5, LINE_HEIGHT * _most_lines(labels) + 0.12) * len(groups) + 1.2)
     figure, axes = plt.subplots(figsize=size, layout="constrained")
     places = np.arange(len(groups)) if upright else np.arange(len(groups))[::-1]
@@ -123,7 +127,7 @@ def _name_groups(axes: Axes, places: np.ndarray, labels: list[str], upright: boo
         axes.set_xlim(-0.6, len(labels) - 0.4)
         axes.tick_params(axis="x", length=0)
     else:
-        axes.set_yticks(places, labels, parse_math=False, fontsize=9)
+        axes.set_yticks(places, labels, parse_math=False, fontsize=SMALL)
         axes.set_ylim(-0.6, len(labels) - 0.4)
         axes.tick_params(axis="y", length=0)
 
@@ -200,7 +204,7 @@ def _density(scores: np.ndarray, coords: np.ndarray) -> np.ndarray:
 
 
 def _draw_ecdf(groups: Groups, axis_name: str, log_scale: bool) -> Figure:
-    labels = [_wrap_label(f"{label} (n = {len(scores):,})", LABEL_WIDTH) for label, scores in groups]
+    labels = _side_labels(groups)
     # The legend is at the side and needs a line for each line of a label, and some space between labels.
     legend_height = sum(LINE_HEIGHT * (label.count("\n") + 1) + 0.07 for label in labels)
     figure, axes = plt.subplots(figsize=(9, max(4.8, legend_height + 0.5)), layout="constrained")
@@ -221,7 +225,7 @@ def _draw_ecdf(groups: Groups, axis_name: str, log_scale: bool) -> Figure:
     axes.set_ylim(0, 1.02)
     axes.set_ylabel("Share of scores at or below")
     axes.grid(True, color="0.9", linewidth=0.8)
-    legend = axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9, handlelength=3)
+    legend = axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=SMALL, handlelength=3)
     for text, label in zip(legend.get_texts(), labels, strict=True):
         text.set_parse_math(False)
         text.set_text(label)
@@ -254,6 +258,12 @@ def _sample(scores: np.ndarray, limit: int) -> np.ndarray:
     return np.random.default_rng(0).choice(scores, limit, replace=False)
 
 
+def _side_labels(groups: Groups) -> list[str]:
+    """Labels for one side of a plot, each with the number of scores, in which no line breaks."""
+    texts = [f"{shortened(label, MAX_LABEL)} (n\0=\0{len(scores):,})" for label, scores in groups]
+    return [_wrap(text, LABEL_WIDTH).replace("\0", " ") for text in texts]
+
+
 def _wrap_label(label: str, width: int) -> str:
     return _wrap(shortened(label, MAX_LABEL), width)
 
@@ -262,7 +272,7 @@ def _wrap(text: str, width: int) -> str:
     """The text in lines of at most `width` characters, broken after a space or punctuation where there is some."""
     lines = [""]
     # Words with what follows them, in pieces that fit into a line.
-    for piece in re.findall(rf"[^\s_.,/|-]{{1,{width - 1}}}[\s_.,/|-]?|[\s_.,/|-]", text):
+    for piece in re.findall(rf"[^\s_./|-]{{1,{width - 1}}}[\s_./|-]?|[\s_./|-]", text):
         if len((lines[-1] + piece).rstrip()) > width:
             lines.append("")
         lines[-1] += piece
@@ -271,3 +281,10 @@ def _wrap(text: str, width: int) -> str:
 
 def _most_lines(labels: list[str]) -> int:
     return max(label.count("\n") + 1 for label in labels)
+
+
+def _widest_line(labels: list[str]) -> float:
+    """In inches, at the size of the style."""
+    font = FontProperties(family=STYLE["font.family"], size=STYLE["font.size"])
+    lines = "\n".join(labels).split("\n")
+    return max(text_to_path.get_text_width_height_descent(line, font, ismath=False)[0] for line in lines) / 72
