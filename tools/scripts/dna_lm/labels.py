@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -59,8 +60,11 @@ def _without_additions(name: str) -> str:
 
 def shortened(text: str, limit: int, size: Callable[[str], int] = len) -> str:
     """The text; if its `size` is above `limit`, `…` replaces its middle. A character has a size of at least one."""
-    short, kept = text, limit
-    while size(short) > limit:
-        kept -= 1
-        short = f"{text[: kept - kept // 3]}…{text[len(text) - kept // 3 :]}"
-    return short
+    if size(text) <= limit:
+        return text
+
+    def cut(kept: int) -> str:
+        return f"{text[: kept - kept // 3]}…{text[len(text) - kept // 3 :]}"
+
+    # The size grows with the number of characters kept, which is below `limit`.
+    return cut(bisect_right(range(min(limit, len(text))), limit, key=lambda kept: size(cut(kept))) - 1)

@@ -80,12 +80,14 @@ def write_report(
     groups = [replace(group, label=labels[group.label]) for group in groups]
     results = [replace(result, a=labels.get(result.a), b=labels.get(result.b)) for result in results]
     score = _limited(score, MAX_SCORE)
+    heading = inert(_limited(title or "Comparison of mutation scores", MAX_TITLE))
+    settings_list = _settings_list(settings)
     pairs = _by_pair(results)
     overall = [result for result in results if result.a is None]
     correction_words = _correction_words(results, correction)
 
     def compose(rows: int) -> str:
-        blocks = [f"# {inert(_limited(title or 'Comparison of mutation scores', MAX_TITLE))}"]
+        blocks = [f"# {heading}"]
         blocks += _findings(overall, pairs, score, correction_words, rows)
         blocks += _warnings(groups, paired, tutorial, rows)
         blocks += ["## Plot", plot] if plot else []
@@ -93,7 +95,7 @@ def write_report(
         blocks += ["## Effect sizes", _effect_table(pairs, paired, rows)]
         blocks += _test_section(overall + [result for tests in pairs for result in tests], rows, galaxy)
         blocks += ["## How to read this", _how_to_read(paired)]
-        blocks += ["## Settings", _settings_list(settings)]
+        blocks += ["## Settings", settings_list]
         text = "\n\n".join(blocks) + "\n"
         # Galaxy shows the cells of a table without space between them. Add one at which no line breaks; no text of the
         # user has a bar in it.
