@@ -541,8 +541,8 @@ def tables():
 
 def group_tables():
     """As `tables`, for `compare_groups`."""
-    regions = {name: scores_of(name) for name in ("groups_exon.tsv", "groups_intron.tsv")}
-    models = {"model A": scores_of("groups_model_a.tsv"), "model B": scores_of("groups_model_b.tsv")}
+    regions = {name: scores_of(f"{name}.tsv") for name in ("groups_exon", "groups_intron")}
+    models = {name: scores_of(f"{name}.tsv") for name in ("groups_model_a", "groups_model_b")}
     yield "compare_groups", independent(regions)
     yield "compare_groups_summary", summaries(regions)
     yield "compare_groups_paired", paired(models)

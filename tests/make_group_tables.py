@@ -8,20 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
-HEADER = ["id", "status", "wt_length", "mut_length", "n_differences", "wt_tokens", "mut_tokens", "changed_tokens"]
-HEADER += ["l2", "l1", "cosine_distance", "inner_product", "llr"]
+SCORES = ["l2", "l1", "cosine_distance", "inner_product", "llr"]
+COUNTS = ["wt_length", "mut_length", "n_differences", "wt_tokens", "mut_tokens", "changed_tokens"]
+HEADER = ["id", "status", *SCORES, *COUNTS]
 
 
 def scored_row(rng, name, shift):
     l2 = rng.lognormal(1 + shift, 0.6)
-    return [
-        *(name, "ok", 201, 201, 1, 44, 44 + int(rng.integers(-1, 2)), int(rng.integers(1, 6))),
-        *(f"{value:.6g}" for value in (l2, 3 * l2, l2 / 50, 400 - l2, rng.normal(-1 - shift, 1))),
-    ]
+    counts = [201, 201, 1, 44, 44 + int(rng.integers(-1, 2)), int(rng.integers(1, 6))]
+    scores = [f"{value:.6g}" for value in (l2, 3 * l2, l2 / 50, 400 - l2, rng.normal(-1 - shift, 1))]
+    return [name, "ok", *scores, *counts]
 
 
 def unscored_row(name):
-    return [name, "invalid_base", 201, 201, 1, *[""] * 8]
+    return [name, "invalid_base", *[""] * len(SCORES), 201, 201, 1, *[""] * 3]
 
 
 def write(path, rows, header=HEADER):

@@ -416,6 +416,37 @@ def test_hedges_g_intervals_cover_exactly_for_normal_scores(n_a, n_b):
     assert held == pytest.approx(0.95, abs=0.02)  # three standard errors of 1000 repeats
 
 
+@pytest.mark.parametrize("df", [2, 8, 100, 5000])
+@pytest.mark.parametrize("t", [0, 2.5, 300, 1001, 1e5, 1e12])
+def test_noncentrality_limits_are_those_of_the_noncentral_t_distribution(df, t):
+    """P(T < t) = E P(chi-square / df > ((Z + noncentrality) / t)^2), integrated over Z. scipy hangs for a large t."""
+
+    def below(noncentrality):
+        if t == 0:
+            return stats.norm.cdf(-noncentrality)
+        # T is below t at once where Z + noncentrality is negative.
+        return (
+            stats.norm.cdf(-noncentrality)
+            + integrate.quad(
+                lambda z: stats.norm.pdf(z) * special.chdtrc(df, df * ((z + noncentrality) / t) ** 2),
+                max(-9, -noncentrality),
+                9,
+                limit=200,
+            )[0]
+        )
+
+    limits = statistics.noncentrality_limits(t, df)
+    assert [below(limit) for limit in limits] == pytest.approx([0.975, 0.025], abs=2e-5)
+
+
+def test_hedges_g_of_scores_nearly_without_spread_has_an_interval():
+    a, b = np.array([1, 1 + 1e-9, 1 - 1e-9]), np.array([2, 2 + 1e-9, 2 - 1e-9])
+    value, low, high = statistics.hedges_g(b, a)
+    # The ratio of limit and difference is that of the two quantiles of the sd, whatever the size of the difference.
+    d = value / statistics.small_sample_factor(4)
+    assert (low / d, high / d) == pytest.approx(np.sqrt(stats.chi2(4).ppf([0.025, 0.975]) / 4), rel=1e-6)
+
+
 def test_hedges_g_is_unbiased():
     rng = np.random.default_rng(10)
     found = [statistics.hedges_g(rng.normal(1, 1, 4), rng.normal(0, 1, 4)).value for _ in range(4000)]
@@ -533,10 +564,10 @@ def test_tutorial_makes_the_tutorials_two_calls(n, decimals):
         ([[1, 2, 3]], {}, "found 1 group, need at least two"),
         ([[1, 2], [1, math.nan]], {}, "group 'b' has 1 scored row of 2"),
         ([[1, 2], [1, 2, 3]], {"paired": True}, "group 'a' has 2 rows and group 'b' has 3"),
-        ([[1, 2], [3, 4]], {"paired": True, "tests": ["welch-t"]}, "welch-t takes independent groups"),
-        ([[1, 2], [3, 4]], {"tests": ["paired-t"]}, "paired-t needs rows that belong together"),
+        ([[1, 2], [3, 4]], {"paired": True, "tests": ["welch-t"]}, "welch-t is a test of independent groups"),
+        ([[1, 2], [3, 4]], {"tests": ["paired-t"]}, "paired-t is a test of paired rows"),
         ([[1, 2, math.nan], [math.nan, 3, 4]], {"paired": True}, "fewer than two pairs with both scores"),
-        ([[1, 2], [3, 4], [5, 6]], {"tutorial": True}, "exactly two groups, found 3"),
+        ([[1, 2], [3, 4], [5, 6]], {"tutorial": True, "paired": True}, "leave out --tests and --paired"),
         ([[1, 2], [3, 4, 5]], {"tutorial": True}, "need equal counts"),
     ],
 )

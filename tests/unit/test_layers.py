@@ -16,7 +16,7 @@ BELOW = {
     "model": {"dna_lm"},
     "engine": {"dna_lm", "model"},
     "compare": {"dna_lm"},
-    "scoring": {"dna_lm", "inputs", "model", "engine", "compare"},
+    "scoring": {"dna_lm", "inputs", "model", "engine"},
 }
 # Libraries that only the packages around the model may import.
 HEAVY = {"torch", "transformers", "tokenizers", "safetensors"}

@@ -5,8 +5,7 @@ import contextlib
 from collections.abc import Iterator
 from functools import partial
 
-from dna_lm import cli, tables
-from dna_lm.compare import plots
+from dna_lm import cli, figures, tables
 from dna_lm.errors import UserError
 from dna_lm.inputs import fasta, regions, stretches
 from dna_lm.inputs.reference import open_reference
@@ -36,7 +35,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
         "--draw", choices=tuple(SCORES), metavar="SCORE", help="score in the heat map and the track (default: first)"
     )
     outputs.add_argument("--heatmap", metavar="FILE", help="picture of the scores")
-    outputs.add_argument("--heatmap-format", choices=plots.FORMATS, help="(default: png)")
+    outputs.add_argument("--heatmap-format", choices=figures.FORMATS, help="(default: png)")
     outputs.add_argument("--track", metavar="BEDGRAPH", help="mean score of each base's substitutions, for intervals")
     options.add_model_options(parser)
     return cli.parse_arguments(parser, argv)

@@ -1,121 +1,169 @@
-"""The comparison of groups in words: a Markdown report that begins with what was found, effect size before p.
+"""The comparison of groups in words: a Markdown report that begins with the result, effect size before p.
 
-Knows the results of `dna_lm.groups`, nothing of tables on disk. Whatever a user typed (labels, column, title) passes
-through `inert`. In Galaxy the report is a `tool_markdown` dataset: no administrator has to allow HTML for it.
+Knows the results of `statistics`, but no tables on disk. Whatever a user typed (labels, column, title) passes through
+`inert`. In Galaxy the report is a `tool_markdown` dataset, which is shown on every server; HTML has to be allowed.
 """
 
 import math
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import quote
 
-from dna_lm.compare.statistics import CORRECTIONS, TITLES
+from dna_lm.compare.statistics import CORRECTIONS, TITLES, Effects, Estimate, Group, Result
+from dna_lm.labels import shortened
 
 # |Cliff's delta| below each bound has the name (Romano, Kromrey, Coraggio and Skowronek 2006).
 MAGNITUDES = ((0.147, "negligible"), (0.33, "small"), (0.474, "medium"), (math.inf, "large"))
 NEGLIGIBLE = MAGNITUDES[0][0]
 ALPHA = 0.05
 
-# Rows of a table that a person still reads; the tests table has them all.
+# The most rows of a table that people read; the tests table has all.
 MAX_ROWS = 30
 
-# Galaxy's page shows the first 10,240 characters of a report and leaves out the rest without a message. So a report has
-# at most this many bytes, which fits whether a server counts bytes or characters: long tables get fewer rows, and long
-# names are cut.
+# Galaxy shows the first 10,240 characters of a report and leaves out the rest without a message. A report has at most
+# this many bytes, which fits whether a server counts bytes or characters: long tables get fewer rows.
 MAX_BYTES = 9_500
-MAX_LABEL = 120
+
+# Bytes of a text from the user. A label of 60 characters is never cut: a character takes at most six bytes.
+MAX_LABEL = 360
+MAX_SCORE = 120
 MAX_TITLE = 400
+MAX_SETTING = 250
 
 NO_INTERVAL = "too few rows for an interval"
 
-# In a sentence the test that fits the effect size (both by ranks) is quoted when it was made.
+# A sentence quotes the test that fits the effect size (both are of ranks) if that test was made.
 RANK_TESTS = ("mann-whitney", "wilcoxon-signed-rank")
 
+# The results of one pair of groups, and the warnings, notes and so on of a report: paragraphs and whole tables.
+Pair = list[Result]
+Blocks = list[str]
 
-def inert(text):
-    """User text as Markdown that shows it and does nothing: ASCII punctuation but .,:;()/%'- becomes entities.
 
-    So there is no Markdown, HTML, table cell, code fence or Galaxy directive (`${galaxy …}`) in it. It must not begin
-    a line, where `-` or `1.` would begin a list.
+def inert(text: str) -> str:
+    """User text as Markdown that is shown as typed: ASCII punctuation except .,:;()/%'- becomes entities.
+
+    The result has no Markdown, HTML, table cell, code fence or Galaxy directive (`${galaxy …}`). It must not be at the
+    beginning of a line, where `-` or `1.` would begin a list.
     """
     return re.sub(r"[!\"#$&*+<=>?@\[\\\]^_`{|}~]", lambda match: f"&#{ord(match.group())};", text)
 
 
-def magnitude(delta):
-    """The usual word for the size of a Cliff's delta or a rank-biserial correlation (sign does not matter)."""
+def magnitude(delta: float) -> str:
+    """The usual word for the size of a Cliff's delta or a rank-biserial correlation, whatever its sign."""
     return next(name for bound, name in MAGNITUDES if abs(delta) < bound)
 
 
 def write_report(
-    groups, results, summaries, score, *, title, paired, correction, tutorial, plot, settings, galaxy=False
-):
-    """The report as Markdown text.
+    groups: Sequence[Group],
+    results: Sequence[Result],
+    summaries: Sequence[Mapping[str, float]],
+    score: str,
+    *,
+    title: str | None,
+    paired: bool,
+    correction: str,
+    tutorial: bool,
+    plot: str | None,
+    settings: Mapping[str, str],
+    galaxy: bool = False,
+) -> str:
+    """The report as Markdown text of at most `MAX_BYTES`.
 
-    groups: `Group`s; results: `Result`s of `groups.compare`, run with `paired`, `correction` and `tutorial`;
-    summaries: a dict of `groups.summarise` for each group; score: the score's name in words; plot: from `plot_block`;
-    settings: name to value, shown at the end; galaxy: embed the Galaxy tool's outputs. The report has at most
-    `MAX_BYTES`: if needed, every list and table is cut to the same number of rows and says where the rest is.
+    results: of `statistics.compare` with `paired`, `correction` and `tutorial`; summaries: of `statistics.summarise`,
+    for each group; score: the score's name in words; plot: from `plot_block`; settings: name to value, for the end;
+    galaxy: show the tables of the Galaxy tool. A long report has fewer rows in each list and table, and says where the
+    others are. A report that is still too long ends early and says so.
     """
-    labels = _short_labels([group.label for group in groups])
+    labels = _labels([group.label for group in groups])
     groups = [replace(group, label=labels[group.label]) for group in groups]
     results = [replace(result, a=labels.get(result.a), b=labels.get(result.b)) for result in results]
-    score = shortened(score, MAX_LABEL)
+    score = _limited(score, MAX_SCORE)
+    heading = inert(_limited(title or "Comparison of mutation scores", MAX_TITLE))
+    settings_list = _settings_list(settings)
     pairs = _by_pair(results)
-    results = [result for result in results if result.a is None] + [result for tests in pairs for result in tests]
+    overall = [result for result in results if result.a is None]
     correction_words = _correction_words(results, correction)
 
-    def text(rows):
-        blocks = [f"# {inert(shortened(title or 'Comparison of mutation scores', MAX_TITLE))}"]
-        blocks += _findings(groups, results, pairs, score, correction_words, rows)
+    def compose(rows: int) -> str:
+        blocks = [f"# {heading}"]
+        blocks += _findings(overall, pairs, score, correction_words, rows)
         blocks += _warnings(groups, paired, tutorial, rows)
-        if plot:
-            blocks += ["## Plot", plot]
-        blocks += ["## Groups", _summary_table(groups, summaries, rows)]
-        if galaxy and rows < len(groups):
-            blocks.append(_embedded_table("summary", "Every number of every group"))
+        blocks += ["## Plot", plot] if plot else []
+        blocks += _summary_section(groups, summaries, rows, galaxy)
         blocks += ["## Effect sizes", _effect_table(pairs, paired, rows)]
-        blocks += ["## Tests", _test_table(results, rows)]
-        if galaxy:
-            blocks.append(_embedded_table("tests", "Every number of every test"))
+        blocks += _test_section(overall + [result for tests in pairs for result in tests], rows, galaxy)
         blocks += ["## How to read this", _how_to_read(paired)]
-        shown = {name: shortened(str(value), MAX_TITLE) for name, value in settings.items()}
-        blocks += ["## Settings", "\n".join(f"- {name}: {inert(value)}" for name, value in shown.items())]
-        joined = "\n\n".join(blocks) + "\n"
-        # Galaxy sets the cells of a table side by side without any padding: a space at which no line breaks. No user
-        # text has a bar in it.
-        return re.sub(r" \| (?!---)", " | &#8199;", joined) if galaxy else joined
+        blocks += ["## Settings", settings_list]
+        text = "\n\n".join(blocks) + "\n"
+        # Galaxy shows the cells of a table without space between them. Add one at which no line breaks; no text of the
+        # user has a bar in it.
+        return re.sub(r" \| (?!---)", " | &#8199;", text) if galaxy else text
 
-    texts = map(text, range(MAX_ROWS, 0, -1))
-    return next(report for report in texts if len(report.encode()) <= MAX_BYTES)
-
-
-def shortened(text, limit):
-    """The text; if it would take more than `limit` bytes in the report, `…` replaces its middle."""
-    short, kept = text, limit
-    while len(inert(short).encode()) > limit:
-        kept -= 1
-        short = f"{text[: kept - kept // 3]}…{text[len(text) - kept // 3 :]}"
-    return short
+    for rows in range(MAX_ROWS, 0, -1):
+        text = compose(rows)
+        if len(text.encode()) <= MAX_BYTES:
+            return text
+    return cut_at_line(text, MAX_BYTES)
 
 
-def _short_labels(labels):
-    """Label -> the group's name in the report. Of shortened names that are equal, all but the first get a number."""
-    short = {}
+def cut_at_line(text: str, limit: int) -> str:
+    """The first whole lines of a Markdown text and a sentence that says so, together at most `limit` bytes.
+
+    The cut is not inside a fenced block.
+    """
+    ending = "\n\n*This report was too long and ends here. The summary and tests tables have all numbers.*\n"
+    lines = text.splitlines()
+    while lines and (
+        len("\n".join(lines).encode()) + len(ending) > limit or sum(line.startswith("```") for line in lines) % 2
+    ):
+        lines.pop()
+    return "\n".join(lines).rstrip() + ending
+
+
+def _limited(text: str, limit: int) -> str:
+    """The text, shortened if it would take more than `limit` bytes in the report."""
+    return shortened(text, limit, lambda text: len(inert(text).encode()))
+
+
+def _labels(labels: Sequence[str]) -> dict[str, str]:
+    """Label -> the group's name in the report. Of shortened names that are equal, all except the first get a number."""
+    names = {}
     for number, label in enumerate(labels, start=1):
-        name = shortened(label, MAX_LABEL)
-        short[label] = f"{shortened(label, MAX_LABEL - 5)} ({number})" if name in short.values() else name
-    return short
+        name = _limited(label, MAX_LABEL)
+        names[label] = f"{_limited(label, MAX_LABEL - 5)} ({number})" if name in names.values() else name
+    return names
 
 
-def _embedded_table(output, title):
+def _summary_section(
+    groups: Sequence[Group], summaries: Sequence[Mapping[str, float]], rows: int, galaxy: bool
+) -> Blocks:
+    blocks = ["## Groups", _summary_table(groups, summaries, rows)]
+    return blocks + [_embedded_table("summary", "Every number of every group")] * (galaxy and rows < len(groups))
+
+
+def _test_section(results: Sequence[Result], rows: int, galaxy: bool) -> Blocks:
+    blocks = ["## Tests", _test_table(results, rows)]
+    return blocks + [_embedded_table("tests", "Every number of every test")] * galaxy
+
+
+def _settings_list(settings: Mapping[str, str]) -> str:
+    return "\n".join(f"- {name}: {inert(_limited(str(value), MAX_SETTING))}" for name, value in settings.items())
+
+
+def _embedded_table(output: str, title: str) -> str:
     return f'```galaxy\nhistory_dataset_as_table(output="{output}", collapse="{title}")\n```'
 
 
-def plot_block(name, file_format, note=None, galaxy=False):
-    """Markdown that shows the plot: file `name` beside the report, or in Galaxy the output `plot`. None without."""
+def plot_block(name: str | None, file_format: str, note: str | None = None, galaxy: bool = False) -> str | None:
+    """Markdown that shows the plot: the file `name` next to the report, or in Galaxy the output `plot`.
+
+    None without a name. note: a sentence below the plot.
+    """
     if not name:
         return None
-    if file_format == "pdf" or (galaxy and file_format == "svg"):  # Galaxy's reports take no SVG for an image
+    if file_format == "pdf" or (galaxy and file_format == "svg"):  # Galaxy's reports show no SVG as an image
         text = f"The plot is {'a PDF' if file_format == 'pdf' else 'an SVG'}, which cannot be shown inside a report: "
         text += "open the plot itself."
     elif galaxy:
@@ -125,7 +173,7 @@ def plot_block(name, file_format, note=None, galaxy=False):
     return f"{text}\n\n{note}" if note else text
 
 
-def _by_pair(results):
+def _by_pair(results: Sequence[Result]) -> list[Pair]:
     """[[results of one pair of groups], …], the largest effect first."""
     pairs = {}
     for result in results:
@@ -134,58 +182,58 @@ def _by_pair(results):
     return sorted(pairs.values(), key=lambda tests: -abs(_delta(tests[0].effects).value))
 
 
-def _delta(effects):
+def _delta(effects: Effects) -> Estimate:
     """The effect by ranks on -1..1: Cliff's delta, or for paired rows the rank-biserial correlation, NaN as 0."""
     delta = effects.rank_biserial if math.isnan(effects.cliffs_delta.value) else effects.cliffs_delta
-    return delta._replace(value=0.0, low=-1.0, high=1.0) if math.isnan(delta.value) else delta
+    return Estimate(0.0, -1.0, 1.0) if math.isnan(delta.value) else delta
 
 
-# --- what was found --------------------------------------------------------------------------------------------------
+# --- the result in sentences -----------------------------------------------------------------------------------------
 
 
-def _findings(groups, results, pairs, score, correction, rows):
-    if len(groups) == 2:
+def _findings(
+    overall: Sequence[Result], pairs: Sequence[Pair], score: str, correction: str | None, rows: int
+) -> Blocks:
+    if len(pairs) == 1:
         return [_sentence(pairs[0], f" in {inert(score)}", correction)]
-    sentences = [_sentence(tests, "", correction) for tests in pairs[:rows]]
-    clear = sum(_verdict(tests) in ("clear", "negligible", "size open") for tests in pairs)
-    lead = (
-        f"Of {len(pairs)} pairs of groups, **{clear}** {'differs' if clear == 1 else 'differ'} clearly in "
-        f"{inert(score)}."
-    )
+    n_clear = sum(_verdict(tests) in ("clear", "negligible", "size open") for tests in pairs)
     high, low, effect = _oriented(pairs[0][0])
-    lead += f" The largest difference is of {high} over {low}: {effect}."
-    overall = [result for result in results if result.a is None]
+    lead = (
+        f"Of {len(pairs)} pairs of groups, **{n_clear}** {'differs' if n_clear == 1 else 'differ'} clearly in "
+        f"{inert(score)}. The largest difference is of {high} over {low}: {effect}."
+    )
     if overall:
-        said = "; ".join(f"{TITLES[result.test]} {_p(result.outcome.p)}" for result in overall)
-        lead += f" All {len(groups)} groups at once: {said} (before correction)."
+        tests = "; ".join(f"{TITLES[result.test]} {_p(result.outcome.p)}" for result in overall)
+        lead += f" All groups at once: {tests} (before correction)."
     which = "Every pair, the largest difference first"
     if rows < len(pairs):
         which = f"The pairs with the largest differences, {rows} of {len(pairs)} (the tests table has them all)"
-    return [lead, f"{which}:", "\n".join(f"- {text}" for text in sentences)]
+    return [lead, f"{which}:", "\n".join(f"- {_sentence(tests, '', correction)}" for tests in pairs[:rows])]
 
 
-def _verdict(tests):
+def _verdict(tests: Pair) -> str:
     delta = _delta(tests[0].effects)
-    rank_test = _quoted_test(tests)
     if delta.low > -NEGLIGIBLE and delta.high < NEGLIGIBLE:
         return "negligible" if delta.low > 0 or delta.high < 0 else "alike"
-    if not rank_test.p_corrected < ALPHA:
+    if not _quoted_test(tests).p_corrected < ALPHA:
         return "unclear"
-    if math.isnan(delta.low) or delta.low <= 0 <= delta.high:
+    if math.isnan(delta.low) or _spans_zero(delta):
         return "size open"
     return "negligible" if abs(delta.value) < NEGLIGIBLE else "clear"
 
 
-def _quoted_test(tests):
+def _spans_zero(delta: Estimate) -> bool:
+    return delta.low <= 0 <= delta.high
+
+
+def _quoted_test(tests: Pair) -> Result:
     return next((result for result in tests if result.test in RANK_TESTS), tests[0])
 
 
-def _sentence(tests, in_score, correction):
-    first, quoted_test = tests[0], _quoted_test(tests)
-    high, low, effect = _oriented(first)
-    delta = _delta(first.effects)
-    n_high, n_low = (quoted_test.n_b, quoted_test.n_a) if delta.value < 0 else (quoted_test.n_a, quoted_test.n_b)
-    verdict = _verdict(tests)
+def _sentence(tests: Pair, in_score: str, correction: str | None) -> str:
+    """What is known of one pair of groups: its verdict, effect size, p and numbers of rows."""
+    effects, quoted_test, verdict = tests[0].effects, _quoted_test(tests), _verdict(tests)
+    high, low, effect = _oriented(tests[0])
     opening = {
         "clear": f"{high} scores higher than {low}{in_score}",
         "negligible": f"{high} scores higher than {low}{in_score}, but the difference is negligible",
@@ -193,35 +241,37 @@ def _sentence(tests, in_score, correction):
         "size open": f"{high} scores higher than {low}{in_score}, but there are too few rows to say by how much",
         "unclear": f"No clear difference{in_score} between {high} and {low}",
     }[verdict]
-    paired = math.isnan(first.effects.auc.value)
-    if paired and math.isnan(first.effects.rank_biserial.value):
-        return f"{opening}: every pair has two equal scores; {quoted_test.n_a:,} pairs."
-    if paired:
-        size = f"within pairs, the ranked differences favour {high} ({effect})"
-    else:
+    delta = _delta(effects)
+    if not math.isnan(effects.auc.value):
         share = 50 * (1 + abs(delta.value))
         ties = ", ties counted half" if share == 50 else ""
         size = f"a random score of {high} exceeds a random score of {low} {share:.0f} % of the time{ties} ({effect})"
-    if verdict == "unclear":
-        size += (
-            ", which leaves open which group is higher"
-            if math.isnan(delta.low) or delta.low <= 0 <= delta.high
-            else f"; the interval is on one side, but the corrected p is not below {ALPHA:g}"
-        )
+        n_high, n_low = quoted_test.n_a, quoted_test.n_b
+        if delta.value < 0:
+            n_high, n_low = n_low, n_high
+        counts = f"n = {n_high:,} and {n_low:,}"
+    elif math.isnan(effects.rank_biserial.value):
+        return f"{opening}: every pair has two equal scores; {quoted_test.n_a:,} pairs."
+    else:
+        size = f"within pairs, the ranked differences favour {high} ({effect})"
+        counts = f"{quoted_test.n_a:,} pairs"
+    if verdict == "unclear" and (math.isnan(delta.low) or _spans_zero(delta)):
+        size += ", which leaves open which group is higher"
+    elif verdict == "unclear":
+        size += f"; the interval is on one side, but the corrected p is not below {ALPHA:g}"
     elif verdict == "clear":
         size += f"; a {magnitude(delta.value)} difference"
-    counts = f"{quoted_test.n_a:,} pairs" if paired else f"n = {n_high:,} and {n_low:,}"
     p = f"{TITLES[quoted_test.test]} {_p(quoted_test.outcome.p)}"
     if correction:
         p += f" ({correction}: {_p(quoted_test.p_corrected)})"
     return f"{opening}: {size}. {p}; {counts}."
 
 
-def _oriented(result):
+def _oriented(result: Result) -> tuple[str, str, str]:
     """The group with the higher scores, the other, and the effect by ranks of the first over the second in words."""
     delta, high, low = _delta(result.effects), result.a, result.b
     if delta.value < 0:
-        delta, high, low = type(delta)(-delta.value, -delta.high, -delta.low), low, high
+        delta, high, low = Estimate(-delta.value, -delta.high, -delta.low), low, high
     if math.isnan(result.effects.auc.value):
         name, shown = "rank-biserial correlation", delta
     else:
@@ -231,40 +281,40 @@ def _oriented(result):
     return f"**{inert(high)}**", f"**{inert(low)}**", f"{name} {value:.3f}, {interval}"
 
 
-def _correction_words(results, correction):
-    made = sum(not math.isnan(result.outcome.p) for result in results)
-    return None if correction == "none" or made < 2 else f"{CORRECTIONS[correction]}-corrected over {made} tests"
+def _correction_words(results: Sequence[Result], correction: str) -> str | None:
+    n_tests = sum(not math.isnan(result.outcome.p) for result in results)
+    return None if correction == "none" or n_tests < 2 else f"{CORRECTIONS[correction]}-corrected over {n_tests} tests"
 
 
-def _warnings(groups, paired, tutorial, rows):
-    found = []
+def _warnings(groups: Sequence[Group], paired: bool, tutorial: bool, rows: int) -> Blocks:
+    blocks = []
     if tutorial:
-        found.append(
+        blocks.append(
             "**As in the tutorial:** the signed-rank test is a test of paired rows, and these rows are not paired. Its "
-            "p depends on the order of the rows: shuffle one table and it changes. It is here to reproduce the "
-            "tutorial's number; for a conclusion run the comparison again without tutorial mode (Mann–Whitney U)."
+            "p depends on the order of the rows: it changes when one table is shuffled. Use it only to reproduce the "
+            "tutorial's number. For a conclusion, run the comparison again without the tutorial's tests "
+            "(Mann–Whitney U)."
         )
-    missing = [(group.label, len(group.scores) - len(group.scored)) for group in groups]
-    missing = [f"{inert(label)}: {number:,}" for label, number in missing if number]
-    if len(missing) > rows:
-        missing = [*missing[:rows], f"and {len(missing) - rows} other groups, see the summary table"]
-    if missing:
-        found.append(
+    counts = [(group.label, len(group.scores) - len(group.scored)) for group in groups]
+    not_scored = [f"{inert(label)}: {count:,}" for label, count in counts if count]
+    if len(not_scored) > rows:
+        not_scored = [*not_scored[:rows], f"and {len(not_scored) - rows} other groups, see the summary table"]
+    if not_scored:
+        blocks.append(
             f"Rows without a score were left out{' with the other half of their pair' if paired else ''} "
-            f"({'; '.join(missing)}). Their status in the score table says why: if that differs between groups, "
-            "so may the groups."
+            f"({'; '.join(not_scored)}). Their status in the score table says why. If the reasons differ between "
+            "groups, the remaining rows may not be comparable."
         )
-    if paired:
-        differing = _differing_ids(groups)
-        if differing:
-            found.append(
-                f"**Check the pairing:** rows were paired by their order, and {differing:,} of "
-                f"{len(groups[0].scores):,} rows do not have the same id in every group."
-            )
-    return found
+    n_differing = _count_differing_ids(groups) if paired else 0
+    if n_differing:
+        blocks.append(
+            f"**Check the pairing:** rows were paired by their order, and {n_differing:,} of "
+            f"{len(groups[0].scores):,} rows do not have the same id in every group."
+        )
+    return blocks
 
 
-def _differing_ids(groups):
+def _count_differing_ids(groups: Sequence[Group]) -> int:
     columns = [group.ids for group in groups]
     return 0 if None in columns else sum(len(set(ids)) > 1 for ids in zip(*columns, strict=True))
 
@@ -272,19 +322,19 @@ def _differing_ids(groups):
 # --- tables ----------------------------------------------------------------------------------------------------------
 
 
-def _table(header, rows, texts, total, source="tests"):
-    """A Markdown table whose first `texts` columns are text and whose others are numbers.
+def _table(header: list[str], rows: list[list[str]], n_texts: int, total: int, source: str = "tests") -> str:
+    """A Markdown table whose first `n_texts` columns are text and whose others are numbers.
 
     If it has fewer rows than the `total` of the `source` table, a line below says so.
     """
-    lines = [header, ["---"] * texts + ["---:"] * (len(header) - texts), *rows]
+    lines = [header, ["---"] * n_texts + ["---:"] * (len(header) - n_texts), *rows]
     text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     if total > len(rows):
         text += f"\n\nThe first {len(rows)} of {total}; the {source} table has them all."
     return text
 
 
-def _summary_table(groups, summaries, rows):
+def _summary_table(groups: Sequence[Group], summaries: Sequence[Mapping[str, float]], rows: int) -> str:
     names = list(summaries[0])
     header = ["Group", *(name.replace("_", " ") for name in names)]
     lines = [
@@ -297,7 +347,7 @@ def _summary_table(groups, summaries, rows):
     return _table(header, lines[:rows], 1, len(groups), "summary")
 
 
-def _effect_table(pairs, paired, rows):
+def _effect_table(pairs: Sequence[Pair], paired: bool, rows: int) -> str:
     if paired:
         header = ["A", "B", "Rank-biserial correlation (95 %)", "Hedges' g of the differences (95 %)", "Size"]
     else:
@@ -305,17 +355,16 @@ def _effect_table(pairs, paired, rows):
     lines = []
     for tests in pairs[:rows]:
         effects = tests[0].effects
-        chosen = (
-            (effects.rank_biserial, effects.hedges_g_paired)
-            if paired
-            else (effects.auc, effects.cliffs_delta, effects.hedges_g)
-        )
+        if paired:
+            estimates = (effects.rank_biserial, effects.hedges_g_paired)
+        else:
+            estimates = (effects.auc, effects.cliffs_delta, effects.hedges_g)
         size = magnitude(_delta(effects).value)
-        lines.append([inert(tests[0].a), inert(tests[0].b), *map(_estimate, chosen), size])
+        lines.append([inert(tests[0].a), inert(tests[0].b), *map(_estimate, estimates), size])
     return _table(header, lines, 2, len(pairs))
 
 
-def _test_table(results, rows):
+def _test_table(results: Sequence[Result], rows: int) -> str:
     header = ["Groups", "Test", "Statistic", "df", "p", "p corrected"]
     lines = []
     for result in results[:rows]:
@@ -328,56 +377,57 @@ def _test_table(results, rows):
     return _table(header, lines, 2, len(results))
 
 
-def _number(value):
+def _number(value: float) -> str:
     if math.isnan(value):
         return "undefined"
     return f"{value:,.0f}" if 9999.5 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
-def _estimate(estimate):
+def _estimate(estimate: Estimate) -> str:
     if math.isnan(estimate.value):
         return "undefined"
     interval = NO_INTERVAL if math.isnan(estimate.low) else f"{estimate.low:.3f} to {estimate.high:.3f}"
     return f"{estimate.value:.3f} ({interval})"
 
 
-def _p_value(p):
+def _p_value(p: float) -> str:
     if math.isnan(p):
         return "undefined"
     return f"{p:.2g}" if p > 1e-300 else "below 1e-300"
 
 
-def _p(p):
+def _p(p: float) -> str:
     text = _p_value(p)
     return f"p {text}" if text[0] in "ub" else f"p = {text}"
 
 
-def _how_to_read(paired):
+def _how_to_read(paired: bool) -> str:
     lines = [
-        "**The effect size says how large a difference is, the p-value how surprising the data would be if there "
-        "were none.** With many rows a negligible difference has a tiny p; with few rows a large one need not.",
+        "**The effect size says how large a difference is. The p-value says how unusual the data would be if there "
+        "were no difference.** With many rows, a negligible difference has a tiny p; with few rows, a large difference "
+        "may not have one.",
     ]
     if paired:
         lines.append(
-            "The rank-biserial correlation is 0 when differences within pairs go both ways alike and 1 or -1 when "
+            "The rank-biserial correlation is 0 when differences within pairs go both ways equally, and 1 or -1 when "
             "all go one way. Positive: A is higher than B."
         )
     else:
         lines.append(
             "AUC: how often a random score of A exceeds a random score of B, ties counted half; 0.5 is no "
-            "difference, 1 and 0 are complete separation. Below 0.5 B is the higher group, and the sentence at the top "
-            "turns the pair round: 1 - AUC. Cliff's delta is the same on a scale of -1 to 1, Hedges' g the difference "
-            "of the means in standard deviations."
+            "difference, 1 and 0 are complete separation. Below 0.5, B is the higher group, and the sentence at the "
+            "top names B first, with 1 - AUC. Cliff's delta is the same on a scale of -1 to 1. Hedges' g is the "
+            "difference of the means in standard deviations."
         )
     lines += [
         "Tests of one pair may disagree, as they ask different questions. Rank tests (Mann–Whitney, Wilcoxon) ask "
-        "which group tends to have the higher scores; t tests ask which has the higher mean, and a few huge scores can "
-        "move that alone.",
+        "which group tends to have the higher scores. t tests ask which has the higher mean, which a few huge scores "
+        "can change.",
         "Size, by the absolute Cliff's delta or rank-biserial correlation: below 0.147 negligible, below 0.33 small, "
-        "below 0.474 medium, else large (Romano and others, 2006). Intervals are 95 % each, not corrected for the "
-        "number of pairs.",
+        "below 0.474 medium, otherwise large (Romano and others, 2006). Each interval is a 95 % interval, not "
+        "corrected for the number of pairs.",
         "A score says how differently a language model sees two sequences. It is not a probability that a mutation is "
-        "pathogenic, and groups can differ in it for reasons other than biology: the length or composition of the "
-        "sequences, repeats, or the number of tokens a change touches.",
+        "pathogenic. Groups can differ in it for reasons other than biology: the length or composition of the "
+        "sequences, repeats, or the number of tokens that a change affects.",
     ]
     return "\n".join(f"- {line}" for line in lines)

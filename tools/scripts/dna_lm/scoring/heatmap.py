@@ -6,15 +6,11 @@ Knows arrays and names, nothing of models or files of sequences. Names are drawn
 import math
 from dataclasses import dataclass
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import Normalize, TwoSlopeNorm
 
-from dna_lm.compare.plots import STYLE
+from dna_lm.figures import METADATA, STYLE
 from dna_lm.labels import clean_label, score_name
 from dna_lm.scores import SCORES
 
@@ -94,8 +90,7 @@ def draw(path: str, landscapes: list[Landscape], score: str, file_format: str = 
             fontsize=8,
             color="0.35",
         )
-        metadata = {"png": None, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[file_format]
-        figure.savefig(path, format=file_format, dpi=150, metadata=metadata)
+        figure.savefig(path, format=file_format, dpi=150, metadata=METADATA[file_format])
         plt.close(figure)
 
 

@@ -1,0 +1,83 @@
+"""Labels: short ones from the names of datasets, as this suite's tools name them."""
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conftest import ROOT
+from dna_lm import labels
+
+TOOLS = ROOT / "tools"
+NAMES = st.lists(st.sampled_from(["Mutation scores of ", "exon", "intron", ".fasta", ".gz", " ", ", put together"]))
+
+
+@pytest.mark.parametrize(
+    ("names", "short"),
+    [
+        (["Mutation scores of exon_alt.fasta.gz", "intron.tsv"], ["exon_alt", "intron"]),
+        (["Variant scores of a.b.vcf (as in the tutorial)", "Embeddings of v1.2"], ["a.b", "v1.2"]),
+        (["Mutagenesis scores of CFTR.bed, put together (as in the tutorial)"], ["CFTR"]),
+        (["Mutation scores of Mutant chunks of exon.fa, put together"], ["exon"]),
+        (["mutation scores", "scores of exon", ".gz", "Embeddings of .gz"], None),  # nothing to leave out
+        (["exon.tsv", "exon.txt", "intron.tsv"], ["exon.tsv", "exon.txt", "intron"]),  # apart by the extension alone
+        (
+            ["Mutation scores of exon", "exon", "Embeddings of\texon"],
+            ["Mutation scores of exon", "exon", "Embeddings of exon"],
+        ),
+        ([], []),
+    ],
+)
+def test_short_labels(names, short):
+    assert labels.short_labels(names) == (names if short is None else short)
+
+
+@given(st.lists(NAMES.map("".join), max_size=8))
+def test_labels_are_equal_only_where_names_are(names):
+    names = [labels.clean_label(name) for name in names]
+    short = labels.short_labels(names)
+    assert len(set(short)) == len(set(names))
+    assert all(label in name and bool(label) == bool(name) for label, name in zip(short, names, strict=True))
+
+
+def output_labels():
+    """Labels of the suite's score tables, with the tokens of macros.xml: (tool, label)."""
+    tokens = {token.get("name"): token.text or "" for token in ElementTree.parse(TOOLS / "macros.xml").iter("token")}
+    for wrapper in sorted(TOOLS.glob("dna_lm_*.xml")):
+        if wrapper.stem == "dna_lm_compare_groups":
+            continue
+        for output in ElementTree.parse(wrapper).iter("data"):
+            label = output.get("label", "")
+            if output.get("format") not in ("tabular", None) or "${tool.name}" in label:
+                continue
+            for name, text in tokens.items():
+                label = label.replace(name, text)
+            yield wrapper.stem, label
+
+
+def named(label, name):
+    """What Galaxy makes of an output's label for a dataset called `name`; with each text that the label may add."""
+    first, *others = re.findall(r"\$\{(?:[^{}]|\{[^{}]*\})*\}", label)
+    added = label.replace(first, name, 1)
+    for other in others:
+        added = added.replace(other, re.findall(r"'([^']+)' if ", other)[0])
+    return added
+
+
+@pytest.mark.parametrize(("tool", "label"), list(output_labels()))
+def test_what_a_tool_puts_around_the_name_of_its_input_is_left_out(tool, label):
+    name = named(label, "exon_alt.fasta.gz")
+    assert name != "exon_alt.fasta.gz"
+    assert labels.short_labels([name]) == ["exon_alt"]
+
+
+def test_every_tool_that_names_tables_after_their_input_is_seen():
+    assert {"dna_lm_score_pairs", "dna_lm_score_variants", "dna_lm_collapse"} <= {tool for tool, _ in output_labels()}
+
+
+def test_a_shortened_text_has_both_ends():
+    assert labels.shortened("abcdefghij", 10) == "abcdefghij"
+    assert labels.shortened("abcdefghijk", 10) == "abcdef…ijk"
+    assert labels.shortened("ääääää", 9, lambda text: len(text.encode())) == "ää…ä"
