@@ -2,6 +2,7 @@
 
 import json
 import random
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,17 +133,14 @@ def make_model(name, folder):
 def _trained_bpe(vocabulary_size):
     """Byte pairs of random DNA and of the demo mutations; no pairs at all when there is room for the bases alone."""
     from Bio import SeqIO
-    from tokenizers import Tokenizer, models, trainers
+
+    sys.path.insert(0, str(ROOT / "tests" / "fixtures"))
+    from bpe import train_bpe
 
     letters = random.Random(SEED)
     corpus = [random_sequence(letters, 500) for _ in range(1000)]
     corpus += [str(record.seq).upper() for record in SeqIO.parse(TEST_DATA / "snv_wild_type.fasta", "fasta")]
-    tokenizer = Tokenizer(models.BPE(unk_token=SPECIALS[0]))
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary_size, special_tokens=SPECIALS, initial_alphabet=list("ACGT"), show_progress=False
-    )
-    tokenizer.train_from_iterator(corpus, trainer)
-    return tokenizer
+    return train_bpe(corpus, vocabulary_size, SPECIALS, with_pre_tokenizer=False)
 
 
 def _tokenizer(tokenizer):

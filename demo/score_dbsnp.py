@@ -11,17 +11,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-from make_fixtures import read_variants, vcf
-from reference import REFERENCE, VARIANTS, read_reference
-
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "fixtures"))
+
+from human_dna import REFERENCE, VARIANTS, read_reference  # noqa: E402
+from make_sequences import read_variants, vcf  # noqa: E402
+
 OUT = "demo-output"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--reference", type=Path, default=REFERENCE, help="FASTA of Debian's package hisat2")
-    parser.add_argument("--variants", type=Path, default=VARIANTS, help="the .snp file beside it")
+    parser.add_argument("--variants", type=Path, default=VARIANTS, help="the .snp file of the same package")
     arguments, options = parser.parse_known_args()
     reference = read_reference(arguments.reference)
     with open(arguments.reference) as handle:

@@ -1,8 +1,10 @@
 """Where the fixtures are, and a way to run a script as Galaxy does."""
 
 import contextlib
+import csv
 import io
 import random
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -18,6 +20,20 @@ settings.load_profile("same")
 
 ROOT = Path(__file__).parents[2]
 TEST_DATA = ROOT / "test-data"
+
+
+def read_table(path):
+    """The rows of a tab-separated table: dicts of text."""
+    with open(path, newline="") as handle:
+        return list(csv.DictReader(handle, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def assert_refused(done, message, folder):
+    """One line that says `message`, no traceback, exit code 1, and no output in the folder."""
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and re.search(message, errors[0]), done.stderr
+    assert done.stderr.splitlines()[-1] == errors[0] and done.returncode == 1
+    assert not list(folder.glob("out.*")) and not list(folder.glob(".partial-*"))
 
 
 @pytest.fixture
@@ -49,15 +65,14 @@ def random_mixtral(tmp_path_factory):
 
 def save_random_mixtral(folder, seed=0, **config):
     import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+    from tokenizers import processors
     from transformers import MixtralConfig, MixtralForCausalLM, PreTrainedTokenizerFast
 
+    from bpe import train_bpe
+
     specials = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"]
-    tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     letters = random.Random(seed)
-    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=specials, initial_alphabet=list("ACGT"))
-    tokenizer.train_from_iterator(("".join(letters.choices("ACGT", k=300)) for _ in range(50)), trainer)
+    tokenizer = train_bpe(("".join(letters.choices("ACGT", k=300)) for _ in range(50)), 300, specials)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
     )

@@ -4,7 +4,9 @@ import random
 
 import torch
 import transformers
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors, trainers
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
+
+from bpe import train_bpe
 
 # Settings that most architectures have; each uses those that it knows.
 _TINY = {
@@ -157,14 +159,9 @@ def _move_all(model):
 def _tokenizer(kind, frame, seed):
     alphabet = random.Random(seed)
     if kind == "bpe":
-        tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
-        size = alphabet.choice([16, 64, 300])
-        trainer = trainers.BpeTrainer(
-            vocab_size=size,
-            special_tokens=list(SPECIALS.values()),
-            initial_alphabet=list("ACGT"),
-        )
-        tokenizer.train_from_iterator(("".join(alphabet.choices("ACGT", k=300)) for _ in range(20)), trainer)
+        n_tokens = alphabet.choice([16, 64, 300])
+        sequences = ("".join(alphabet.choices("ACGT", k=300)) for _ in range(20))
+        tokenizer = train_bpe(sequences, n_tokens, list(SPECIALS.values()), with_pre_tokenizer=False)
     else:
         words = list("ACGT")
         if kind == "3-mers":

@@ -1,6 +1,7 @@
 """Rows of pairs and records from the library, for tests that have them in memory."""
 
-from collections.abc import Iterable
+import random
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from dna_lm.engine.encoder import Budget, Embedding
@@ -28,3 +29,23 @@ def embed(loaded: Checkpoint, records: Iterable[Record], embedding: Embedding, s
     """The row of each record."""
     rows = pipeline.embed(loaded, map(Single, records), Settings(embedding, strand, scores=()), Budget())
     return [row for _, row in rows]
+
+
+def random_pairs(
+    n: int,
+    seed: int,
+    lengths: tuple[int, int] = (1, 250),
+    removed: tuple[int, ...] = (0, 1, 1, 1, 3),
+    added: tuple[int, ...] = (0, 1, 1, 1, 4),
+) -> Iterator[tuple[Record, Record]]:
+    """Random pairs: substitutions, insertions and deletions, at the ends too.
+
+    `removed` and `added` are the numbers of bases to choose from; with 0 in both, some pairs have no change.
+    """
+    rng = random.Random(seed)
+    for number in range(n):
+        wild_type = "".join(rng.choices("ACGT", k=rng.randint(*lengths)))
+        start = rng.choice([0, len(wild_type) - 1, rng.randrange(len(wild_type))])
+        stop = min(len(wild_type), start + rng.choice(removed))
+        mutant = wild_type[:start] + "".join(rng.choices("ACGT", k=rng.choice(added))) + wild_type[stop:]
+        yield Record(f"p{number}", wild_type, "ok"), Record(f"p{number}", mutant or "A", "ok")

@@ -1,7 +1,5 @@
 """The contract: a score belongs to its pair. Checked against one sequence at a time, and against other batches."""
 
-import random
-
 import numpy as np
 import pytest
 import torch
@@ -16,7 +14,7 @@ from dna_lm.engine.loading import load_checkpoint
 from dna_lm.inputs.fasta import Record
 from dna_lm.model import products
 from naive import Naive
-from scored import embed, score_pairs
+from scored import embed, random_pairs, score_pairs
 
 # One forward pass in float32 rounds otherwise than another: relative to the size of the numbers pooled.
 ROUNDING = 1e-5
@@ -38,23 +36,12 @@ def model(request):
     return request.getfixturevalue(request.param)
 
 
-def pairs_of(n, seed, longest=250):
-    """Random pairs: substitutions, insertions, deletions, at the ends too, and pairs without a change."""
-    rng = random.Random(seed)
-    for number in range(n):
-        wild_type = "".join(rng.choices("ACGT", k=rng.randint(1, longest)))
-        start = rng.choice([0, len(wild_type) - 1, rng.randrange(len(wild_type))])
-        stop = min(len(wild_type), start + rng.choice([0, 1, 1, 1, 3]))
-        mutant = wild_type[:start] + "".join(rng.choices("ACGT", k=rng.choice([0, 1, 1, 1, 4]))) + wild_type[stop:]
-        yield Record(f"p{number}", wild_type, "ok"), Record(f"p{number}", mutant or "A", "ok")
-
-
 @pytest.mark.parametrize("strand", ["forward", "reverse", "mean"])
 @pytest.mark.parametrize("how_pooled", pooling.POOLINGS)
 @pytest.mark.parametrize(("representation", "layer"), [("logits", -1), ("hidden", -1), ("hidden", 1), ("hidden", 0)])
 def test_l2_equals_one_sequence_at_a_time(model, representation, layer, how_pooled, strand):
     loaded, naive = model
-    pairs = list(pairs_of(12, seed=1))
+    pairs = list(random_pairs(12, seed=1))
     how = {"representation": representation, "layer": layer, "pooling": how_pooled}
     rows = score_pairs(loaded, pairs, ("l2",), embedding=Embedding(representation, layer, how_pooled), strand=strand)
     expected = [naive.l2(a.sequence, b.sequence, strand=strand, **how) for a, b in pairs]
@@ -65,7 +52,7 @@ def test_l2_equals_one_sequence_at_a_time(model, representation, layer, how_pool
 @pytest.mark.parametrize("strand", ["forward", "reverse", "mean"])
 def test_embeddings_equal_one_sequence_at_a_time(model, strand):
     loaded, naive = model
-    records = [record for record, _ in pairs_of(10, seed=2)]
+    records = [record for record, _ in random_pairs(10, seed=2)]
     for embedding in (Embedding(), Embedding("hidden", 2, "mean")):
         rows = embed(loaded, records, embedding, strand)
         for record, row in zip(records, rows, strict=True):
@@ -78,7 +65,7 @@ def test_embeddings_equal_one_sequence_at_a_time(model, strand):
 
 def test_causal_llr_equals_the_sum_of_token_log_probabilities(mixtral):
     loaded, naive = mixtral
-    pairs = list(pairs_of(30, seed=3))
+    pairs = list(random_pairs(30, seed=3))
     found = [row["llr"] for row in score_pairs(loaded, pairs, ("llr",))]
     expected = [naive.causal_llr(a.sequence, b.sequence) for a, b in pairs]
     np.testing.assert_allclose(found, expected, rtol=ROUNDING, atol=2e-3)
@@ -87,7 +74,7 @@ def test_causal_llr_equals_the_sum_of_token_log_probabilities(mixtral):
 
 def test_a_layer_and_the_ratio_come_in_one_run(mixtral):
     loaded, naive = mixtral
-    pairs = list(pairs_of(8, seed=9))
+    pairs = list(random_pairs(8, seed=9))
     rows = score_pairs(loaded, pairs, ("l2", "llr"), embedding=Embedding("hidden", 1, "mean"))
     ratios = score_pairs(loaded, pairs, ("llr",))
     for row, ratio, (wild_type, mutant) in zip(rows, ratios, pairs, strict=True):
@@ -98,7 +85,7 @@ def test_a_layer_and_the_ratio_come_in_one_run(mixtral):
 
 def test_masked_llr_equals_masking_one_sequence_at_a_time(esm):
     loaded, naive = esm
-    pairs = list(pairs_of(15, seed=4, longest=80))
+    pairs = list(random_pairs(15, seed=4, lengths=(1, 80)))
     found = [row["llr"] for row in score_pairs(loaded, pairs, ("llr",), batch_tokens=100)]
     expected = [naive.masked_llr(a.sequence, b.sequence) for a, b in pairs]
     np.testing.assert_allclose(found, expected, rtol=ROUNDING, atol=1e-4)
@@ -107,7 +94,7 @@ def test_masked_llr_equals_masking_one_sequence_at_a_time(esm):
 
 def test_all_scores_in_one_run_equal_their_definitions(mixtral):
     loaded, naive = mixtral
-    pairs = list(pairs_of(10, seed=5))
+    pairs = list(random_pairs(10, seed=5))
     for row, (wild_type, mutant) in zip(score_pairs(loaded, pairs, scores.SCORES), pairs, strict=True):
         a, b = naive.embedding(wild_type.sequence), naive.embedding(mutant.sequence)
         near = {"rel": 1e-4, "abs": 1e-3}
@@ -132,14 +119,14 @@ def test_a_score_belongs_to_its_pair(model_and_pairs, batch_tokens, data):
 @pytest.fixture(scope="module", params=["mixtral", "esm"])
 def model_and_pairs(request):
     loaded, _ = request.getfixturevalue(request.param)
-    pairs = list(pairs_of(16, seed=6, longest=60))
+    pairs = list(random_pairs(16, seed=6, lengths=(1, 60)))
     return loaded, pairs, score_pairs(loaded, pairs, scores.SCORES)
 
 
 def test_long_logits_pooled_in_slices_equal_the_whole(random_mixtral, monkeypatch):
     loaded, naive = load_checkpoint(random_mixtral), Naive(random_mixtral)
     monkeypatch.setattr(pooling, "_SLICE_TOKENS", 7)
-    pairs = list(pairs_of(12, seed=7))
+    pairs = list(random_pairs(12, seed=7))
     for how in pooling.POOLINGS:
         rows = score_pairs(loaded, pairs, ("l2", "llr"), embedding=Embedding(pooling=how))
         expected = [naive.l2(a.sequence, b.sequence, pooling=how) for a, b in pairs]
@@ -177,7 +164,7 @@ def test_every_expert_and_every_choice_is_used(random_mixtral, tmp_path):
 
 
 def test_lower_precision_stays_close(random_mixtral):
-    pairs = list(pairs_of(40, seed=8))
+    pairs = list(random_pairs(40, seed=8))
     exact = [row["l2"] for row in score_pairs(load_checkpoint(random_mixtral), pairs, ("l2",))]
     for precision, tolerance in (("bfloat16", 0.2), ("float16", 0.03)):
         rough = [row["l2"] for row in score_pairs(load_checkpoint(random_mixtral, precision), pairs, ("l2",))]

@@ -2,14 +2,11 @@
 
 import random
 import re
-import sys
 
 import pytest
 
-from conftest import ROOT, TEST_DATA
-
-sys.path.insert(0, str(ROOT / "tests"))
-import make_expected_tables as expected  # noqa: E402
+import make_expected_tables as expected
+from conftest import TEST_DATA
 
 NUMBER = re.compile(r"\(\?#([^)]+)\)(\(\?:(?:[^()]|\([^()]*\))*\))")
 

@@ -16,7 +16,7 @@ from dna_lm.engine.encoder import Budget, Embedding
 from dna_lm.engine.loading import load_checkpoint
 from dna_lm.inputs.fasta import Record
 from naive import Naive
-from scored import score_pairs
+from scored import random_pairs, score_pairs
 
 ROUNDING = 1e-5
 CAUSAL = ["tiny-mistral", "tiny-llama", "tiny-gpt-neox", "tiny-gpt2", "tiny-mamba"]
@@ -30,14 +30,8 @@ def model(request):
 
 
 def pairs_of(n, seed, longest=100):
-    """Random pairs: substitutions, insertions and deletions, at the ends too."""
-    rng = random.Random(seed)
-    for number in range(n):
-        wild_type = "".join(rng.choices("ACGT", k=rng.randint(8, longest)))
-        start = rng.choice([0, len(wild_type) - 1, rng.randrange(len(wild_type))])
-        stop = min(len(wild_type), start + rng.choice([1, 1, 1, 3]))
-        mutant = wild_type[:start] + "".join(rng.choices("ACGT", k=rng.choice([1, 1, 1, 4]))) + wild_type[stop:]
-        yield Record(f"p{number}", wild_type, "ok"), Record(f"p{number}", mutant, "ok")
+    """Pairs with a change, long enough for every family's tokens."""
+    return random_pairs(n, seed, (8, longest), removed=(1, 1, 1, 3), added=(1, 1, 1, 4))
 
 
 @pytest.mark.parametrize("how_pooled", pooling.POOLINGS)

@@ -1,16 +1,14 @@
 """The scripts as Galaxy runs them: what comes out, what bad input gets, and the contract across whole runs."""
 
-import csv
 import gzip
 import itertools
 import random
-import re
 import subprocess
 import sys
 
 import pytest
 
-from conftest import ROOT, TEST_DATA
+from conftest import ROOT, TEST_DATA, assert_refused, read_table
 from naive import Naive
 
 SCRIPTS = ROOT / "tools" / "scripts"
@@ -42,14 +40,9 @@ def score(run_script, tmp_path):
             *options,
         )
         assert done.returncode == 0, done.stderr
-        return read_rows(output), done.stderr
+        return read_table(output), done.stderr
 
     return run
-
-
-def read_rows(path):
-    with open(path, newline="") as handle:
-        return list(csv.DictReader(handle, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 def read_fasta(path):
@@ -93,7 +86,7 @@ def test_tutorial_mode_equals_the_tutorials_code(score, run_script, tmp_path):
     )
     (tmp_path / "trio.fasta").write_text(f">wt\n{wild_type}\n>mut\n{mutant}\n>del\n{deletion}\n")
     run_script("embed.py", "--model", DEMO, "--input", "trio.fasta", "--output", "trio.tsv", "--tutorial")
-    rows = read_rows(tmp_path / "trio.tsv")
+    rows = read_table(tmp_path / "trio.tsv")
     expected = naive.tutorial_embedding([wild_type, mutant, deletion]).tolist()
     for row, vector in zip(rows, expected, strict=True):
         assert [float(row[f"dim_{n + 1}"]) for n in range(len(vector))] == pytest.approx(vector, rel=1e-5, abs=1e-5)
@@ -149,7 +142,7 @@ def test_embedding_table_and_h5ad_hold_the_same_numbers(run_script, tmp_path):
             *("--input", sequences, "--output", f"x.{name}", "--format", name),
         )
         assert done.returncode == 0, done.stderr
-    rows = read_rows(tmp_path / "x.table")
+    rows = read_table(tmp_path / "x.table")
     data = anndata.read_h5ad(tmp_path / "x.h5ad")
     good = [row for row in rows if row["status"] == "ok"]
     assert len(good) == len(rows) - 1 == data.n_obs
@@ -255,17 +248,6 @@ def test_unscored_rows_fail_the_job_only_when_all_or_asked(run_script, tmp_path)
     assert run_script(*command, "some.fasta").returncode == 0
 
 
-def assert_refused(done, message, folder):
-    """One line that says `message`, no traceback, a non-zero exit code, and nothing written."""
-    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1 and re.search(message, errors[0]), done.stderr
-    assert done.stderr.splitlines()[-1] == errors[0]
-    assert "Traceback" not in done.stderr
-    assert done.returncode == 1
-    assert not (folder / "out.tsv").exists()
-    assert not list(folder.glob(".partial-*"))
-
-
 def test_running_out_of_memory_has_its_own_exit_code(tmp_path):
     """137, which a Galaxy destination can resubmit on. The limit is the process's own."""
     program = (
@@ -290,4 +272,4 @@ def test_a_script_needs_nothing_but_its_interpreter(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert sys.executable in done.stderr and done.stderr.endswith("1 thread\n")
-    assert len(read_rows(output)) == 2
+    assert len(read_table(output)) == 2

@@ -2,7 +2,6 @@
 
 import csv
 import re
-import sys
 import xml.etree.ElementTree as ET
 from itertools import count
 
@@ -10,10 +9,11 @@ import pysam
 import pytest
 from Bio import SeqIO
 
-from conftest import ROOT, TEST_DATA
+from conftest import TEST_DATA, assert_refused, read_table
 from dna_lm.inputs.fasta import Record
 from dna_lm.inputs.stretches import Stretch
 from dna_lm.scoring import heatmap, mutagenesis
+from make_sequences import Variant
 
 DEMO, HEADLESS = TEST_DATA / "models" / "demo-mixtral", TEST_DATA / "models" / "headless-mixtral"
 REFERENCE = TEST_DATA / "reference.fasta"
@@ -35,14 +35,9 @@ def run(run_script, tmp_path):
         output = tmp_path / f"table{next(number)}.tsv"
         done = run_script(script, "--model", DEMO, "--output", output, *options)
         assert done.returncode == 0, done.stderr
-        return rows_of(output), done.stderr
+        return read_table(output), done.stderr
 
     return run
-
-
-def rows_of(path):
-    with open(path, newline="") as handle:
-        return list(csv.DictReader(handle, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 def score_pairs(run, folder, pairs, *options):
@@ -171,7 +166,7 @@ def test_regions_become_groups(run, run_script, tmp_path):
         *outputs,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert [row["group"] for row in rows_of(tmp_path / "summary.tsv")] == ["exon", "none"]
+    assert [row["group"] for row in read_table(tmp_path / "summary.tsv")] == ["exon", "none"]
 
 
 def test_another_models_scores_stay_in_the_vcf(run, run_script, tmp_path):
@@ -249,13 +244,6 @@ def test_an_option_without_its_partner_is_refused_before_anything_is_read(
     }
     done = run_script(script, *inputs[script], "--output", tmp_path / "out.tsv", *options)
     assert_refused(done, f"^error: {message}", tmp_path)
-
-
-def assert_refused(done, message, folder):
-    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1 and re.search(message, errors[0]), done.stderr
-    assert done.stderr.splitlines()[-1] == errors[0] and done.returncode == 1
-    assert not list(folder.glob("out.*")) and not list(folder.glob(".partial-*"))
 
 
 # --- mutagenesis ---------------------------------------------------------------------------------------------------
@@ -397,12 +385,7 @@ def test_what_cannot_be_mutated_is_one_line_and_no_output(run_script, tmp_path, 
 # --- the dbSNP variants of the README --------------------------------------------------------------------------------
 
 
-def test_the_vcf_of_dbsnp_variants_has_the_references_bases(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "demo"))
-    for name in ("make_fixtures", "reference"):
-        sys.modules.pop(name, None)
-    from make_fixtures import Variant
-
+def test_the_vcf_of_dbsnp_variants_has_the_references_bases():
     def line(kind, position, change):
         return Variant("rs1", kind, position, change).vcf_line("c", "ACGTTGCA").split("\t")[:5]
 
