@@ -21,14 +21,17 @@ def installed(galaxy: Server) -> list[dict[str, str]]:
     """The rows of the model, after it has been installed twice."""
     administrator = new_user(galaxy, ADMIN)
     inputs = {"model_id": HUB_MODEL_ID, "source|kind": "hub", "source|revision": "main"}
-    for _ in range(2):
-        administrator.run("data_manager_dna_lm", inputs)
+    administrator.run("data_manager_dna_lm", inputs)
     # Rows are added after the job.
-    return wait_until(lambda: installed_rows(galaxy), 30, "the new row of the data table")
+    wait_until(lambda: installed_rows(galaxy), 30, "the new row of the data table")
+    second = administrator.start("data_manager_dna_lm", inputs)["jobs"][0]["id"]
+    assert "is installed already" in administrator.succeeded(second)["stderr"]
+    return installed_rows(galaxy)
 
 
 def test_one_row_at_the_commit(installed: list[dict[str, str]]) -> None:
     """A model that is installed twice has one row, which names the commit of the branch."""
+    assert [row["value"] for row in installed] == [f"{HUB_MODEL_ID}_{hub_server.COMMIT}"]
     assert [row["version"] for row in installed] == [hub_server.COMMIT]
 
 
