@@ -36,9 +36,8 @@ NO_INTERVAL = "too few rows for an interval"
 # A sentence quotes the test that fits the effect size (both are of ranks) if that test was made.
 RANK_TESTS = ("mann-whitney", "wilcoxon-signed-rank")
 
-# The results of one pair of groups, and the warnings, notes and so on of a report: paragraphs and whole tables.
-Pair = list[Result]
-Blocks = list[str]
+Pair = list[Result]  # the results of one pair of groups
+Blocks = list[str]  # parts of a report with an empty line between them: headings, paragraphs, lists, tables
 
 
 def inert(text: str) -> str:
@@ -90,7 +89,8 @@ def write_report(
         blocks = [f"# {heading}"]
         blocks += _findings(overall, pairs, score, correction_words, rows)
         blocks += _warnings(groups, paired, tutorial, rows)
-        blocks += ["## Plot", plot] if plot else []
+        if plot:
+            blocks += ["## Plot", plot]
         blocks += _summary_section(groups, summaries, rows, galaxy)
         blocks += ["## Effect sizes", _effect_table(pairs, paired, rows)]
         blocks += _test_section(overall + [result for tests in pairs for result in tests], rows, galaxy)
@@ -140,12 +140,16 @@ def _summary_section(
     groups: Sequence[Group], summaries: Sequence[Mapping[str, float]], rows: int, galaxy: bool
 ) -> Blocks:
     blocks = ["## Groups", _summary_table(groups, summaries, rows)]
-    return blocks + [_embedded_table("summary", "Every number of every group")] * (galaxy and rows < len(groups))
+    if galaxy and rows < len(groups):
+        blocks.append(_embedded_table("summary", "Every number of every group"))
+    return blocks
 
 
 def _test_section(results: Sequence[Result], rows: int, galaxy: bool) -> Blocks:
     blocks = ["## Tests", _test_table(results, rows)]
-    return blocks + [_embedded_table("tests", "Every number of every test")] * galaxy
+    if galaxy:
+        blocks.append(_embedded_table("tests", "Every number of every test"))
+    return blocks
 
 
 def _settings_list(settings: Mapping[str, str]) -> str:
