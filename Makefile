@@ -59,7 +59,7 @@ test-browser: $(TOOLS) $(GALAXY)  ## a new user's clicks in a real browser, scre
 serve: $(TOOLS) $(GALAXY)  ## a Galaxy with the suite and the demo models at PORT=8080, until Ctrl-C
 	@.venv/galaxy/bin/python tests/galaxy/galaxy_server.py --port $(PORT)
 
-bench: $(TOOLS) $(BENCH)  ## speed and memory beside the tutorial's code and two rivals, into benchmarks/README.md; ARGS=--help
+bench: $(TOOLS) $(BENCH)  ## speed and memory next to the tutorial's code and two rivals, into benchmarks/README.md; ARGS=--help
 	@.venv/tools/bin/python benchmarks/run.py $(ARGS)
 
 lint: $(TOOLS) $(PLANEMO)  ## ruff, planemo lint, planemo shed_lint: no warning is let through

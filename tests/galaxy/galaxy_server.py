@@ -210,7 +210,7 @@ def write_configuration(work: Path, key: str, job_conf: dict, settings: dict, wi
         "tool_config_file": ",".join(tool_configs),
         "galaxy_data_manager_data_path": str(data / "models"),
         "shed_tool_data_table_config": write_xml(config / "shed_data_tables.xml", ElementTree.Element("tables")),
-        # Only administrators may install models, and planemo tests as a user of its own.
+        # Only administrators may install models, and planemo's tests run as a separate user.
         "admin_users": f"{ADMIN},planemo@galaxyproject.org",
         "bootstrap_admin_api_key": key,
         "id_secret": secret.read_text(),
@@ -233,7 +233,7 @@ def write_configuration(work: Path, key: str, job_conf: dict, settings: dict, wi
         "job_handler_monitor_sleep": MONITOR_SECONDS,
         "job_runner_monitor_sleep": MONITOR_SECONDS,
         "workflow_monitor_sleep": MONITOR_SECONDS,
-        # A Celery worker has Galaxy's metadata code loaded; a job of its own takes a minute to import it.
+        # A Celery worker has Galaxy's metadata code loaded; a separate job takes a minute to import it.
         "enable_celery_tasks": True,
         "metadata_strategy": "directory_celery",
         "amqp_internal_connection": f"sqlalchemy+sqlite:///{data}/control.sqlite",
@@ -261,7 +261,7 @@ def end_with_parent() -> None:
 
 
 def spawn(command: list, folder: Path, log: Path, environment: dict | None = None) -> subprocess.Popen:
-    """Start a program in `folder`, in a session of its own that ends with this process; its output goes to `log`."""
+    """Start a program in `folder`, in a separate session that ends with this process; its output goes to `log`."""
     with open(log, "w") as output:
         return subprocess.Popen(
             command,
@@ -306,7 +306,7 @@ def start(name: str, arguments: list, work: Path, config: str, hidden: tuple[Pat
 
 
 def session_members(session: int) -> Iterator[int]:
-    """Process ids of a session: jobs have process groups of their own, but stay in their Galaxy's session."""
+    """Process ids of a session: jobs have separate process groups, but stay in their Galaxy's session."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             if int(stat.read_text().rpartition(")")[2].split()[3]) == session:

@@ -33,9 +33,7 @@ VARIANT_SETTINGS = {
 }
 
 
-@pytest.mark.parametrize(
-    "planemo_test", [test for path in WORKFLOWS for test in listed_tests(path)], ids=lambda test: test.name
-)
+@pytest.mark.parametrize("planemo_test", TESTS, ids=lambda test: test.name)
 def test_workflow(planemo_test: PlanemoTest, planemo_results: dict) -> None:
     """A workflow's test succeeds."""
     result = planemo_results.get(planemo_test.result)

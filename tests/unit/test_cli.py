@@ -29,6 +29,15 @@ def test_text_in_a_file_reaches_the_script_as_it_was_typed(tmp_path):
     assert arguments.scores == ["l2", "l1"]
 
 
+@pytest.mark.parametrize("content", [None, "{", "[1]", "\x00"])
+def test_a_file_of_options_that_is_none_is_one_line(tmp_path, content):
+    path = tmp_path / "options.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UserError, match="--options: .* is not a JSON object of texts"):
+        cli.parse_arguments(argparse.ArgumentParser(), ["--options", str(path)])
+
+
 def test_outputs_appear_together_or_not_at_all(tmp_path):
     a, b = tmp_path / "a.tsv", tmp_path / "b.png"
     with pytest.raises(ValueError), cli.atomic_outputs(a, None, b) as (first, nothing, second):

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Compare the scores of groups of mutations: tests, effect sizes, a plot and a report."""
 
 import argparse
@@ -6,20 +5,20 @@ import os
 import platform
 from importlib.metadata import version
 
-from dna_lm import cli, labels
+from dna_lm import cli, figures, labels
 from dna_lm.compare import plots, report, score_tables, statistics
 from dna_lm.errors import UserError
 
 
-def parse(argv: list[str]) -> argparse.Namespace:
+def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     source = parser.add_argument_group("scores", "several tables, or one table with a column that says the group")
     source.add_argument("--group", action="append", metavar="LABEL=TSV", help="a group's score table; repeat")
     source.add_argument(
         "--groups",
         metavar="JSON",
-        help='the same as a list: [{"label": "exon", "table": "a.tsv"}, …]; with "name" instead of "label", the name '
-        "of a dataset, a short label is made of it",
+        help='the same as a list: [{"label": "exon", "table": "a.tsv"}, …]; with "name" instead of "label": the name '
+        "of a dataset, from which a short label is made",
     )
     source.add_argument("--table", metavar="TSV", help="one score table of all groups")
     source.add_argument("--group-column", metavar="NAME", help="the column of --table that says the group")
@@ -46,7 +45,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     outputs.add_argument("--summary", required=True, metavar="TSV", help="one row a group")
     outputs.add_argument("--plot", metavar="FILE")
     outputs.add_argument("--plot-kind", choices=plots.KINDS, default="box", help="(default: box)")
-    outputs.add_argument("--plot-format", choices=plots.FORMATS, default="png", help="(default: png)")
+    outputs.add_argument("--plot-format", choices=figures.FORMATS, default="png", help="(default: png)")
     outputs.add_argument("--log-scale", action="store_true", help="logarithmic score axis: all scores must be above 0")
     outputs.add_argument("--report", metavar="FILE", help="Markdown")
     outputs.add_argument("--report-for", choices=("files", "galaxy"), default="files", help="where the report is read")
@@ -54,66 +53,70 @@ def parse(argv: list[str]) -> argparse.Namespace:
     return cli.parse_arguments(parser, argv)
 
 
-def read_groups(args: argparse.Namespace) -> list[statistics.Group]:
-    is_one_table = args.table is not None
-    if is_one_table == bool(args.group or args.groups):
+def read_groups(arguments: argparse.Namespace) -> list[statistics.Group]:
+    """The groups to compare. Raises `UserError` for options that contradict each other and for unreadable tables."""
+    is_one_table = arguments.table is not None
+    if is_one_table == bool(arguments.group or arguments.groups):
         raise UserError("give the groups either as --group LABEL=TSV (or --groups JSON) or as --table TSV")
     if is_one_table:
-        column = args.group_column if args.group_column is not None else args.group_column_number
+        column = arguments.group_column if arguments.group_column is not None else arguments.group_column_number
         if column is None:
             raise UserError("--table needs --group-column: the column that says which group a row belongs to")
-        only = labels.split_labels(args.only)
-        return score_tables.read_grouped_table(args.table, args.column, column, args.paired, only)
-    if args.only:
+        only = labels.split_labels(arguments.only)
+        return score_tables.read_grouped_table(arguments.table, arguments.column, column, arguments.paired, only)
+    if arguments.only:
         raise UserError("--only needs --table: leave out the tables of the other groups instead")
-    labelled = score_tables.read_group_list(args.groups) if args.groups else []
-    labelled += [score_tables.split_group(argument) for argument in args.group or ()]
-    return score_tables.read_groups(labelled, args.column, with_ids=args.paired)
+    labelled = score_tables.read_group_list(arguments.groups) if arguments.groups else []
+    labelled += [score_tables.split_group(argument) for argument in arguments.group or ()]
+    return score_tables.read_groups(labelled, arguments.column, with_ids=arguments.paired)
 
 
 def main(argv: list[str]) -> None:
-    args = parse(argv)
-    groups = read_groups(args)
-    results = statistics.compare(groups, args.tests, args.paired, args.correction, args.tutorial)
+    arguments = parse_arguments(argv)
+    groups = read_groups(arguments)
+    results = statistics.compare(groups, arguments.tests, arguments.paired, arguments.correction, arguments.tutorial)
     summaries = [statistics.summarise(group.scores) for group in groups]
-    score = labels.score_name(args.column)
-    title = labels.clean_label(args.title or "")
-    in_galaxy = args.report_for == "galaxy"
-    with cli.atomic_outputs(args.output, args.summary, args.plot, args.report) as paths:
+    score = labels.score_name(arguments.column)
+    title = labels.clean_label(arguments.title or "")
+    in_galaxy = arguments.report_for == "galaxy"
+    with cli.atomic_outputs(arguments.output, arguments.summary, arguments.plot, arguments.report) as paths:
         output, summary, plot, report_path = paths
         score_tables.write_results(output, results)
         score_tables.write_summaries(summary, groups, summaries)
         note = None
         if plot:
             scored = [(group.label, group.scored) for group in groups]
-            note = plots.draw_groups(plot, scored, score, args.plot_kind, args.plot_format, args.log_scale, title)
+            note = plots.draw_groups(
+                plot, scored, score, arguments.plot_kind, arguments.plot_format, arguments.log_scale, title
+            )
         if report_path:
-            plot_name = args.plot and os.path.basename(args.plot)
+            plot_name = arguments.plot and os.path.basename(arguments.plot)
             text = report.write_report(
                 groups,
                 results,
                 summaries,
                 score,
                 title=title,
-                paired=args.paired,
-                correction=args.correction,
-                tutorial=args.tutorial,
-                plot=report.plot_block(plot_name, args.plot_format, note, in_galaxy),
-                settings=settings(args, results),
+                paired=arguments.paired,
+                correction=arguments.correction,
+                tutorial=arguments.tutorial,
+                plot=report.plot_block(plot_name, arguments.plot_format, note, in_galaxy),
+                settings=settings(arguments, results),
                 galaxy=in_galaxy,
             )
             with open(report_path, "w", encoding="utf-8") as handle:
                 handle.write(text)
 
 
-def settings(args: argparse.Namespace, results: list[statistics.Result]) -> dict[str, str]:
+def settings(arguments: argparse.Namespace, results: list[statistics.Result]) -> dict[str, str]:
     """What was run, for the report: name to value, in words."""
+    axis = "log" if arguments.log_scale else "linear"
     return {
-        "Score column": args.column,
+        "Score column": arguments.column,
         "Tests": ", ".join(dict.fromkeys(statistics.TITLES[result.test] for result in results)),
-        "Rows": "paired by their order" if args.paired else "independent",
-        "Correction": statistics.CORRECTIONS[args.correction],
-        "Plot": f"{args.plot_kind}, {'log' if args.log_scale else 'linear'} axis" if args.plot else "none",
+        "Rows": "paired by their order" if arguments.paired else "independent",
+        "Correction": statistics.CORRECTIONS[arguments.correction],
+        "Plot": f"{arguments.plot_kind}, {axis} axis" if arguments.plot else "none",
         "Versions": ", ".join(
             [f"Python {platform.python_version()}"]
             + [f"{name} {version(name)}" for name in ("numpy", "scipy", "matplotlib")]

@@ -1,7 +1,8 @@
-"""Split a big pair of FASTA files, or a VCF, into chunks that are scored by jobs of their own."""
+"""Split a large pair of FASTA files, or a large VCF, into chunks for separate jobs."""
 
 import argparse
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 from dna_lm import cli
@@ -62,7 +63,7 @@ def new_folder(*parts: str) -> Path:
 def split_pairs(arguments: argparse.Namespace) -> None:
     """Write the chunks of a pair of FASTA files."""
 
-    def pairs():
+    def pairs() -> Iterator[tuple[fasta.Record, fasta.Record]]:
         return fasta.PAIRINGS[arguments.pair_by](arguments.wild_type, arguments.mutant)
 
     # Read to the end first: a file with a fault leaves no chunk.

@@ -23,12 +23,13 @@ log = logging.getLogger(__name__)
 # What a process killed for memory exits with (128 + SIGKILL): a Galaxy destination can resubmit on it.
 OUT_OF_MEMORY_EXIT_CODE = 137
 
-# What computed the results. It is said last: Galaxy shows the beginning of what a job said, and that is for its user.
+# What computed the results. Printed last, because Galaxy shows the beginning of a job's messages, which is for the
+# user.
 _notes = []
 
 
 def note(text: str) -> None:
-    """Say `text` when the script has ended well."""
+    """Print `text` when the script has ended well."""
     _notes.append(text)
 
 
@@ -66,9 +67,15 @@ def parse_arguments(parser: argparse.ArgumentParser, argv: list[str]) -> argpars
     in_file.add_argument("--options")
     known, rest = in_file.parse_known_args(argv)
     if known.options:
-        with open(known.options, encoding="utf-8") as handle:
-            rest += [f"--{name}={text}" for name, text in json.load(handle).items() if text]
-    return parser.parse_args(rest)
+        try:
+            with open(known.options, encoding="utf-8") as handle:
+                rest += [f"--{name}={text}" for name, text in json.load(handle).items() if text]
+        except (OSError, ValueError, AttributeError) as error:
+            raise UserError(f"--options: {quoted(known.options)} is not a JSON object of texts: {error}") from error
+    arguments = parser.parse_args(rest)
+    if arguments.options:
+        parser.error("write --options in full")
+    return arguments
 
 
 def refuse_unless_given(arguments: argparse.Namespace, partner: str, **defaults: object) -> None:
@@ -89,8 +96,8 @@ def atomic_outputs(*paths: str | os.PathLike | None) -> Iterator[list[str | None
     """Temporary paths, one for each of `paths`, moved into place when the block has ended well.
 
     When the block raises, the temporary files are removed and no output appears. A `None` stays `None`, so that
-    optional outputs need no special case. A temporary file has the suffix of its path: matplotlib goes by it. What is
-    no regular file, such as a pipe or /dev/null, is written to directly. Raises `UserError` for an output that cannot
+    optional outputs need no special case. A temporary file has the suffix of its path: matplotlib goes by it. A pipe
+    or a device such as /dev/null is written to directly. Raises `UserError` for an output that cannot
     be written, or is named twice.
     """
     targets = [None if path is None else os.path.realpath(path) for path in paths]

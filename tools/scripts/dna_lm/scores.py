@@ -1,6 +1,6 @@
 """The registry of scores, the distances among them, and counts of what a mutation changed: pure functions.
 
-Whatever a form, a table, a picture or a VCF header says of a score is in `SCORES`.
+`SCORES` has all texts about a score in forms, tables, pictures and VCF headers.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ def cosine_distance(wild_type: np.ndarray, mutant: np.ndarray) -> np.ndarray:
 class Score:
     """A score of a mutation.
 
-    `name` is its column. `label` is what forms and pictures call it. `description` is what a VCF header says of the
+    `name` is its column. `label` is what forms and pictures call it. `description` is what a VCF header says about the
     score of two windows. `grows`: whether a larger number means more change. `no_change`: the score of a mutant that
     equals its wild type; `None` when it depends on the sequence. `formula` maps the embeddings of wild types and
     mutants, float64 (n, width) each, to the scores (n,); `None` for a score that is not made of embeddings.

@@ -1,7 +1,7 @@
 """Tables out, row by row: score tables, and embeddings as text or as an AnnData file.
 
 Each function here is a context manager that opens a file and yields a function to write a row with. That function takes
-a payload, which is not looked at, and the row, a dict with the same keys in every row.
+a payload, which it ignores, and the row, a dict with the same keys in every row.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -19,10 +19,8 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
 from dna_lm.errors import UserError, quoted
-from dna_lm.figures import FORMATS, METADATA, STYLE
+from dna_lm.figures import METADATA, STYLE
 from dna_lm.labels import shortened
-
-__all__ = ["FORMATS", "KINDS", "draw_groups"]
 
 KINDS = ("box", "violin", "ecdf")
 

@@ -1,7 +1,8 @@
 """The comparison of groups in words: a Markdown report that begins with the result, effect size before p.
 
 Knows the results of `statistics`, but no tables on disk. Whatever a user typed (labels, column, title) passes through
-`inert`. In Galaxy the report is a `tool_markdown` dataset, which is shown on every server; HTML has to be allowed.
+`inert`. In Galaxy the report is a `tool_markdown` dataset, which every server shows; an administrator would
+have to allow HTML.
 """
 
 import math

@@ -5,7 +5,7 @@ file's order.
 
 An allele is trimmed and left-aligned against the reference first (Tan, Abecasis and Kang 2015,
 doi:10.1093/bioinformatics/btv112), so that all spellings of a variant have one window. An insertion or deletion keeps
-one base beside it, as VCF writes it: the base before, or at a sequence's start the base after. The wild-type window is
+one neighbouring base, as in VCF: the base before, or at a sequence's start the base after. The wild-type window is
 this reference allele between `window // 2` bases before and `window - 1 - window // 2` bases after it; the mutant
 window has the alternate allele in its place. For a substitution of one base both have `window` bases. Where a sequence
 ends, the window is shifted to lie in it.
@@ -13,7 +13,6 @@ ends, the window is shifted to lie in it.
 
 import logging
 import os
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from typing import NoReturn
 from dna_lm import statuses
 from dna_lm.errors import UserError, quoted
 from dna_lm.inputs import vcf
-from dna_lm.inputs.fasta import Record, normalised
+from dna_lm.inputs.fasta import NOT_ACGT, Record, normalised
 from dna_lm.inputs.reference import Reference
 from dna_lm.statuses import (
     INVALID_BASE,
@@ -37,7 +36,6 @@ from dna_lm.statuses import (
 
 log = logging.getLogger(__name__)
 
-_NOT_ACGT = re.compile("[^ACGT]")
 # Bases read at once to the left of an insertion or deletion: few repeats are longer.
 _LEFT_BLOCK = 256
 _LISTED = 3
@@ -69,6 +67,7 @@ class Allele:
 
     @property
     def mutant(self) -> str:
+        """The bases of the mutant window; empty without a window."""
         if self.window is None:
             return ""
         at = self.start - self.window[0]
@@ -191,7 +190,7 @@ def _status(line, ref, written, alt, reference):
         return SYMBOLIC_ALLELE
     if line.chrom not in reference.lengths:
         return UNKNOWN_CONTIG
-    if _NOT_ACGT.search(ref) or _NOT_ACGT.search(alt):
+    if NOT_ACGT.search(ref) or NOT_ACGT.search(alt):
         return INVALID_BASE
     start = line.pos - 1
     if start + len(ref) > reference.lengths[line.chrom]:
@@ -200,7 +199,7 @@ def _status(line, ref, written, alt, reference):
     if bases != ref:
         # An unknown base of the reference contradicts nothing.
         differing = [there for there, here in zip(bases, ref, strict=True) if there != here]
-        return INVALID_BASE if all(map(_NOT_ACGT.match, differing)) else REF_MISMATCH
+        return INVALID_BASE if all(map(NOT_ACGT.match, differing)) else REF_MISMATCH
     return NO_CHANGE if ref == alt else OK
 
 
@@ -210,12 +209,12 @@ def _placed(reference, line, ref, alt, window):
     if stretch is None:
         return {"status": WINDOW_OFF_END}
     wild_type = reference.fetch(line.chrom, *stretch)
-    status = INVALID_BASE if _NOT_ACGT.search(wild_type) else OK
+    status = INVALID_BASE if NOT_ACGT.search(wild_type) else OK
     return {"status": status, "start": start, "ref": ref, "alt": alt, "window": stretch, "wild_type": wild_type}
 
 
 def normalise(reference: Reference, contig: str, start: int, ref: str, alt: str) -> tuple[int, str, str]:
-    """A variant's one spelling (start from 0, REF, ALT): trimmed, left-aligned, an indel with the base beside it."""
+    """The normalised spelling of a variant (start from 0, REF, ALT): trimmed, left-aligned, indels with a neighbour."""
     start, ref, alt = _trimmed(start, ref, alt)
     if ref and alt:
         return start, ref, alt
@@ -245,7 +244,7 @@ def _common_prefix(first, second):
 
 
 def _leftmost(reference, contig, start, indel):
-    """Where inserted or deleted bases come to lie when every equal base before them is passed, and what they are then.
+    """The leftmost position of inserted or deleted bases, and these bases as they are there.
 
     While the base before equals the last of them, that base takes the first place: the result is the same sequence.
     """

@@ -28,7 +28,7 @@ def collapse(tables: Iterable[tuple[str, str]], output: str, allow_ref_mismatche
     counts = Counter()
     with open(output, "wb") as target:
         for name, path in tables:
-            with open(path, "rb") as source:
+            with _opened(path, name) as source:
                 header = _read_header(source, name)
                 if first_header is None:
                     first_name, first_header = name, header
@@ -58,6 +58,13 @@ def collapse(tables: Iterable[tuple[str, str]], output: str, allow_ref_mismatche
     return counts
 
 
+def _opened(path, name):
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise UserError(f"cannot read {quoted(name)}: {error.strerror}") from error
+
+
 def _statuses_of(header):
     """A function from a row (bytes) to the list of its statuses, or None when rows with this header have none."""
     if header.startswith(b"##fileformat=VCF"):
@@ -85,7 +92,7 @@ def _read_header(source, name):
     """The first line, or a VCF's header without the line that marks a chunk; `source` is then at the first row."""
     header = source.readline()
     if not header:
-        raise UserError(f"{quoted(name)} is empty: it has not even a header")
+        raise UserError(f"{quoted(name)} is empty: it has no header")
     if header.startswith(b"##fileformat=VCF"):
         line = header
         while line.startswith(b"##"):

@@ -1,4 +1,4 @@
-"""What the first and the last bytes of a file say of its compression: plain, gzip, or bgzip whole or cut short."""
+"""The compression of a file, from its first and last bytes: plain, gzip, or bgzip, whole or cut short."""
 
 import os
 

@@ -32,7 +32,7 @@ _NORMALISE = {
     **str.maketrans("Uu", "TT"),
     **dict.fromkeys(map(ord, string.whitespace)),
 }
-_NOT_ACGT = re.compile(r"[^ACGT]")
+NOT_ACGT = re.compile(r"[^ACGT]")
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _NOT_A_NUCLEOTIDE_CODE = re.compile(r"[^ACGTRYSWKMBDHVN.-]")
 
@@ -56,7 +56,7 @@ def read_fasta(path: str | os.PathLike, role: str = "FASTA") -> Iterator[Record]
 
     The identifier is the header's first word, `record_N` for a header without one. `role` names the file in messages.
     Raises `UserError` for a file that cannot be read to its end, holds no record, an empty record, or letters that
-    are no nucleotide codes.
+    are not nucleotide codes.
     """
     header_lines = deque()
     number = 0
@@ -110,7 +110,7 @@ def _record(name, sequence, where):
         raise UserError(f"{where}: the identifier holds a control character: is this a plain text file in UTF-8?")
     if not sequence:
         raise UserError(f"{where}: the sequence is empty: complete the record or remove it")
-    if not _NOT_ACGT.search(sequence):
+    if not NOT_ACGT.search(sequence):
         return Record(name, sequence, OK)
     if bad := _NOT_A_NUCLEOTIDE_CODE.search(sequence):
         guess = " (is this a protein?)" if bad[0] in string.ascii_uppercase else ""

@@ -14,9 +14,7 @@ import pysam
 
 from dna_lm.errors import UserError, quoted
 from dna_lm.inputs import compression
-from dna_lm.inputs.fasta import INVALID_BASE, OK, Record, normalised
-
-_NOT_ACGT = re.compile("[^ACGT]")
+from dna_lm.inputs.fasta import INVALID_BASE, NOT_ACGT, OK, Record, normalised
 
 
 class Reference:
@@ -45,7 +43,7 @@ class Reference:
     def record(self, name: str, contig: str, start: int, end: int) -> Record:
         """The same bases as a `Record` called `name`."""
         bases = self.fetch(contig, start, end)
-        return Record(name, bases, INVALID_BASE if _NOT_ACGT.search(bases) else OK)
+        return Record(name, bases, INVALID_BASE if NOT_ACGT.search(bases) else OK)
 
 
 @contextlib.contextmanager

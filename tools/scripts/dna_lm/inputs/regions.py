@@ -108,6 +108,7 @@ class Regions:
 
     @property
     def contigs(self) -> list[str]:
+        """The names of the sequences that have regions."""
         return list(self._contigs)
 
     def names(self, contig: str, start: int, end: int) -> str:

@@ -48,9 +48,10 @@ def from_records(records: Iterable[Record]) -> Iterator[Stretch]:
 def from_intervals(path: str, file_format: str, reference: Reference, flank: int) -> Iterator[Stretch]:
     """A `Stretch` for each interval of a BED or GFF file, with `flank` bases of the reference on either side.
 
-    At a sequence's end the flanks are shifted, not shortened: what one side lacks the other has more. An interval whose
-    flanks the sequence has no room for, or whose sequence the reference does not have, has no bases and a status.
-    Raises `UserError` for an interval past the end of its sequence, and when the reference has none of the sequences.
+    At a sequence's end the flanks are shifted, not shortened: the other side gets the bases that one side lacks. An
+    interval whose flanks the sequence has no room for, or whose sequence the reference does not have, has no bases and
+    a status. Raises `UserError` for an interval past the end of its sequence, and when the reference has none of the
+    sequences.
     """
     unknown, n_known = {}, 0
     for interval in regions.read_regions(path, file_format, "intervals"):

@@ -62,7 +62,7 @@ def read_lines(path: str, header: list[str] | None = None, refused_ids: Collecti
 
     Text is UTF-8 whose other bytes are kept (`surrogateescape`). Raises `UserError`, with the line's number, for a
     file that is cut short or is not a VCF: no header, another number of columns than the header has, CHROM, REF or ALT
-    empty or no allele, POS no position, no newline at the end; and for an INFO key among `refused_ids`.
+    empty or invalid, POS invalid, no newline at the end; and for an INFO key among `refused_ids`.
     """
     number = 0
     try:
@@ -222,5 +222,5 @@ def open_for_writing(path: str | os.PathLike) -> TextIO:
 
 
 def readable(text: str) -> str:
-    """A cell of a VCF as it may stand in a table of UTF-8 text."""
+    """A cell of a VCF as valid UTF-8 text for a table."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

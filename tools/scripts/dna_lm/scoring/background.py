@@ -12,9 +12,8 @@ from Bio.Seq import reverse_complement
 
 from dna_lm.inputs.alleles import Allele
 from dna_lm.inputs.fasta import Record
+from dna_lm.inputs.stretches import BASES
 from dna_lm.statuses import OK
-
-BASES = "ACGT"
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 0.55, 1.15, 0.35, 0.2
 _NAME, _BETWEEN = 0.5, 0.46
 _LEAST_HEIGHT, _LEAST_WIDTH = 2.2, 4.5
 
-# Above so many scores one in a hundred at either end may lie outside the colours: single peaks hide the rest otherwise.
+# With more scores than this, the colour scale leaves out the most extreme hundredth at either end: otherwise single
+# peaks hide the rest.
 _MANY = 50
 
 
@@ -47,7 +48,7 @@ class Landscape:
 def draw(path: str, landscapes: list[Landscape], score: str, file_format: str = "png", n_not_drawn: int = 0) -> None:
     """Draw landscapes, all on one scale of colours, into `path`.
 
-    `n_not_drawn`: how many more there are, said in the picture.
+    `n_not_drawn`: the number of landscapes left out, which the picture names.
     """
     per_strip = max(map(_strip_length, landscapes), default=1)
     cell = min(_WIDEST_CELL, _WIDTH / per_strip)

@@ -1,4 +1,4 @@
-"""Command-line options that the model tools share, and what is made of them."""
+"""Command-line options that the model tools share, and the settings, model and budget that they choose."""
 
 import argparse
 import os

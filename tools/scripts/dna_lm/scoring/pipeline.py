@@ -2,8 +2,8 @@
 
 Memory is bounded by a portion. Knows nothing of files.
 
-An item is what one row is made of: the records that the model reads, and a payload, which comes out with the row and
-is not looked at.
+An item is what one row is made of: the records that the model reads, and a payload, which is returned unchanged with
+the row.
 
 Strands: every result is computed on each chosen strand and then averaged. `forward` reads the sequences as given,
 `reverse` their reverse complements, `mean` is the arithmetic mean of both results (of the two scores, or of the two
@@ -31,6 +31,7 @@ from dna_lm.inputs.fasta import Record
 from dna_lm.model.checkpoint import Checkpoint
 from dna_lm.scoring.settings import STRANDS, Settings
 from dna_lm.statuses import NOT_FINITE, OK, TOO_LONG
+from dna_lm.tables import Row
 
 # Counts in a row of the score table, after the scores.
 COUNTS = ("wt_length", "mut_length", "n_differences", "wt_tokens", "mut_tokens", "changed_tokens")
@@ -42,8 +43,6 @@ _PORTION_BASES = 2**21
 # Lines of a VCF with many genotypes are long, and wait with their alleles.
 _PORTION_CARRIED = 2**26
 
-Row = dict[str, Any]
-
 
 @dataclass(frozen=True, slots=True)
 class Single:
@@ -54,10 +53,12 @@ class Single:
 
     @property
     def records(self) -> tuple[Record, ...]:
+        """What the model reads."""
         return (self.record,)
 
     @property
     def carried(self) -> int:
+        """Bytes of the payload: there is none."""
         return 0
 
 
@@ -72,6 +73,7 @@ class Item:
 
     @property
     def records(self) -> tuple[Record, ...]:
+        """What the model reads."""
         return self.wild_type, self.mutant
 
 
