@@ -64,16 +64,26 @@ def test_the_tutorials_padding_leaves_ratios_alone(run_script):
         assert [both["l2"], both["llr"]] == [alone[0]["l2"], alone[1]["llr"]]
 
 
+def run_alone(program, *arguments):
+    """What a Python program prints in a separate process, whose memory is not that of the tests."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "tools" / "scripts")}
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def peak_memory(script, *options):
     """The largest resident size of a process that runs a script, in MiB."""
-    command = [sys.executable, ROOT / "tools" / "scripts" / script, "--model", DEMO, *options]
-    process = subprocess.Popen(
-        list(map(str, command)), stderr=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return usage.ru_maxrss // 2**10
+    # Not that of wait4, which has the size of the parent at the fork in it.
+    program = """if True:
+        import re, runpy, sys
+        sys.argv = sys.argv[1:]
+        runpy.run_path(sys.argv[0], run_name="__main__")
+        with open("/proc/self/status") as status:
+            print(int(re.search(r"VmHWM:\\s+(\\d+) kB", status.read())[1]) // 2**10)
+    """
+    return int(run_alone(program, ROOT / "tools" / "scripts" / script, "--model", DEMO, *options))
 
 
 def test_memory_does_not_grow_with_the_lines_of_a_vcf(tmp_path):
@@ -101,7 +111,6 @@ def test_memory_does_not_grow_with_the_pairs_of_a_file(tmp_path):
     program = """if True:
         import runpy, sys, tracemalloc
         script, folder, *options = sys.argv[1:]
-        sys.path.insert(0, script.rpartition("/")[0])
         for n_pairs in (1, 600, 4800):
             for name, base in (("wt", "A"), ("mut", "C")):
                 sequences = (f"{number:014b}".translate(str.maketrans("01", "GT")) for number in range(n_pairs))
@@ -117,10 +126,6 @@ def test_memory_does_not_grow_with_the_pairs_of_a_file(tmp_path):
     """
     files = ("--wild-type", tmp_path / "wt.fasta", "--mutant", tmp_path / "mut.fasta", "--output", tmp_path / "out.tsv")
     script = ROOT / "tools" / "scripts" / "score_pairs.py"
-    command = [sys.executable, "-c", program, script, tmp_path, "--model", DEMO, *files]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    _, few, many = map(int, done.stdout.split())
+    _, few, many = map(int, run_alone(program, script, tmp_path, "--model", DEMO, *files).split())
     # 0.2 MB was measured; 1.7 MB with a list of all rows.
     assert many - few < 800_000, (few, many)
