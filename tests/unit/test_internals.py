@@ -298,6 +298,46 @@ def test_token_ids_are_those_of_the_tokenizer():
     assert internals.token_ids(SimpleNamespace(backend_tokenizer=slow), SEQUENCES) == expected
 
 
+# Growth in MiB over 6,000 sequences that are all new, before and after the call.
+REMEMBERED_WORDS = """
+import random, sys
+from pathlib import Path
+from transformers import PreTrainedTokenizerFast
+from dna_lm.model import internals
+from dna_lm.model.tokenizer import load_tokenizer
+
+letters = random.Random(0)
+
+def resident():
+    with open("/proc/self/statm") as handle:
+        return int(handle.read().split()[1]) / 256
+
+def read_sequences(tokenizer, n_sequences):
+    internals.token_ids(tokenizer, ("".join(letters.choices("ACGT", k=201)) for _ in range(n_sequences)))
+
+def growth(tokenizer):
+    # What the first sequences take is used again.
+    read_sequences(tokenizer, 3000)
+    used = resident()
+    for _ in range(2):
+        read_sequences(tokenizer, 3000)
+    return resident() - used
+
+print(growth(PreTrainedTokenizerFast.from_pretrained(sys.argv[1])))
+print(growth(load_tokenizer(Path(sys.argv[1]))))
+"""
+
+
+def test_sequences_are_not_kept_by_a_tokenizer():
+    """In another process, where memory is only that of the tokenizer. Else it grows with the number of records."""
+    command = [sys.executable, "-c", REMEMBERED_WORDS, TEST_DATA / "models" / "demo-mixtral"]
+    finished = subprocess.run(command, env={"PYTHONPATH": str(SCRIPTS)}, capture_output=True, text=True, check=True)
+    by_itself, loaded = map(float, finished.stdout.split())
+    assert by_itself > 20 > 5 > loaded, (by_itself, loaded)
+    model = SimpleNamespace()
+    assert not internals.keep_no_words(SimpleNamespace(backend_tokenizer=SimpleNamespace(model=model)))
+
+
 def test_a_panic_is_recognised():
     from tokenizers import Tokenizer, models, processors
 

@@ -11,7 +11,7 @@ import transformers
 
 from dna_lm.errors import UserError, quoted
 from dna_lm.model import files
-from dna_lm.model.internals import token_ids
+from dna_lm.model.internals import keep_no_words, token_ids
 
 # A tokenizer without a limit has a huge number as its limit.
 NO_LIMIT = 10**9
@@ -46,6 +46,7 @@ def load_tokenizer(folder: Path) -> transformers.PreTrainedTokenizerFast:
     # Tokens left out at random are for training.
     if getattr(backend.model, "dropout", None):
         backend.model.dropout = None
+    keep_no_words(tokenizer)
     return tokenizer
 
 
