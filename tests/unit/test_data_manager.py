@@ -55,7 +55,7 @@ def install(tmp_path):
 
 
 def move_as_galaxy_does(row, files, models):
-    """What data_manager_conf.xml asks of Galaxy; returns the row as it is in the table."""
+    """Move the model's folder and change its path, as data_manager_conf.xml tells Galaxy; returns the table's row."""
     shutil.move(files / row["path"], models / row["path"])
     return row | {"path": str(models / row["path"])}
 

@@ -149,19 +149,18 @@ def _sampling_note(groups: Groups, kind: str) -> str | None:
     return None
 
 
+# What all boxes share.
+_BOX = {
+    "showfliers": False,
+    "patch_artist": True,
+    "manage_ticks": False,
+    "medianprops": {"color": "black", "linewidth": 2},
+}
+
+
 def _draw_box(axes: Axes, scores: np.ndarray, place: int, colour: str, orientation: str) -> None:
-    axes.boxplot(
-        [scores],
-        positions=[place],
-        widths=0.5,
-        orientation=orientation,
-        showfliers=False,
-        patch_artist=True,
-        manage_ticks=False,
-        boxprops={"facecolor": colour + "55", "edgecolor": "black"},
-        medianprops={"color": "black", "linewidth": 2},
-        zorder=3,
-    )
+    look = {"facecolor": colour + "55", "edgecolor": "black"}
+    axes.boxplot([scores], positions=[place], widths=0.5, orientation=orientation, boxprops=look, zorder=3, **_BOX)
     points = _sample(scores, MAX_POINTS)
     # Spread sideways so that points do not hide each other; the seed puts them in the same places every time.
     sideways = place + np.random.default_rng(0).uniform(-0.2, 0.2, len(points))
@@ -179,17 +178,8 @@ def _draw_violin(axes: Axes, scores: np.ndarray, place: int, colour: str, orient
     bodies = axes.violin(stats, [place], widths=0.85, orientation=orientation, showextrema=False)["bodies"]
     for body in bodies:
         body.set(facecolor=colour, edgecolor="black", alpha=0.6, linewidth=0.8)
-    axes.boxplot(
-        [scores],
-        positions=[place],
-        widths=0.1,
-        orientation=orientation,
-        showfliers=False,
-        patch_artist=True,
-        manage_ticks=False,
-        boxprops={"facecolor": "white"},
-        medianprops={"color": "black", "linewidth": 2},
-    )
+    look = {"facecolor": "white"}
+    axes.boxplot([scores], positions=[place], widths=0.1, orientation=orientation, boxprops=look, **_BOX)
 
 
 def _density(scores: np.ndarray, coords: np.ndarray) -> np.ndarray:

@@ -43,7 +43,7 @@ def split_group(argument: str) -> tuple[str, str]:
 def read_group_list(path: str) -> list[tuple[str, str]]:
     """(label, path) pairs from a JSON list of objects `{"label": …, "table": …}` or `{"name": …, "table": …}`.
 
-    A label is used as it is; labels are made from names of datasets (`labels.short_labels`). Labels and names may
+    A label is not changed. Labels are made from names of datasets by `labels.short_labels`. Labels and names may
     contain any character. Raises `UserError` for another file.
     """
     try:

@@ -2,8 +2,8 @@
 
 A job has a source and outputs. The source is read to its end first, so that a faulty file is refused before any work is
 done, and then once more for its items. Each output is a path and a sink: a context manager that opens the path and
-yields a function, which gets every (payload, row) as soon as it is computed. What a sink writes last, such as a picture
-of all rows, it writes when its context ends well.
+yields a function. The job calls this function with every (payload, row) after computing it. A sink that needs all rows,
+such as a picture, writes when its context ends without an error.
 """
 
 import argparse
