@@ -1,7 +1,8 @@
 """A model folder, loaded: refuse what is unsafe or incomplete, load the rest, describe what it can do.
 
 Knows nothing of scores, nor of how a model is run. Nothing is fetched, and no code of a checkpoint is run: it takes
-safetensors weights, a `config.json` of an architecture that transformers itself implements, and a `tokenizer.json`.
+safetensors weights, a `config.json` of an architecture that transformers or `families` implements, and the files of a
+tokenizer.
 """
 
 import os
@@ -14,6 +15,7 @@ import torch
 import transformers
 
 from dna_lm.errors import UserError, counted, quoted
+from dna_lm.families import registry
 from dna_lm.model import files, internals, lengths, parts, tokenizer
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -35,6 +37,7 @@ class Checkpoint:
     mask_token_id: the id of the mask, or `None` when the tokenizer has none.
     pad_token_id: the id of the token that fills a batch in tutorial mode.
     is_causal: whether the model reads from left to right; otherwise it fills masks.
+    has_mask: whether the model can be told which tokens are padding.
     max_tokens: the longest input, special tokens included.
     max_shared_tokens: the longest input that can share a prefix with others in one forward pass; 0 when none can.
     blocks: the modules of the trunk's layers in their order; empty when they cannot be identified, and then only the
@@ -51,6 +54,7 @@ class Checkpoint:
     special_token_ids: frozenset[int]
     mask_token_id: int | None
     is_causal: bool
+    has_mask: bool
     max_tokens: int
     max_shared_tokens: int
     pad_token_id: int
@@ -94,9 +98,9 @@ def load_unchecked(folder: Path, precision: str) -> tuple[Checkpoint, transforme
     settings = files.read_config(folder)
     weights = files.check_weights(folder)
     device = _device()
-    model_class, is_causal = _architecture(settings)
+    architecture = _architecture(folder, settings, weights)
     dna_tokenizer = tokenizer.load_tokenizer(folder)
-    model, missing = _load_model(folder, model_class, weights, PRECISIONS[precision])
+    model, missing = _load_model(folder, architecture, weights, PRECISIONS[precision])
     model.to(device)
     _, trunk = parts.find_trunk(model)
     head, missing_head = parts.split_head(model, missing)
@@ -107,7 +111,9 @@ def load_unchecked(folder: Path, precision: str) -> tuple[Checkpoint, transforme
         missing_head=missing_head,
         special_token_ids=tokenizer.special_token_ids(dna_tokenizer),
         mask_token_id=tokenizer.mask_token_id(dna_tokenizer),
-        is_causal=is_causal,
+        is_causal=architecture.is_causal,
+        # Of the suite's own families some have none.
+        has_mask=getattr(model, "has_mask", True),
         max_tokens=lengths.max_tokens(model, trunk, dna_tokenizer),
         max_shared_tokens=0,
         pad_token_id=_pad_token_id(model.config, dna_tokenizer),
@@ -133,8 +139,41 @@ def _device() -> torch.device:
     return torch.device(name)
 
 
-def _architecture(settings: dict) -> tuple[type, bool]:
-    """The transformers class with the language-model head, and whether it is causal."""
+@dataclass(frozen=True)
+class _Architecture:
+    """How a model is built: its configuration, and whether it is causal or fills masks.
+
+    is_exact: whether the checkpoint may have no weights that the architecture does not know. Its config.json then names
+    other code, and a weight that is left over shows that the two are not the same.
+    """
+
+    config: transformers.PreTrainedConfig
+    is_causal: bool
+    is_exact: bool
+
+    @property
+    def model_class(self) -> type:
+        """The Auto class of transformers that finds the model with its language-model head."""
+        return transformers.AutoModelForCausalLM if self.is_causal else transformers.AutoModelForMaskedLM
+
+
+def _architecture(folder: Path, settings: dict, weights: files.Weights) -> _Architecture:
+    """The architecture of a checkpoint: one of `families`, or one of transformers."""
+    if family := registry.find(settings, weights.shapes):
+        module = family.load()
+        with files.refusing(f"{files.CONFIG} does not describe a {family.label}"):
+            config = module.configure(settings, weights.shapes)
+        return _Architecture(_prepared(config), module.IS_CAUSAL, is_exact=True)
+    if "auto_map" in settings and not registry.is_wrapper(settings):
+        raise files.own_code(files.CONFIG)
+    is_causal = _is_causal(settings)
+    with files.refusing(f"transformers cannot use {files.CONFIG}"):
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    return _Architecture(_prepared(config), is_causal, is_exact="auto_map" in settings)
+
+
+def _is_causal(settings: dict) -> bool:
+    """Whether transformers' class for a checkpoint, with the language-model head, is a causal one."""
     model_type, declared = settings.get("model_type"), settings.get("architectures") or []
     if not isinstance(model_type, str):
         raise UserError(f"model: {files.CONFIG} names no architecture (model_type is {quoted(model_type)})")
@@ -153,20 +192,18 @@ def _architecture(settings: dict) -> tuple[type, bool]:
         )
     # The architecture can be either: the class with which it was saved decides, or else its setting `is_decoder`.
     is_saved_as_causal = causal in declared or (masked not in declared and settings.get("is_decoder"))
-    if masked and not (causal and is_saved_as_causal):
-        return transformers.AutoModelForMaskedLM, False
-    return transformers.AutoModelForCausalLM, True
+    return not masked or bool(causal and is_saved_as_causal)
 
 
 def _load_model(
-    folder: Path, model_class: type, weights: files.Weights, dtype: torch.dtype
+    folder: Path, architecture: _Architecture, weights: files.Weights, dtype: torch.dtype
 ) -> tuple[transformers.PreTrainedModel, list[str]]:
     """The model in evaluation mode, and the names of the weights that the checkpoint does not have."""
     transformers.logging.disable_progress_bar()
-    config = _load_config(folder)
-    _check_size(config, model_class, weights)
+    config = architecture.config
+    _check_size(architecture, weights)
     with files.refusing(f"transformers cannot load the model that {files.CONFIG} describes"):
-        model, report = model_class.from_pretrained(
+        model, report = architecture.model_class.from_pretrained(
             folder,
             config=config,
             dtype=dtype,
@@ -181,6 +218,11 @@ def _load_model(
         raise UserError(f"model: weights of another shape than config.json says: {parts.first_names(mismatched)}")
     if deeper := sorted(filter(partial(_is_deeper, config.num_hidden_layers), report["unexpected_keys"])):
         raise UserError(f"model: the weights have more layers than config.json says: {parts.first_names(deeper)}")
+    if architecture.is_exact and report["unexpected_keys"]:
+        raise UserError(
+            "model: the weights have what the architecture that they look like does not have, so it is another one: "
+            f"{parts.first_names(sorted(report['unexpected_keys']))}"
+        )
     for name, parameter in model.named_parameters():
         # The smallest and the largest number are NaN when any is.
         if not all(map(torch.isfinite, parameter.aminmax())):
@@ -188,9 +230,8 @@ def _load_model(
     return model.eval(), report["missing_keys"]
 
 
-def _load_config(folder: Path) -> transformers.PreTrainedConfig:
-    with files.refusing(f"transformers cannot use {files.CONFIG}"):
-        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+def _prepared(config: transformers.PreTrainedConfig) -> transformers.PreTrainedConfig:
+    """The configuration, checked for what every model needs, without what does not apply here."""
     for name in ("num_hidden_layers", "hidden_size", "vocab_size"):
         if not isinstance(getattr(config, name, None), int):
             raise UserError(
@@ -203,13 +244,13 @@ def _load_config(folder: Path) -> transformers.PreTrainedConfig:
     return config
 
 
-def _check_size(config: transformers.PreTrainedConfig, model_class: type, weights: files.Weights) -> None:
+def _check_size(architecture: _Architecture, weights: files.Weights) -> None:
     """Refuse a config.json that describes a larger model than the weights are for, before it takes memory."""
     message = "model: config.json describes a larger model than the weights are for"
-    if getattr(config, "num_hidden_layers", 0) > weights.n_tensors:
+    if architecture.config.num_hidden_layers > len(weights.shapes):
         raise UserError(message)
     with files.refusing(_CANNOT_BUILD), torch.device("meta"):
-        trunk = model_class.from_config(config, trust_remote_code=False).base_model
+        trunk = architecture.model_class.from_config(architecture.config, trust_remote_code=False).base_model
     n_numbers = sum(tensor.numel() for tensor in (*trunk.parameters(), *trunk.buffers()))
     # Twice, and tables of positions: weights that are merely missing are named after loading.
     if n_numbers > 2 * weights.n_numbers + _SPARE_NUMBERS:

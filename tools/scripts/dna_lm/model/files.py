@@ -16,6 +16,7 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 
 from dna_lm.errors import UserError, is_out_of_memory, quoted
+from dna_lm.families import registry
 from dna_lm.model.internals import is_panic
 
 CONFIG = "config.json"
@@ -25,6 +26,8 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 # Nucleotide Transformer v1 and ESM-2 come with a list of tokens, one per line, instead of a tokenizer.json.
 VOCABULARY = "vocab.txt"
+# Classes of tokenizers, in a checkpoint's own code, whose rules `tokenizer` knows.
+OWN_TOKENIZERS = frozenset({"DNAKmerTokenizer", "HybridDNATokenizer", "HyenaDNATokenizer", "CaduceusTokenizer"})
 # Every file that is ever read, as patterns for names.
 READ = (
     CONFIG,
@@ -46,9 +49,9 @@ _HEADER_LENGTH_BYTES = 8
 
 @dataclass(frozen=True)
 class Weights:
-    """What the weights' files hold: how many tensors, and how many numbers in all of them."""
+    """What the weights' files hold: the shape of each tensor by its name, and how many numbers they have together."""
 
-    n_tensors: int
+    shapes: dict[str, list[int]]
     n_numbers: int
 
 
@@ -81,12 +84,12 @@ def read_json(path: Path) -> dict:
 def read_config(folder: Path) -> dict:
     """The settings in config.json. Raises `UserError` for settings that ask for what is never done here."""
     settings = read_json(folder / CONFIG)
-    for name in (CONFIG, TOKENIZER_CONFIG):
-        if (folder / name).exists() and "auto_map" in read_json(folder / name):
-            raise UserError(
-                f"model: {name} names its own code (auto_map), which is never run here: "
-                "choose a model of an architecture that transformers implements"
-            )
+    if "auto_map" in settings and not registry.may_be_read(settings):
+        raise own_code(CONFIG)
+    if (folder / TOKENIZER_CONFIG).exists():
+        names = read_json(folder / TOKENIZER_CONFIG)
+        if "auto_map" in names and names.get("tokenizer_class") not in OWN_TOKENIZERS:
+            raise own_code(TOKENIZER_CONFIG)
     if settings.keys() & {"quantization_config", "compression_config"}:
         raise UserError("model: its weights are quantised: choose the checkpoint in float32, bfloat16 or float16")
     if "transformers_weights" in settings:
@@ -96,6 +99,14 @@ def read_config(folder: Path) -> dict:
             "model: the folder holds an adapter to another model (adapter_config.json): merge the two first"
         )
     return settings
+
+
+def own_code(name: str) -> UserError:
+    """The error for a file of a checkpoint that needs code of the checkpoint."""
+    return UserError(
+        f"model: {name} names its own code (auto_map), which is never run here: "
+        "choose a model of an architecture that transformers or this suite implements"
+    )
 
 
 def check_weights(folder: Path) -> Weights:
@@ -111,8 +122,10 @@ def check_weights(folder: Path) -> Weights:
         raise UserError(
             f"model: the folder has no {WEIGHTS}{pickled if pickles else ''}: give the weights as safetensors"
         )
-    shapes = [shape for name in sorted(names) for shape in read_shapes(folder / name).values()]
-    return Weights(len(shapes), sum(map(math.prod, shapes)))
+    shapes = {}
+    for name in sorted(names):
+        shapes |= read_shapes(folder / name)
+    return Weights(shapes, sum(map(math.prod, shapes.values())))
 
 
 def _shards(folder: Path, index: Path) -> set[str]:

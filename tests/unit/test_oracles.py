@@ -1,0 +1,70 @@
+"""Families of the suite's own: the numbers of their authors' own code, on tiny models in the published format."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import ROOT
+from dna_lm.engine import forward
+from dna_lm.model.checkpoint import load_unchecked
+
+FOLDERS = sorted((ROOT / "tests" / "oracles").iterdir())
+# Of the largest number. The authors' float32 code of these families is itself no more exact.
+ROUNDING = {
+    "hyenadna": 3e-4,
+    "caduceus_ph": 3e-4,
+    "caduceus_ps": 3e-4,
+    "caduceus_ps_unfused": 3e-4,
+    "plantcaduceus": 3e-4,
+}
+
+
+@pytest.fixture(scope="module", params=FOLDERS, ids=lambda folder: folder.name)
+def oracle(request):
+    """Folder, checkpoint, whole model, and the authors' numbers."""
+    checkpoint, model = load_unchecked(request.param, "float32")
+    return request.param, checkpoint, model, np.load(request.param / "expected.npz")
+
+
+def numbers_of(expected, name):
+    """The authors' numbers of a kind: number of the sequence -> array."""
+    return {key.split("/")[0]: expected[key] for key in expected if key.endswith(f"/{name}")}
+
+
+def assert_close(folder, found, expected):
+    rounding = ROUNDING.get(folder.name, 1e-5)
+    assert found.shape == expected.shape
+    assert abs(found - expected).max() <= rounding * abs(expected).max()
+
+
+@torch.inference_mode()
+def test_logits_are_those_of_the_authors(oracle):
+    folder, _, model, expected = oracle
+    for ids, logits in (("input_ids", "logits"), ("masked_input_ids", "masked_logits")):
+        of_authors = numbers_of(expected, logits)
+        assert of_authors or ids != "input_ids"
+        for key, numbers in of_authors.items():
+            found = model(torch.from_numpy(expected[f"{key}/{ids}"])[None]).logits[0].numpy()
+            assert_close(folder, found[:, -numbers.shape[1] :], numbers)
+
+
+@torch.inference_mode()
+def test_layers_are_those_of_the_authors(oracle):
+    folder, checkpoint, _, expected = oracle
+    last = numbers_of(expected, "last_hidden_state")
+    for key, states in numbers_of(expected, "hidden_states").items():
+        ids = torch.from_numpy(expected[f"{key}/input_ids"])[None]
+        with forward.watching_layers(checkpoint, range(checkpoint.n_layers)) as found:
+            found_last = checkpoint.trunk(ids, use_cache=False).last_hidden_state[0].numpy()
+        for layer, numbers in found.items():
+            assert_close(folder, numbers[0].numpy(), states[layer])
+        assert_close(folder, found_last, last.get(key, states[-1]))
+
+
+def test_tokens_are_those_of_the_authors(oracle):
+    folder, checkpoint, _, expected = oracle
+    sequences = json.loads((folder / "expected.json").read_text())["sequences"]
+    for number, sequence in enumerate(sequences):
+        assert checkpoint.tokenise([sequence]) == [expected[f"seq{number}/input_ids"].tolist()]

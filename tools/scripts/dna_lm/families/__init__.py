@@ -1,0 +1,14 @@
+"""Families of DNA language models that transformers does not implement, one module for each.
+
+Each module is written from the papers and from the layout of the published weights. It has:
+
+- `Config`, a `PreTrainedConfig`, and `configure(settings, shapes)`, which makes one from a checkpoint's config.json and
+  the shapes of its weights, and raises `UserError` for settings that would change what the model computes in a way that
+  the module does not follow;
+- a `PreTrainedModel` with a language-model head, whose weights have the published names, registered with transformers'
+  Auto classes, so that the rest of the library sees a model like any other. `has_mask = False` in its class says that
+  it cannot be told which tokens are padding;
+- `IS_CAUSAL`, whether the model reads from left to right.
+
+`registry` finds the family of a checkpoint, `settings` reads single settings.
+"""

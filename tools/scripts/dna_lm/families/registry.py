@@ -1,0 +1,129 @@
+"""Which family a checkpoint belongs to: decided by the names and shapes of its weights.
+
+What a checkpoint says of itself (`auto_map`, `architectures`, `model_type`) never decides alone: GENA-LM calls itself
+`bert`, and Nucleotide Transformer v2 has the names of ESM with other shapes.
+"""
+
+import importlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+
+from dna_lm.families.settings import Settings
+
+# Name of a weight -> its shape.
+Shapes = Mapping[str, list[int]]
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family.
+
+    label: its name as people write it. module: the module of this package. stems: what the names of the authors'
+    classes in `auto_map` begin with. fits: whether a checkpoint's weights have what only this family has.
+    """
+
+    label: str
+    module: str
+    stems: tuple[str, ...]
+    fits: Callable[[Shapes], bool]
+
+    def load(self) -> ModuleType:
+        """Import the family's module, which registers its model with transformers' Auto classes."""
+        return importlib.import_module(f"dna_lm.families.{self.module}")
+
+
+def find(settings: Settings, shapes: Shapes) -> Family | None:
+    """The family whose weights these are, unless `auto_map` names classes of another; or `None`."""
+    families = (family for family in FAMILIES if family.fits(shapes))
+    return next((family for family in families if _names_only(settings, family.stems)), None)
+
+
+def shape_of(shapes: Shapes, ending: str) -> list[int] | None:
+    """The shape of the weight whose name ends like this: published names differ in what stands before."""
+    return next((shape for name, shape in shapes.items() if f".{name}".endswith(f".{ending}")), None)
+
+
+def _having(ending: str) -> Callable[[Shapes], bool]:
+    return lambda shapes: shape_of(shapes, ending) is not None
+
+
+def _is_gated_esm(shapes: Shapes) -> bool:
+    """Whether the first product of ESM's feed-forward layer is twice as wide as the second: half of it is a gate."""
+    wide = shape_of(shapes, "encoder.layer.0.intermediate.dense.weight")
+    narrow = shape_of(shapes, "encoder.layer.0.output.dense.weight")
+    is_esm = shape_of(shapes, "encoder.layer.0.attention.LayerNorm.weight") is not None
+    return is_esm and bool(wide and narrow) and wide[0] == 2 * narrow[-1]
+
+
+FAMILIES = (
+    Family(
+        "Nucleotide Transformer v2",
+        "nucleotide_transformer",
+        ("Esm",),
+        _is_gated_esm,
+    ),
+    Family(
+        "GENA-LM",
+        "gena_lm",
+        ("Bert",),
+        _having("encoder.layer.0.pre_attention_ln.weight"),
+    ),
+    Family(
+        "DNABERT-2",
+        "dnabert2",
+        ("Bert",),
+        _having("encoder.layer.0.mlp.gated_layers.weight"),
+    ),
+    Family(
+        "GPN",
+        "gpn",
+        ("ConvNet", "GPN"),
+        lambda shapes: any(
+            _having(ending)(shapes)
+            for ending in ("encoder.0.conv.1.weight", "encoder.layer.0.conv.0.weight", "encoder.layer.0.layer.0.weight")
+        ),
+    ),
+    Family(
+        "HyenaDNA",
+        "hyenadna",
+        ("Hyena", "HyenaDNA"),
+        _having("layers.0.mixer.filter_fn.implicit_filter.0.weight"),
+    ),
+    Family(
+        "Caduceus",
+        "caduceus",
+        ("Caduceus",),
+        lambda shapes: any(_having(f"layers.0.mixer.{inner}mamba_fwd.A_log")(shapes) for inner in ("", "submodule.")),
+    ),
+)
+
+# What transformers' own classes for a `model_type` are called, and what authors call those who only wrap one. Such a
+# checkpoint must have the weights of transformers' class, all of them and no others.
+_WRAPPED = {
+    "llama": ("Llama", "GENERator"),
+    "mamba": ("Mamba",),
+    "mistral": ("Mistral",),
+    "mixtral": ("Mixtral",),
+}
+_ENDINGS = "(Config|Model|ForCausalLM|ForMaskedLM|ForPreTraining|ForSequenceClassification|ForTokenClassification)?"
+
+
+def is_wrapper(settings: Settings) -> bool:
+    """Whether all classes that `auto_map` names stand for the class that transformers has for the `model_type`."""
+    return _names_only(settings, _WRAPPED.get(settings.get("model_type"), ()))
+
+
+def may_be_read(settings: Settings) -> bool:
+    """Whether, by its config.json alone, a checkpoint with `auto_map` can be one that is read without its code."""
+    return is_wrapper(settings) or any(_names_only(settings, family.stems) for family in FAMILIES)
+
+
+def _names_only(settings: Settings, stems: Sequence[str]) -> bool:
+    """Whether all classes in `auto_map` have names that begin with one of the stems."""
+    auto_map = settings.get("auto_map", {})
+    references = auto_map.values() if isinstance(auto_map, dict) else [auto_map]
+    # Such as `owner/name--modeling_esm.EsmForMaskedLM`.
+    names = [str(reference).rpartition(".")[2] for reference in references]
+    return all(any(re.fullmatch(stem + _ENDINGS, name) for stem in stems) for name in names)
