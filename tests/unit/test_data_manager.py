@@ -21,6 +21,7 @@ import model_sources
 from conftest import ROOT, TEST_DATA
 from dna_lm.engine.loading import load_checkpoint
 from dna_lm.errors import UserError
+from dna_lm.model import summary
 from dna_lm.model.folder import find_folder
 
 REPOSITORY = ROOT / "data_managers" / "data_manager_dna_lm"
@@ -82,7 +83,7 @@ def test_a_model_of_the_hub_becomes_a_row(install, hub):
     assert job.rows == [
         {
             "value": HUB_MODEL,
-            "name": f"{MODEL_ID} ({hub_server.COMMIT[:12]})",
+            "name": f"{MODEL_ID} · 5.4k · causal · 128 bp ({hub_server.COMMIT[:8]})",
             "pipeline_tag": "text-generation",
             "domain": "sequence",
             "free_tag": "dna",
@@ -120,6 +121,37 @@ def test_another_version_gets_its_own_row(install, tmp_path):
     for row in (first, other):
         assert re.fullmatch("[0-9a-f]{40}", row["version"]) and row["value"] == f"{MODEL_ID}_{row['version']}"
     assert first["value"] != other["value"] and first["name"] != other["name"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("tiny-esm", "154k · masked · 3.1 kb"),
+        ("tiny-bert", "8k · masked · 128 bp"),
+        ("tiny-mamba", "4.6k · causal · any length"),
+        ("headless-mixtral", "10k · causal, hidden states only · about 717 bp"),
+    ],
+)
+def test_a_models_name_says_size_kind_and_longest_input(name, words):
+    assert summary.words(load_checkpoint(TEST_DATA / "models" / name)) == words
+
+
+@pytest.mark.parametrize("name", ["tiny-esm", "tiny-bert", "tiny-llama", "tiny-modernbert"])
+def test_a_sequence_of_the_longest_input_is_read_and_one_more_base_is_not(name):
+    model = load_checkpoint(TEST_DATA / "models" / name)
+    number, unit = summary.longest_input(model).split()
+    assert unit in ("bp", "kb")
+    longest = next(n for n in range(1, 10_000) if len(model.tokenise(["A" * n])[0]) > model.max_tokens) - 1
+    # A 6-mer model reads up to five bases less when single bases are left over.
+    assert float(number) * (1000 if unit == "kb" else 1) == pytest.approx(longest, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(1, "1"), (999, "999"), (999_600, "1M"), (1_234_567, "1.2M"), (9_960_000, "10M"), (2_500_000_000, "2.5B")],
+)
+def test_large_numbers_are_short(number, text):
+    assert summary.scaled(number, ("", "k", "M", "B")) == text
 
 
 def test_the_tools_read_an_installed_model_by_its_row(install, tmp_path):

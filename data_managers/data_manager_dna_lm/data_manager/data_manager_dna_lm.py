@@ -9,6 +9,7 @@ import model_sources
 from dna_lm import cli
 from dna_lm.engine.loading import load_checkpoint
 from dna_lm.labels import clean_label
+from dna_lm.model import summary
 from dna_lm.model.checkpoint import Checkpoint
 
 TABLE = "huggingface"
@@ -24,7 +25,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--revision", default="main", help="commit, tag or branch (default: main)")
     parser.add_argument("--path", help="a folder, a Hugging Face cache or an archive on this server (default: the hub)")
-    parser.add_argument("--name", help="name in the tools' forms (default: the id and the first digits of the version)")
+    parser.add_argument("--name", help="name in the tools' forms (default: id, size, kind, longest input, version)")
     parser.add_argument("--free-tag", default="dna", help="text for the column free_tag (default: dna)")
     parser.add_argument(
         "--installed-model",
@@ -57,7 +58,7 @@ def main(argv: list[str]) -> None:
         rows.append(
             {
                 "value": value,
-                "name": clean_label(arguments.name or "") or f"{arguments.model_id} ({source.version[:12]})",
+                "name": clean_label(arguments.name or "") or default_name(arguments.model_id, source.version, model),
                 "pipeline_tag": pipeline_tag(model),
                 "domain": "sequence",
                 "free_tag": clean_label(arguments.free_tag),
@@ -69,6 +70,11 @@ def main(argv: list[str]) -> None:
         log.info("%s: %s", value, description(model))
     with cli.atomic_outputs(arguments.output) as [output]:
         Path(output).write_text(json.dumps({"data_tables": {TABLE: rows}}))
+
+
+def default_name(model_id: str, version: str, model: Checkpoint) -> str:
+    """What users see when the administrator typed no name. The version tells two rows of one model apart."""
+    return f"{model_id} · {summary.words(model)} ({version[:8]})"
 
 
 def pipeline_tag(model: Checkpoint) -> str:

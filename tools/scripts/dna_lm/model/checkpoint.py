@@ -42,6 +42,7 @@ class Checkpoint:
     max_shared_tokens: the longest input that can share a prefix with others in one forward pass; 0 when none can.
     blocks: the modules of the trunk's layers in their order; empty when they cannot be identified, and then only the
     last layer's hidden states can be read.
+    n_parameters: the number of parameters, head included, as far as the checkpoint has it.
     n_layers, vocabulary_size, hidden_size, output_size: the number of layers, and how many numbers the logits, hidden
     states, and hidden states of the last layer have for each token.
     device, precision: where and in which type the trunk computes.
@@ -59,6 +60,7 @@ class Checkpoint:
     max_shared_tokens: int
     pad_token_id: int
     blocks: tuple[torch.nn.Module, ...]
+    n_parameters: int
     n_layers: int
     vocabulary_size: int
     hidden_size: int
@@ -118,6 +120,7 @@ def load_unchecked(folder: Path, precision: str) -> tuple[Checkpoint, transforme
         max_shared_tokens=0,
         pad_token_id=_pad_token_id(model.config, dna_tokenizer),
         blocks=parts.find_blocks(trunk, model.config),
+        n_parameters=sum(parameter.numel() for parameter in (trunk if head is None else model).parameters()),
         n_layers=model.config.num_hidden_layers,
         vocabulary_size=model.config.vocab_size,
         hidden_size=model.config.hidden_size,
