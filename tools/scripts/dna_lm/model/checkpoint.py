@@ -6,6 +6,7 @@ tokenizer.
 """
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,8 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 
 # Tables that a model computes itself, such as the causal masks of old architectures, have far fewer numbers.
 _SPARE_NUMBERS = 10**8
+# A weight in a layer, where every weight counts: not a buffer, a pooler or the head of another task.
+_OF_A_LAYER = re.compile(r"(^|\.)(layers?|h|blocks?)\.\d+\..+\.weight$")
 _CANNOT_BUILD = f"transformers cannot build the model that {files.CONFIG} describes"
 
 
@@ -146,8 +149,8 @@ def _device() -> torch.device:
 class _Architecture:
     """How a model is built: its configuration, and whether it is causal or fills masks.
 
-    is_exact: whether the checkpoint may have no weights that the architecture does not know. Its config.json then names
-    other code, and a weight that is left over shows that the two are not the same.
+    is_exact: whether the checkpoint may have no weights at all that the architecture does not know, not even outside of
+    the layers: its config.json may name other code, and a weight that is left over shows that this is not the same.
     """
 
     config: transformers.PreTrainedConfig
@@ -221,10 +224,11 @@ def _load_model(
         raise UserError(f"model: weights of another shape than config.json says: {parts.first_names(mismatched)}")
     if deeper := sorted(filter(partial(_is_deeper, config.num_hidden_layers), report["unexpected_keys"])):
         raise UserError(f"model: the weights have more layers than config.json says: {parts.first_names(deeper)}")
-    if architecture.is_exact and report["unexpected_keys"]:
+    left_over = [name for name in report["unexpected_keys"] if architecture.is_exact or _OF_A_LAYER.search(name)]
+    if left_over:
         raise UserError(
-            "model: the weights have what the architecture that they look like does not have, so it is another one: "
-            f"{parts.first_names(sorted(report['unexpected_keys']))}"
+            f"model: the weights have what the architecture {quoted(config.model_type)} does not have, so they are of "
+            f"another one: {parts.first_names(sorted(left_over))}"
         )
     for name, parameter in model.named_parameters():
         # The smallest and the largest number are NaN when any is.
