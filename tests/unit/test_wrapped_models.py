@@ -17,6 +17,11 @@ from scored import random_pairs, score_pairs
 WRAPPERS = {
     "tiny-llama": {"AutoModelForCausalLM": "modeling_generator.GENERatorForCausalLM"},
     "tiny-mistral": {"AutoModelForCausalLM": "owner/name--modeling_mistral.MistralForCausalLM"},
+    "tiny-bert": {
+        "AutoConfig": "configuration_bert.BertConfig",
+        "AutoModelForMaskedLM": "modeling_bert.BertForMaskedLM",
+        "AutoModelForSequenceClassification": "dnabert_layer.DNABertForSequenceClassification",
+    },
     "tiny-mamba": {
         "AutoConfig": "configuration_mamba.MambaConfig",
         "AutoModel": "modeling_mamba.MambaModel",

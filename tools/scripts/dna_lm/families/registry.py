@@ -107,11 +107,15 @@ _WRAPPED = {
     "mistral": ("Mistral",),
     "mixtral": ("Mixtral",),
 }
+# Several families call their classes like BERT's, so DNABERT-1 is told by the one class that it does not.
+_DNABERT_1 = "DNABertForSequenceClassification"
 _ENDINGS = "(Config|Model|ForCausalLM|ForMaskedLM|ForPreTraining|ForSequenceClassification|ForTokenClassification)?"
 
 
 def is_wrapper(settings: Settings) -> bool:
     """Whether all classes that `auto_map` names stand for the class that transformers has for the `model_type`."""
+    if settings.get("model_type") == "bert" and _DNABERT_1 in _named_classes(settings):
+        return _names_only(settings, ("Bert", "DNABert"))
     return _names_only(settings, _WRAPPED.get(settings.get("model_type"), ()))
 
 
@@ -122,8 +126,11 @@ def may_be_read(settings: Settings) -> bool:
 
 def _names_only(settings: Settings, stems: Sequence[str]) -> bool:
     """Whether all classes in `auto_map` have names that begin with one of the stems."""
+    return all(any(re.fullmatch(stem + _ENDINGS, name) for stem in stems) for name in _named_classes(settings))
+
+
+def _named_classes(settings: Settings) -> list[str]:
     auto_map = settings.get("auto_map", {})
     references = auto_map.values() if isinstance(auto_map, dict) else [auto_map]
     # Such as `owner/name--modeling_esm.EsmForMaskedLM`.
-    names = [str(reference).rpartition(".")[2] for reference in references]
-    return all(any(re.fullmatch(stem + _ENDINGS, name) for stem in stems) for name in names)
+    return [str(reference).rpartition(".")[2] for reference in references]
