@@ -22,6 +22,7 @@ from dna_lm.model.internals import is_panic
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
+SPECIAL_TOKENS = "special_tokens_map.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 # Nucleotide Transformer v1 and ESM-2 come with a list of tokens, one per line, instead of a tokenizer.json.
@@ -33,7 +34,7 @@ READ = (
     CONFIG,
     TOKENIZER,
     TOKENIZER_CONFIG,
-    "special_tokens_map.json",
+    SPECIAL_TOKENS,
     VOCABULARY,
     WEIGHTS,
     INDEX,

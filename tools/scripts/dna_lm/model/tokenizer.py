@@ -3,29 +3,38 @@
 import math
 import random
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import tokenizers
 import transformers
 
 from dna_lm.errors import UserError, quoted
-from dna_lm.model import files
+from dna_lm.model import assembly, characters, files
+from dna_lm.model.assembly import NO_LIMIT as NO_LIMIT
 from dna_lm.model.internals import keep_no_words, token_ids
-
-# A tokenizer without a limit has a huge number as its limit.
-NO_LIMIT = 10**9
 
 # A sequence that models are tried with.
 PROBE = "ACGTTGCATTAGCCGATACCAGTTTGACTA"
 _LONG_PROBE = "".join(random.Random(0).choices("ACGT", k=1000))
 _ESM_TOKENS = {"unk": "<unk>", "cls": "<cls>", "pad": "<pad>", "mask": "<mask>", "eos": "<eos>"}
 
+# Classes of authors whose rules the suite follows with code of its own: what loads them from a folder.
+_OF_CLASS: dict[str, Callable[[Path], transformers.PreTrainedTokenizerFast]] = {
+    "HyenaDNATokenizer": partial(characters.load, fold_case=False),
+    "CaduceusTokenizer": partial(characters.load, fold_case=True),
+}
+
 
 def load_tokenizer(folder: Path) -> transformers.PreTrainedTokenizerFast:
     """The tokenizer in a folder, which neither cuts nor pads. Raises `UserError` when none can be read."""
     transformers.logging.set_verbosity_error()
-    if (folder / files.TOKENIZER).exists():
+    name = assembly.settings_of(folder).get("tokenizer_class")
+    # Of such a class, a tokenizer.json is none or another tokenizer.
+    if isinstance(name, str) and name in _OF_CLASS:
+        tokenizer = _OF_CLASS[name](folder)
+    elif (folder / files.TOKENIZER).exists():
         files.read_json(folder / files.TOKENIZER)
         with files.refusing(f"{files.TOKENIZER} cannot be used"):
             tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
