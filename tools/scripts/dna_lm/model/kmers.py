@@ -57,9 +57,10 @@ class Reading:
             return sequence + "A" * (-len(sequence) % self.k)
         return sequence
 
-    def ends_of(self, sequence: str) -> str:
-        """What becomes of the ends of one sequence."""
-        return self.ends if len(sequence) % self.k else WHOLE
+    def ends_of(self, sequences: Iterable[str]) -> str:
+        """What becomes of the ends of sequences: of `ENDS`, the one that applies to any of them and comes last."""
+        is_whole = self.ends == WHOLE or all(len(sequence) % self.k == 0 for sequence in sequences)
+        return WHOLE if is_whole else self.ends
 
 
 Tokenizer = tuple[transformers.PreTrainedTokenizerFast, Reading]
