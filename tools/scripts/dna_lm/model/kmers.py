@@ -163,11 +163,12 @@ def _k_of(vocabulary: Iterable[str]) -> int:
     """The k of a list of tokens that has all k-mers of one k. Raises `UserError` for another list."""
     words = list(filter(_is_dna, vocabulary))
     lengths = set(map(len, words))
-    if len(lengths) != 1 or len(words) != 4 ** len(words[0]):
+    k = max(lengths, default=0)
+    if lengths != {k} or k > _LARGEST_K or len(words) != 4**k:
         raise UserError(
             f"model: the folder has no tokenizer.json, and {files.VOCABULARY} does not list all k-mers of one length"
         )
-    return lengths.pop()
+    return k
 
 
 def _is_dna(token: str) -> bool:

@@ -84,7 +84,7 @@ class Item:
 def embed(
     checkpoint: Checkpoint, items: Iterable[Single], settings: Settings, budget: Budget, pad_to: Sequence[int] = (0,)
 ) -> Iterator[tuple[Any, Row]]:
-    """Yield (payload, row) for each item: the row has id, status, length, tokens, ends, and embedding: float32 (width,).
+    """Yield (payload, row) for each item: the row has id, status, length, tokens, ends, embedding: float32 (width,).
 
     The embedding of a record that could not be read is NaN. `pad_to`: tokens to pad to (tutorial mode).
     """
