@@ -11,7 +11,7 @@ from conftest import ROOT, TEST_DATA
 
 DEMO = TEST_DATA / "models" / "demo-mixtral"
 REFERENCE = TEST_DATA / "reference.fasta"
-COUNTS = ["wt_length", "mut_length", "n_differences", "wt_tokens", "mut_tokens", "changed_tokens"]
+COUNTS = ["wt_length", "mut_length", "n_differences", "wt_tokens", "mut_tokens", "changed_tokens", "ends"]
 PAIRS = ("--wild-type", TEST_DATA / "indel_wild_type.fasta.gz", "--mutant", TEST_DATA / "indel_mutant.fasta.gz")
 VARIANTS = ("--variants", TEST_DATA / "variants.vcf", "--reference", REFERENCE)
 INTERVALS = ("--intervals", TEST_DATA / "intervals.bed", "--reference", REFERENCE)

@@ -18,7 +18,16 @@ from make_sequences import Variant
 DEMO, HEADLESS = TEST_DATA / "models" / "demo-mixtral", TEST_DATA / "models" / "headless-mixtral"
 REFERENCE = TEST_DATA / "reference.fasta"
 ALL_SCORES = ("l2", "l1", "cosine_distance", "inner_product", "llr")
-OF_PAIRS = ("wt_length", "mut_length", "n_differences", "wt_tokens", "mut_tokens", "changed_tokens", *ALL_SCORES)
+OF_PAIRS = (
+    "wt_length",
+    "mut_length",
+    "n_differences",
+    "wt_tokens",
+    "mut_tokens",
+    "changed_tokens",
+    "ends",
+    *ALL_SCORES,
+)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,8 @@ from dna_lm.errors import UserError, counted
 OK = "ok"
 INVALID_BASE = "invalid_base"
 TOO_LONG = "too_long"
+TOO_SHORT = "too_short"
+CHANGE_NOT_READ = "change_not_read"
 NOT_FINITE = "not_finite"
 SYMBOLIC_ALLELE = "symbolic_allele"
 MISSING_ALT = "missing_alt"
@@ -32,6 +34,8 @@ def meanings(max_tokens: int, precision: str) -> dict[str, str]:
     return {
         INVALID_BASE: "letters other than A, C, G, T",
         TOO_LONG: f"more than the {max_tokens} tokens that the model reads",
+        TOO_SHORT: "fewer bases than one token of the model has",
+        CHANGE_NOT_READ: "the model is given the same tokens for both: bases at an end that fill no token are not read",
         NOT_FINITE: f"the model's output, or a score of it, is not a finite number in {precision}",
         SYMBOLIC_ALLELE: "<...>, *, or a breakend: no sequence",
         MISSING_ALT: "ALT is '.'",

@@ -41,7 +41,7 @@ def score_table(path: str) -> Iterator[Callable[[Any, Row], None]]:
 
 @contextmanager
 def embedding_table(path: str) -> Iterator[Callable[[Any, Row], None]]:
-    """A table of id, status, length, tokens, dim_1, dim_2 ...; the dimensions are empty when the status is not ok."""
+    """A table of id, status, length, tokens, ends, dim_1 ...; the dimensions are empty when the status is not ok."""
     with score_table(path) as write_row:
 
         def write(payload: object, row: Row) -> None:
@@ -55,7 +55,7 @@ def embedding_table(path: str) -> Iterator[Callable[[Any, Row], None]]:
 
 @contextmanager
 def h5ad(path: str, settings: dict[str, str]) -> Iterator[Callable[[Any, Row], None]]:
-    """An AnnData file: X float32 (embedded records, width), obs: id, length, tokens.
+    """An AnnData file: X float32 (embedded records, width), obs: id, length, tokens, ends.
 
     scanpy's methods take no missing values, so records without an embedding are not in X: `uns["not_embedded"]` lists
     their ids and statuses. `uns["dna_lm"]` holds `settings`.
@@ -85,7 +85,7 @@ def h5ad(path: str, settings: dict[str, str]) -> Iterator[Callable[[Any, Row], N
         yield write
         _append(file["X"], waiting)
         index = pd.Index([str(number) for number in range(len(embedded))])
-        write_elem(file, "obs", pd.DataFrame(embedded, index=index, columns=["id", "length", "tokens"]))
+        write_elem(file, "obs", pd.DataFrame(embedded, index=index, columns=["id", "length", "tokens", "ends"]))
         dimensions = [f"dim_{number}" for number in range(1, file["X"].shape[1] + 1)]
         write_elem(file, "var", pd.DataFrame(index=dimensions))
         not_embedded = {name: np.array([row[name] for row in left_out], dtype=object) for name in ("id", "status")}

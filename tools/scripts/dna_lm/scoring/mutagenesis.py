@@ -52,9 +52,8 @@ class MutationSource:
     def items(self, checkpoint: Checkpoint, settings: Settings) -> Iterator[Item]:
         for stretch in self.read():
             record = stretch.record
-            if record.status == OK and _is_too_long(checkpoint, record.sequence, settings.strand):
-                # One row instead of thousands that are each read again to find the same.
-                record = replace(record, status=TOO_LONG)
+            # One row instead of thousands that are each read again to find the same.
+            record = replace(record, status=_status_of(checkpoint, record, settings.strand))
             if record.status != OK:
                 yield Item(Mutation(stretch), record, record)
                 continue
@@ -74,9 +73,12 @@ class MutationSource:
             yield mutation, row | scored
 
 
-def _is_too_long(checkpoint, sequence, strand):
-    both = [reverse_complement(sequence) if reverse else sequence for reverse in STRANDS[strand]]
-    return any(len(ids) > checkpoint.max_tokens for ids in checkpoint.tokenise(both))
+def _status_of(checkpoint, record, strand):
+    status = pipeline.status_of(checkpoint, [record])
+    if status == OK:
+        both = [reverse_complement(record.sequence) if reverse else record.sequence for reverse in STRANDS[strand]]
+        status = TOO_LONG if any(len(ids) > checkpoint.max_tokens for ids in checkpoint.tokenise(both)) else OK
+    return status
 
 
 @contextmanager

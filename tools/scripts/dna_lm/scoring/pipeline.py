@@ -12,6 +12,9 @@ embeddings). Token counts are those of the strand that was read, of the forward 
 Truncation, when asked for, cuts a pair that is too long for the model to the bases around its change. Its row counts
 the tokens that were read, and the bases that were given.
 
+Ends: a row says whether all bases of its sequences were read (`whole`), whether bases were added to fill the last token
+(`filled`), or whether some were left out (`cut`), by truncation or because they fill no token.
+
 Tutorial mode gives the public tutorial's numbers: the sequences of a file are padded to the longest one of that file
 and pooled over the padding as well, as if the file were one batch. Log-likelihood ratios do not depend on it.
 """
@@ -29,12 +32,13 @@ from dna_lm.engine.encoder import Budget
 from dna_lm.engine.truncation import around_change
 from dna_lm.inputs.fasta import Record
 from dna_lm.model.checkpoint import Checkpoint
+from dna_lm.model.kmers import CUT
 from dna_lm.scoring.settings import STRANDS, Settings
-from dna_lm.statuses import NOT_FINITE, OK, TOO_LONG
+from dna_lm.statuses import CHANGE_NOT_READ, NOT_FINITE, OK, TOO_LONG, TOO_SHORT
 from dna_lm.tables import Row
 
 # Counts in a row of the score table, after the scores.
-COUNTS = ("wt_length", "mut_length", "n_differences", "wt_tokens", "mut_tokens", "changed_tokens")
+COUNTS = ("wt_length", "mut_length", "n_differences", "wt_tokens", "mut_tokens", "changed_tokens", "ends")
 
 # Enough items to fill batches of each length. The embeddings of a portion are held together, and in float64 for the
 # distances: about 50 MB for 512 pairs with 4,096 logits each.
@@ -80,13 +84,13 @@ class Item:
 def embed(
     checkpoint: Checkpoint, items: Iterable[Single], settings: Settings, budget: Budget, pad_to: Sequence[int] = (0,)
 ) -> Iterator[tuple[Any, Row]]:
-    """Yield (payload, row) for each item: the row has id, status, length, tokens, and embedding: float32 (width,).
+    """Yield (payload, row) for each item: the row has id, status, length, tokens, ends, embedding: float32 (width,).
 
     The embedding of a record that could not be read is NaN. `pad_to`: tokens to pad to (tutorial mode).
     """
     unread = np.full(settings.embedding.width(checkpoint), np.nan, np.float32)
     for portion in _portions(items):
-        statuses, strands = _tokenise(checkpoint, portion, settings)
+        statuses, strands, ends = _tokenise(checkpoint, portion, settings)
         readable = [number for number, status in enumerate(statuses) if status == OK]
         embeddings = {}
         if readable:
@@ -100,6 +104,7 @@ def embed(
                 "status": status,
                 "length": len(item.record.sequence),
                 "tokens": len(strands[0][number][0]) if number in strands[0] else None,
+                "ends": ends.get(number),
                 "embedding": embeddings.get(number, unread),
             }
             yield item.payload, row
@@ -115,7 +120,7 @@ def score(
     """
     not_scored = [None] * len(settings.scores)
     for portion in _portions(items):
-        statuses, strands = _tokenise(checkpoint, portion, settings)
+        statuses, strands, ends = _tokenise(checkpoint, portion, settings)
         readable = [number for number, status in enumerate(statuses) if status == OK]
         values = {}
         if readable:
@@ -128,7 +133,7 @@ def score(
         for number, (item, status) in enumerate(zip(portion, statuses, strict=True)):
             row = {"id": item.wild_type.id, "status": status}
             row |= zip(settings.scores, values.get(number, not_scored), strict=True)
-            yield item.payload, row | _counts(item, status, strands[0].get(number))
+            yield item.payload, row | _counts(item, status, strands[0].get(number), ends.get(number))
 
 
 def _portions(items):
@@ -146,23 +151,41 @@ def _portions(items):
 
 
 def _tokenise(checkpoint, portion, settings):
-    """The status of each item, and per strand a dict from its number to its records' token ids."""
-    statuses = [next((record.status for record in item.records if record.status != OK), OK) for item in portion]
+    """The status of each item; per strand a dict from its number to its records' token ids; one to its ends."""
+    statuses = [status_of(checkpoint, item.records) for item in portion]
     readable = [number for number, status in enumerate(statuses) if status == OK]
     strands = []
     for reverse in STRANDS[settings.strand]:
         sequences = [record.sequence for number in readable for record in portion[number].records]
         ids = iter(checkpoint.tokenise(map(reverse_complement, sequences) if reverse else sequences))
         strands.append({number: tuple(next(ids) for _ in portion[number].records) for number in readable})
+    ends = {}
     for number in readable:
+        pair = [record.sequence for record in portion[number].records]
+        ends[number] = checkpoint.reading.ends_of(pair)
         if any(len(ids) > checkpoint.max_tokens for tokens in strands for ids in tokens[number]):
-            pair = [record.sequence for record in portion[number].records]
             cut = around_change(checkpoint, *pair, STRANDS[settings.strand]) if settings.truncate else None
+            ends[number] = CUT
             if cut is None:
                 statuses[number] = TOO_LONG
+                del ends[number]
             for tokens, ids in zip(strands, cut or (), strict=False):
                 tokens[number] = ids
-    return statuses, strands
+        is_unread = pair[0] != pair[-1] and any(tokens[number][0] == tokens[number][-1] for tokens in strands)
+        if is_unread and statuses[number] == OK:
+            # On that strand the score would be 0, as if the model saw no difference: it has not seen the change.
+            statuses[number] = CHANGE_NOT_READ
+    return statuses, strands, ends
+
+
+def status_of(checkpoint: Checkpoint, records: Iterable[Record]) -> str:
+    """The status of records by what they hold and how few bases they have: the first one that is not ok."""
+    return next((status for record in records if (status := _status_of_one(checkpoint, record)) != OK), OK)
+
+
+def _status_of_one(checkpoint, record):
+    is_short = record.status == OK and len(record.sequence) < checkpoint.reading.fewest_bases
+    return TOO_SHORT if is_short else record.status
 
 
 @np.errstate(invalid="ignore", over="ignore")
@@ -211,21 +234,21 @@ def _padded(checkpoint, token_lists, pad_to):
     return [[*ids, *[checkpoint.pad_token_id] * (pad_to - len(ids))] for ids in token_lists]
 
 
-def _counts(item, status, tokens):
+def _counts(item, status, tokens, ends):
     wild_type, mutant = item.wild_type.sequence, item.mutant.sequence
     # The edit distance of two long sequences takes long: not for a row that has no score.
     n_differences = scores.count_differences(wild_type, mutant) if status == OK else None
     of_tokens = (None, None, None)
     if tokens is not None:
         of_tokens = (*map(len, tokens), scores.count_changed_tokens(*tokens))
-    return dict(zip(COUNTS, (len(wild_type), len(mutant), n_differences, *of_tokens), strict=True))
+    return dict(zip(COUNTS, (len(wild_type), len(mutant), n_differences, *of_tokens, ends), strict=True))
 
 
 def longest(checkpoint: Checkpoint, items: Iterable[Single | Item], settings: Settings) -> list[int]:
     """Tokens of the longest sequence that can be read, for each record of an item: what tutorial mode pads to."""
     lengths = []
     for portion in _portions(items):
-        statuses, (tokens, *_) = _tokenise(checkpoint, portion, settings)
+        statuses, (tokens, *_), _ = _tokenise(checkpoint, portion, settings)
         lengths += [tuple(map(len, ids)) for number, ids in tokens.items() if statuses[number] == OK]
         lengths = [tuple(map(max, zip(*lengths, strict=True)))] if lengths else []
     return list(lengths[0]) if lengths else [0] * 2
