@@ -22,10 +22,14 @@ from dna_lm.model.internals import is_panic
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
+SPECIAL_TOKENS = "special_tokens_map.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-# Nucleotide Transformer v1 and ESM-2 come with a list of tokens, one per line, instead of a tokenizer.json.
+# Nucleotide Transformer, GENERator, DNABERT and ESM-2 come with a list of tokens, one per line, instead of a
+# tokenizer.json.
 VOCABULARY = "vocab.txt"
+# Carbon's has which k-mers it reads, and their numbers; its tokenizer.json is for other text.
+DNA_CONFIG = "dna_config.json"
 # Classes of tokenizers, in a checkpoint's own code, whose rules `tokenizer` knows.
 OWN_TOKENIZERS = frozenset({"DNAKmerTokenizer", "HybridDNATokenizer", "HyenaDNATokenizer", "CaduceusTokenizer"})
 # Every file that is ever read, as patterns for names.
@@ -33,8 +37,9 @@ READ = (
     CONFIG,
     TOKENIZER,
     TOKENIZER_CONFIG,
-    "special_tokens_map.json",
+    SPECIAL_TOKENS,
     VOCABULARY,
+    DNA_CONFIG,
     WEIGHTS,
     INDEX,
     "model-*.safetensors",
