@@ -5,6 +5,8 @@ Two generations of published weights are read: the first (`ConvNet`), and a late
 a convolution over its neighbours gives. What is beyond the ends of a sequence counts as zeros.
 """
 
+from collections import OrderedDict
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -14,7 +16,6 @@ from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput
 from dna_lm.errors import UserError, quoted
 from dna_lm.families.registry import Shapes, shape_of
 from dna_lm.families.settings import Settings, flag, require, whole_number
-from dna_lm.model.products import product
 
 IS_CAUSAL = False
 # What published config.json files of the later generation call `layer_norm_eps` is not used by the layers.
@@ -130,7 +131,7 @@ class ForMaskedLM(PreTrainedModel):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.model = _Trunk(config)
-        self.cls = _FirstHead(config) if config.encoder == "first" else _Head(config)
+        self.cls = _head(config)
         self.post_init()
 
     def forward(self, input_ids: torch.Tensor, **options: object) -> MaskedLMOutput:
@@ -225,9 +226,11 @@ def _convolution(config: Config, number: int, width: int) -> "_Convolution":
 class _Convolution(nn.Module):
     """A convolution over tokens, as a sum of one matrix product for each neighbour.
 
-    The products give a token the same result in every batch. torch's convolution chooses between libraries by the
-    number of sequences, and is not faster with dilations.
+    torch's own convolution is as fast, but chooses between two libraries by the size of the batch: a token would not
+    have the same result in every batch.
     """
+
+    matrix_product = staticmethod(functional.linear)
 
     def __init__(self, width: int, kernel_size: int, dilation: int, n_groups: int, bias: bool) -> None:
         super().__init__()
@@ -243,48 +246,32 @@ class _Convolution(nn.Module):
             # Only once: the weights are kept in the order in which they are used.
             self.weight.data = taps.contiguous().permute(1, 2, 0)
             taps = self.weight.permute(2, 0, 1)
-        middle = kernel_size // 2
-        total = self._tap(states, taps[middle]) if self.bias is None else self._tap(states, taps[middle]) + self.bias
+        # In float32 also when the products have 16 bits, as within one product.
+        total = torch.zeros(states.shape, device=states.device)
+        if self.bias is not None:
+            total += self.bias
         for number, tap in enumerate(taps):
-            shift = (number - middle) * self.dilation
-            if 0 < shift < n_tokens:
-                total[:, :-shift] += self._tap(states, tap)[:, shift:]
-            elif -n_tokens < shift < 0:
-                total[:, -shift:] += self._tap(states, tap)[:, :shift]
-        return total
+            shift = (number - kernel_size // 2) * self.dilation
+            if abs(shift) < n_tokens:
+                first, last = max(0, -shift), min(n_tokens, n_tokens - shift)
+                total[:, first:last] += self._tap(states, tap)[:, first + shift : last + shift]
+        return total.to(states.dtype)
 
     def _tap(self, states: torch.Tensor, tap: torch.Tensor) -> torch.Tensor:
         """What one neighbour contributes, before it is shifted: states (sequences, tokens, width)."""
-        return states * tap[:, 0] if self.is_depthwise else product(states, tap)
+        return states * tap[:, 0] if self.is_depthwise else self.matrix_product(states, tap)
 
 
-class _FirstHead(nn.Module):
-    """Hidden states to logits, first generation."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-        width = config.hidden_size
-        self.decoder = nn.Sequential(
-            nn.Linear(width, width), nn.GELU(), _norm(config), nn.Linear(width, config.vocab_size)
-        )
-
-    def forward(self, states: torch.Tensor) -> torch.Tensor:
-        return self.decoder(states)
-
-
-class _Head(nn.Module):
-    """Hidden states to logits, later generation."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-        width, bias = config.hidden_size, config.bias
-        self.transform = nn.Identity()
-        if config.mlm_head_transform:
-            self.transform = nn.Sequential(nn.Linear(width, width, bias), nn.GELU(), _norm(config))
-        self.decoder = nn.Linear(width, config.vocab_size, bias)
-
-    def forward(self, states: torch.Tensor) -> torch.Tensor:
-        return self.decoder(self.transform(states))
+def _head(config: Config) -> nn.Sequential:
+    """Hidden states to logits."""
+    width, bias = config.hidden_size, config.bias
+    decoder = nn.Linear(width, config.vocab_size, bias)
+    transform = (nn.Linear(width, width, bias), nn.GELU(), _norm(config))
+    if config.encoder == "first":
+        return nn.Sequential(OrderedDict(decoder=nn.Sequential(*transform, decoder)))
+    if config.mlm_head_transform:
+        return nn.Sequential(OrderedDict(transform=nn.Sequential(*transform), decoder=decoder))
+    return nn.Sequential(OrderedDict(decoder=decoder))
 
 
 AutoConfig.register(Config.model_type, Config)

@@ -163,8 +163,8 @@ class _Layer(nn.Module):
 
 def _in_blocks(function: Callable[[torch.Tensor], torch.Tensor], states: torch.Tensor) -> torch.Tensor:
     """A function of each token alone, for some tokens at once: states (sequences, tokens, width), changed in place."""
-    for block in states.split(_BLOCK, dim=1):
-        block.copy_(function(block))
+    for start in range(0, states.shape[1], _BLOCK):
+        states[:, start : start + _BLOCK] = function(states[:, start : start + _BLOCK])
     return states
 
 
@@ -194,8 +194,8 @@ class _Mixer(nn.Module):
             states[:, block] = gate
         self.filter_fn.convolve(signal)
         for start in range(0, n_tokens, _BLOCK):
-            gate = states[:, start : start + _BLOCK]
-            gate.copy_(self.out_proj(signal[:, :, start : start + _BLOCK].mT.to(gate.dtype) * gate))
+            block = slice(start, start + _BLOCK)
+            states[:, block] = self.out_proj(signal[:, :, block].mT.to(states.dtype) * states[:, block])
         return states
 
 
