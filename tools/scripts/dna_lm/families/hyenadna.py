@@ -153,8 +153,8 @@ class _Layer(nn.Module):
         self.mlp = nn.ModuleDict({"fc1": nn.Linear(width, inner), "fc2": nn.Linear(inner, width)})
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        states = states + self.mixer(self.norm1(states))
-        return _in_blocks(self._with_mlp, states)
+        mixed = self.mixer(self.norm1(states))
+        return _in_blocks(self._with_mlp, mixed.add_(states))
 
     def _with_mlp(self, states: torch.Tensor) -> torch.Tensor:
         inner = functional.gelu(self.mlp["fc1"](self.norm2(states)), approximate="tanh")
@@ -226,7 +226,7 @@ class _Sine(nn.Module):
         self.freq = nn.Parameter(torch.empty(1, width))
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        return torch.sin(self.freq * states)
+        return (self.freq * states).sin_()
 
 
 class _LongFilter(nn.Module):
