@@ -27,7 +27,8 @@ def load_checkpoint(folder: Path | str, precision: str = "float32") -> Checkpoin
     if checkpoint.device.type == "cpu":
         products.use_onednn(model)
         internals.keep_freed_memory()
-    if checkpoint.is_causal:
+    # A model without a mask has no attention either.
+    if checkpoint.is_causal and checkpoint.has_mask:
         checkpoint = _share_prefixes(checkpoint, model)
     outputs = self_check.check_finite(checkpoint, model)
     has_head = checkpoint.head is not None

@@ -81,8 +81,8 @@ FAMILIES = (
         "gpn",
         ("ConvNet", "GPN"),
         lambda shapes: any(
-            _having(ending)(shapes)
-            for ending in ("encoder.0.conv.1.weight", "encoder.layer.0.conv.0.weight", "encoder.layer.0.layer.0.weight")
+            len(shape_of(shapes, ending) or ()) == 3
+            for ending in ("encoder.0.conv.1.weight", "encoder.layer.0.conv.2.weight", "encoder.layer.0.layer.6.weight")
         ),
     ),
     Family(

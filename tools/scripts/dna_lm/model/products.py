@@ -21,10 +21,15 @@ _FILLED_ROWS = 1024
 
 
 def use_onednn(model: PreTrainedModel) -> None:
-    """Make the layers of a model compute through `product`: its linear layers, and experts with a plain gate."""
+    """Make the layers of a model compute through `product`: its linear layers, and experts with a plain gate.
+
+    So do modules of the suite's own families that have a `matrix_product`.
+    """
     for module in model.modules():
         if type(module) is torch.nn.Linear:
             internals.change_class(module, _Linear)
+        elif hasattr(module, "matrix_product"):
+            module.matrix_product = product
     if internals.has_plain_experts(model):
         model.set_experts_implementation(NAME)
 
