@@ -11,6 +11,23 @@ from torch.nn import functional
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import MaskedLMOutput
 
+from dna_lm.errors import UserError
+from dna_lm.families.registry import Shapes, shape_of
+
+
+def check_tables(shapes: Shapes, n_tokens: int, width: int) -> None:
+    """Raise `UserError` unless the table of tokens, by each of its two names, has a row of this width for each token.
+
+    transformers names weights of another shape, but fails when two that should be the same have one.
+    """
+    for ending in ("embeddings.word_embeddings.weight", "predictions.decoder.weight"):
+        shape = shape_of(shapes, ending)
+        if shape not in (None, [n_tokens, width]):
+            raise UserError(
+                f"model: weights of another shape than config.json says: {ending} has the shape {shape}, "
+                f"but vocab_size and hidden_size are {n_tokens} and {width}"
+            )
+
 
 class MaskedLM(PreTrainedModel):
     """A trunk, `bert`, with the language-model head of BERT. Families derive their `ForMaskedLM` from it."""

@@ -53,6 +53,7 @@ def configure(settings: Settings, shapes: Shapes) -> Config:
     names = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
     sizes = {name: whole_number(settings, name) for name in names}
     check_heads(sizes["hidden_size"], sizes["num_attention_heads"])
+    bert.check_tables(shapes, sizes["vocab_size"], sizes["hidden_size"])
     return Config(
         **sizes,
         type_vocab_size=whole_number(settings, "type_vocab_size", 2),
