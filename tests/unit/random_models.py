@@ -1,5 +1,7 @@
 """Models of random weights, of several architectures, with tokenizers of several kinds: small enough to make anew."""
 
+import importlib
+import json
 import random
 
 import torch
@@ -120,6 +122,21 @@ def save_family(folder, family, **settings):
     heads = transformers.AutoModelForCausalLM if family in CAUSAL_FAMILIES else transformers.AutoModelForMaskedLM
     torch.manual_seed(0)
     _move_all(heads.from_config(config)).save_pretrained(folder)
+    return folder
+
+
+def save_own_family(folder, family, **settings):
+    """Write a model of one of the suite's own families, with the settings that its published config.json would have."""
+    tokenizer = _tokenizer("bases", True, 0)
+    tokenizer.save_pretrained(folder)
+    module = importlib.import_module(f"dna_lm.families.{family}")
+    known = _TINY | {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id} | settings
+    torch.manual_seed(0)
+    model = module.ForMaskedLM(module.configure(known, {}))
+    model.config.initializer_range = known["initializer_range"]
+    model.init_weights()
+    _move_all(model).save_pretrained(folder)
+    (folder / "config.json").write_text(json.dumps(known))
     return folder
 
 

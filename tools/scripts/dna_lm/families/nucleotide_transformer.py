@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForMaskedLM, PreTrainedConfig, Pre
 from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput
 
 from dna_lm.families.registry import Shapes
-from dna_lm.families.settings import Settings, flag, number, require, whole_number
+from dna_lm.families.settings import Settings, check_heads, flag, number, require, whole_number
 
 IS_CAUSAL = False
 _ROTARY_BASE = 10_000
@@ -53,8 +53,10 @@ def configure(settings: Settings, shapes: Shapes) -> Config:
         tie_word_embeddings=False,
     )
     names = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
+    sizes = {name: whole_number(settings, name) for name in (*names, "max_position_embeddings")}
+    check_heads(sizes["hidden_size"], sizes["num_attention_heads"])
     return Config(
-        **{name: whole_number(settings, name) for name in (*names, "max_position_embeddings")},
+        **sizes,
         layer_norm_eps=number(settings, "layer_norm_eps", 1e-12),
         add_bias_fnn=flag(settings, "add_bias_fnn", True),
         pad_token_id=settings.get("pad_token_id"),

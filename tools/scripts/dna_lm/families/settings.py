@@ -39,3 +39,11 @@ def require(settings: Settings, family: str, **values: object) -> None:
                 f"model: in config.json, {name} is {quoted(settings[name])}: "
                 f"of {family}, only models with {quoted(value)} can be read"
             )
+
+
+def check_heads(width: int, n_heads: int) -> None:
+    """Raise `UserError` when a hidden state of this width cannot be divided among the heads of attention."""
+    if width % n_heads:
+        raise UserError(
+            f"model: in config.json, hidden_size is {width}, not a multiple of {n_heads} num_attention_heads"
+        )
