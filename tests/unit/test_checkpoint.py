@@ -146,7 +146,7 @@ def test_a_tokenizer_of_another_model_is_refused(folder):
 
     edit_json(folder / "config.json", vocab_size=100)
     edit_weights(folder, keep_100_tokens)
-    with pytest.raises(UserError, match="tokenizer.json has token number 299, but the model knows only 100 tokens"):
+    with pytest.raises(UserError, match="its tokenizer has token number 299, but the model knows only 100 tokens"):
         load_checkpoint(folder)
 
 

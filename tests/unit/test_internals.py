@@ -324,7 +324,7 @@ def growth(tokenizer):
     return resident() - used
 
 print(growth(PreTrainedTokenizerFast.from_pretrained(sys.argv[1])))
-print(growth(load_tokenizer(Path(sys.argv[1]))))
+print(growth(load_tokenizer(Path(sys.argv[1]))[0]))
 """
 
 

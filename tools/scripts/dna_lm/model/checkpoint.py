@@ -16,7 +16,7 @@ import transformers
 
 from dna_lm.errors import UserError, counted, quoted
 from dna_lm.families import registry
-from dna_lm.model import files, internals, lengths, parts, tokenizer
+from dna_lm.model import files, internals, kmers, lengths, parts, tokenizer
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -30,6 +30,7 @@ class Checkpoint:
     """A loaded model.
 
     tokenizer: its tokenizer, which neither cuts nor pads.
+    reading: how the tokenizer is given a sequence.
     trunk: the module that maps token ids to hidden states.
     head: a function from hidden states to logits over the vocabulary, or `None` when the checkpoint has no weights for
     it; `missing_head` then names them.
@@ -48,6 +49,7 @@ class Checkpoint:
     """
 
     tokenizer: transformers.PreTrainedTokenizerFast
+    reading: kmers.Reading
     trunk: torch.nn.Module
     head: Callable[[torch.Tensor], torch.Tensor] | None
     missing_head: tuple[str, ...]
@@ -72,8 +74,11 @@ class Checkpoint:
         return _name_of(self.precision)
 
     def tokenise(self, sequences: Iterable[str]) -> list[list[int]]:
-        """Token ids of each sequence, special tokens included, never padded or cut."""
-        return internals.token_ids(self.tokenizer, sequences)
+        """Token ids of each sequence, special tokens included, never padded.
+
+        All bases are read, except those at an end that the model cannot read (see `kmers.Reading`).
+        """
+        return internals.token_ids(self.tokenizer, map(self.reading.text, sequences))
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """The head's output in float32: hidden states (..., width) -> (..., vocabulary)."""
@@ -99,13 +104,14 @@ def load_unchecked(folder: Path, precision: str) -> tuple[Checkpoint, transforme
     weights = files.check_weights(folder)
     device = _device()
     architecture = _architecture(folder, settings, weights)
-    dna_tokenizer = tokenizer.load_tokenizer(folder)
+    dna_tokenizer, reading = tokenizer.load_tokenizer(folder)
     model, missing = _load_model(folder, architecture, weights, PRECISIONS[precision])
     model.to(device)
     _, trunk = parts.find_trunk(model)
     head, missing_head = parts.split_head(model, missing)
     checkpoint = Checkpoint(
         tokenizer=dna_tokenizer,
+        reading=reading,
         trunk=trunk,
         head=head,
         missing_head=missing_head,
@@ -271,11 +277,11 @@ def _pad_token_id(config: transformers.PreTrainedConfig, dna_tokenizer: transfor
 
 def _check_reads_dna(checkpoint: Checkpoint) -> None:
     """Refuse a tokenizer that does not read DNA, or has tokens that the model does not know."""
-    largest = tokenizer.check_reads_dna(checkpoint.tokenizer, checkpoint.special_token_ids)
+    largest = tokenizer.check_reads_dna(checkpoint.tokenizer, checkpoint.reading, checkpoint.special_token_ids)
     largest = max(largest, checkpoint.pad_token_id)
     if largest >= checkpoint.vocabulary_size:
         raise UserError(
-            f"model: tokenizer.json has token number {largest}, but the model knows only "
+            f"model: its tokenizer has token number {largest}, but the model knows only "
             f"{checkpoint.vocabulary_size} tokens: the two files do not belong together"
         )
 

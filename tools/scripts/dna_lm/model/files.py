@@ -25,8 +25,11 @@ TOKENIZER_CONFIG = "tokenizer_config.json"
 SPECIAL_TOKENS = "special_tokens_map.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-# Nucleotide Transformer v1 and ESM-2 come with a list of tokens, one per line, instead of a tokenizer.json.
+# Nucleotide Transformer, GENERator, DNABERT and ESM-2 come with a list of tokens, one per line, instead of a
+# tokenizer.json.
 VOCABULARY = "vocab.txt"
+# Carbon's has which k-mers it reads, and their numbers; its tokenizer.json is for other text.
+DNA_CONFIG = "dna_config.json"
 # Classes of tokenizers, in a checkpoint's own code, whose rules `tokenizer` knows.
 OWN_TOKENIZERS = frozenset({"DNAKmerTokenizer", "HybridDNATokenizer", "HyenaDNATokenizer", "CaduceusTokenizer"})
 # Every file that is ever read, as patterns for names.
@@ -36,6 +39,7 @@ READ = (
     TOKENIZER_CONFIG,
     SPECIAL_TOKENS,
     VOCABULARY,
+    DNA_CONFIG,
     WEIGHTS,
     INDEX,
     "model-*.safetensors",
