@@ -29,7 +29,7 @@ SEQUENCES = ["ACGTTGCATTAGCCGATACC", "ACGTTGCATTAGCGGATACC", "ACG", "ACGTTGCATT"
 # --- no other module uses such a name ------------------------------------------------------------------------------
 
 # Submodules that their libraries document.
-DOCUMENTED = {"torch.nn.functional", "huggingface_hub.errors"}
+DOCUMENTED = {"torch.nn", "torch.nn.functional", "transformers.modeling_outputs", "huggingface_hub.errors"}
 LIBRARIES = {"torch", "transformers", "tokenizers", "safetensors", "huggingface_hub"}
 # Of Python's named tuples.
 DOCUMENTED_NAMES = {"_replace", "_asdict", "_fields", "_make"}

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from Bio.Seq import reverse_complement
 
 from dna_lm import tables
 from dna_lm.inputs.fasta import Record, read_to_end
@@ -75,8 +74,8 @@ class MutationSource:
 
 
 def _is_too_long(checkpoint, sequence, strand):
-    both = [reverse_complement(sequence) if reverse else sequence for reverse in STRANDS[strand]]
-    return any(len(ids) > checkpoint.max_tokens for ids in checkpoint.tokenise(both))
+    strands = (checkpoint.tokenise([sequence], reverse) for reverse in STRANDS[strand])
+    return any(len(ids) > checkpoint.max_tokens for [ids] in strands)
 
 
 @contextmanager
