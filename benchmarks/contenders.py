@@ -92,9 +92,9 @@ def _where_time_goes(checkpoint_class, run, folder):
 
     tokenise, spent = checkpoint_class.tokenise, []
 
-    def timed(self, sequences):
+    def timed(self, *arguments):
         started = time.perf_counter()
-        tokens = tokenise(self, sequences)
+        tokens = tokenise(self, *arguments)
         spent.append(time.perf_counter() - started)
         return tokens
 

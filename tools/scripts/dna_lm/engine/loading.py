@@ -41,6 +41,7 @@ def load_checkpoint(folder: Path | str, precision: str = "float32") -> Checkpoin
     if has_head:
         checkpoint = _with_checked_head(checkpoint, model, outputs)
     self_check.check_padding(checkpoint)
+    self_check.check_mirror(checkpoint)
     return checkpoint
 
 

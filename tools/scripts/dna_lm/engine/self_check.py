@@ -6,6 +6,7 @@ The reason is that config.json says what a model should be, and only its output 
 from dataclasses import dataclass
 
 import torch
+from Bio.Seq import reverse_complement
 from transformers import PreTrainedModel
 
 from dna_lm.engine import forward
@@ -110,6 +111,33 @@ def check_padding(checkpoint: Checkpoint) -> None:
             "model: a short sequence scored alone and in a padded batch gives different answers: "
             "it does not tell padding from DNA"
         )
+
+
+@torch.inference_mode()
+def check_mirror(checkpoint: Checkpoint) -> None:
+    """Raise `UserError` when a model that reads both strands with the same weights does not give mirror images.
+
+    Or when its complements are not those of the bases and special tokens.
+    """
+    mirror = checkpoint.mirror
+    if mirror is None:
+        return
+    [ids], [of_reverse] = checkpoint.tokenise([PROBE]), checkpoint.tokenise([reverse_complement(PROBE)])
+    special = sorted(checkpoint.special_token_ids)
+    bases = [[token for token in tokens if token not in special] for tokens in (mirror.ids(ids), of_reverse)]
+    is_pairing = sorted(mirror.complement) == list(range(checkpoint.vocabulary_size)) and all(
+        mirror.complement[other] == token for token, other in enumerate(mirror.complement)
+    )
+    if not is_pairing or bases[0] != bases[1] or any(mirror.complement[token] != token for token in special):
+        raise UserError("model: its complement_map does not give the complements of the tokens")
+    layers = range(checkpoint.n_layers if checkpoint.blocks else 0)
+    for layer in (-1, *layers):
+        given, other = (
+            forward.sequence_states(checkpoint, torch.tensor([tokens], device=checkpoint.device), layer)[0][0]
+            for tokens in (ids, mirror.ids(ids))
+        )
+        if _differ(checkpoint, other, given.flip(0, 1)):
+            raise UserError("model: its outputs for the two strands are not mirror images, as those of its kind are")
 
 
 def _states_alone(checkpoint: Checkpoint, ids: list[int] | tuple[int, ...]) -> torch.Tensor:

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import torch
 import transformers
+from Bio.Seq import reverse_complement
 
 from dna_lm.errors import UserError, counted, quoted
 from dna_lm.families import registry
 from dna_lm.model import files, internals, kmers, lengths, parts, tokenizer
+from dna_lm.model.mirror import Mirror
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -42,6 +44,7 @@ class Checkpoint:
     pad_token_id: the id of the token that fills a batch in tutorial mode.
     is_causal: whether the model reads from left to right; otherwise it fills masks.
     has_mask: whether the model can be told which tokens are padding.
+    mirror: how the model's output for the other strand follows from that for the given one, or `None` if it does not.
     max_tokens: the longest input, special tokens included.
     max_shared_tokens: the longest input that can share a prefix with others in one forward pass; 0 when none can.
     blocks: the modules of the trunk's layers in their order; empty when they cannot be identified, and then only the
@@ -61,6 +64,7 @@ class Checkpoint:
     mask_token_id: int | None
     is_causal: bool
     has_mask: bool
+    mirror: Mirror | None
     max_tokens: int
     max_shared_tokens: int
     pad_token_id: int
@@ -78,12 +82,18 @@ class Checkpoint:
         """Such as `float32`."""
         return _name_of(self.precision)
 
-    def tokenise(self, sequences: Iterable[str]) -> list[list[int]]:
+    def tokenise(self, sequences: Iterable[str], reverse: bool = False) -> list[list[int]]:
         """Token ids of each sequence, special tokens included, never padded.
 
-        All bases are read, except those at an end that the model cannot read (see `kmers.Reading`).
+        All bases are read, except those at an end that the model cannot read (see `kmers.Reading`). reverse: whether
+        to give the ids for the other strand. They are those of the reverse complement, or, of a model with a `mirror`,
+        the mirror image of the ids.
         """
-        return internals.token_ids(self.tokenizer, map(self.reading.text, sequences))
+        is_mirrored = reverse and self.mirror is not None
+        if reverse and not is_mirrored:
+            sequences = map(reverse_complement, sequences)
+        ids = internals.token_ids(self.tokenizer, map(self.reading.text, sequences))
+        return list(map(self.mirror.ids, ids)) if is_mirrored else ids
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """The head's output in float32: hidden states (..., width) -> (..., vocabulary)."""
@@ -125,6 +135,7 @@ def load_unchecked(folder: Path, precision: str) -> tuple[Checkpoint, transforme
         is_causal=architecture.is_causal,
         # Of the suite's own families some have none.
         has_mask=getattr(model, "has_mask", True),
+        mirror=Mirror(model.complement) if getattr(model, "complement", None) else None,
         max_tokens=lengths.max_tokens(model, trunk, dna_tokenizer),
         max_shared_tokens=0,
         pad_token_id=_pad_token_id(model.config, dna_tokenizer),

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from Bio.Seq import reverse_complement
 
 from dna_lm import tables
 from dna_lm.inputs.fasta import Record, read_to_end
@@ -76,8 +75,8 @@ class MutationSource:
 def _status_of(checkpoint, record, strand):
     status = pipeline.status_of(checkpoint, [record])
     if status == OK:
-        both = [reverse_complement(record.sequence) if reverse else record.sequence for reverse in STRANDS[strand]]
-        status = TOO_LONG if any(len(ids) > checkpoint.max_tokens for ids in checkpoint.tokenise(both)) else OK
+        strands = (checkpoint.tokenise([record.sequence], reverse) for reverse in STRANDS[strand])
+        status = TOO_LONG if any(len(ids) > checkpoint.max_tokens for [ids] in strands) else OK
     return status
 
 

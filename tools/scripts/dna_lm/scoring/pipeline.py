@@ -7,7 +7,9 @@ the row.
 
 Strands: every result is computed on each chosen strand and then averaged. `forward` reads the sequences as given,
 `reverse` their reverse complements, `mean` is the arithmetic mean of both results (of the two scores, or of the two
-embeddings). Token counts are those of the strand that was read, of the forward strand for `mean`.
+embeddings). A model that reads both strands with the same weights is given one of them, from which the results for the
+other one follow (see `model.mirror`). Token counts are those of the strand that was read, of the forward strand for
+`mean`.
 
 Truncation, when asked for, cuts a pair that is too long for the model to the bases around its change. Its row counts
 the tokens that were read, and the bases that were given.
@@ -24,7 +26,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from Bio.Seq import reverse_complement
 
 from dna_lm import scores
 from dna_lm.engine import encoder, likelihood
@@ -97,6 +98,10 @@ def embed(
             of_strands = [
                 _encode(checkpoint, [tokens[n][0] for n in readable], settings, budget, pad_to[0]) for tokens in strands
             ]
+            if _is_mirrored(checkpoint, settings):
+                [given], representation = of_strands, settings.embedding.representation
+                other = checkpoint.mirror.pooled(given, representation)
+                of_strands = [other if reverse else given for reverse in STRANDS[settings.strand]]
             embeddings = _finite_means(of_strands, readable, statuses)
         for number, (item, status) in enumerate(zip(portion, statuses, strict=True)):
             row = {
@@ -150,21 +155,30 @@ def _portions(items):
         yield portion
 
 
+def _is_mirrored(checkpoint, settings):
+    """Whether only the given strand is read, because the results for the other follow from it.
+
+    They do not from its last token, which is the other strand's first.
+    """
+    return checkpoint.mirror is not None and settings.embedding.pooling != "last"
+
+
 def _tokenise(checkpoint, portion, settings):
-    """The status of each item; per strand a dict from its number to its records' token ids; one to its ends."""
+    """Statuses of the items; dicts from an item's number to its records' token ids, one per strand read; to its ends."""
+    reverses = STRANDS["forward" if _is_mirrored(checkpoint, settings) else settings.strand]
     statuses = [status_of(checkpoint, item.records) for item in portion]
     readable = [number for number, status in enumerate(statuses) if status == OK]
     strands = []
-    for reverse in STRANDS[settings.strand]:
+    for reverse in reverses:
         sequences = [record.sequence for number in readable for record in portion[number].records]
-        ids = iter(checkpoint.tokenise(map(reverse_complement, sequences) if reverse else sequences))
+        ids = iter(checkpoint.tokenise(sequences, reverse))
         strands.append({number: tuple(next(ids) for _ in portion[number].records) for number in readable})
     ends = {}
     for number in readable:
         pair = [record.sequence for record in portion[number].records]
         ends[number] = checkpoint.reading.ends_of(pair)
         if any(len(ids) > checkpoint.max_tokens for tokens in strands for ids in tokens[number]):
-            cut = around_change(checkpoint, *pair, STRANDS[settings.strand]) if settings.truncate else None
+            cut = around_change(checkpoint, *pair, reverses) if settings.truncate else None
             ends[number] = CUT
             if cut is None:
                 statuses[number] = TOO_LONG
