@@ -5,6 +5,7 @@ safetensors file, and the last line on standard error a report as JSON. torch's 
 pickle. The limits of the process are for the case that a pickle gets around the loader, or only wastes time or memory.
 """
 
+import codecs
 import io
 import json
 import os
@@ -48,18 +49,21 @@ def main() -> None:
     torch.set_num_threads(1)
     n_bytes = os.fstat(sys.stdin.fileno()).st_size
     _import_everything()
-    _set_limits(n_bytes, int(sys.argv[1]))
+    set_limits(n_bytes, int(sys.argv[1]))
     try:
         tensors, dropped = read_weights(sys.stdin.buffer, n_bytes)
         write_safetensors(tensors, sys.stdout.buffer)
         report = {"torch": torch.__version__, "dropped": dropped}
     except Exception as error:
-        report = {"refused": _reason(error)}
+        report = {"refused": reason(error)}
     print(json.dumps(report), file=sys.stderr)
 
 
 def _import_everything() -> None:
     """Read small pickles, so that torch imports what it needs for a pickle while it can still open files."""
+    # Of names in zip files that torch has not written, and of bytes in a pickle.
+    for encoding in ("cp437", "latin1"):
+        codecs.lookup(encoding)
     for is_zip in (True, False):
         file = io.BytesIO()
         # Column-major, like some published weights: torch reads /proc/cpuinfo before it first turns one around.
@@ -69,10 +73,10 @@ def _import_everything() -> None:
     try:
         read_weights(io.BytesIO(b"not a pickle"), 12)
     except Exception as error:
-        _reason(error)
+        reason(error)
 
 
-def _set_limits(n_bytes: int, seconds: int) -> None:
+def set_limits(n_bytes: int, seconds: int) -> None:
     """Limit the process to what the weights in a pickle of this size need; `seconds` are for the smallest pickle."""
     with open("/proc/self/statm") as file:
         mapped = int(file.read().split()[0]) * resource.getpagesize()
@@ -204,7 +208,7 @@ def write_safetensors(tensors: dict[str, torch.Tensor], file: IO[bytes]) -> None
     file.flush()
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """Why a pickle is refused, in a part of one line."""
     if isinstance(error, UserError):
         return str(error)
