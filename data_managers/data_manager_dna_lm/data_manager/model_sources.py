@@ -176,12 +176,13 @@ def unpack_model(archive: Path, folder: Path) -> PurePosixPath:
     or has a member that could reach outside the archive: absolute names, `..`, links that leave it, devices.
     """
     try:
-        if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as opened:
-                return _unpack_members(opened.infolist(), _zip_member, opened.open, folder)
+        # First, because a tar archive that ends with a pytorch_model.bin, which is a zip file, looks like a zip archive.
         if tarfile.is_tarfile(archive):
             with tarfile.open(archive) as opened:
                 return _unpack_members(opened, _tar_member, opened.extractfile, folder)
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as opened:
+                return _unpack_members(opened.infolist(), _zip_member, opened.open, folder)
         raise UserError(f"{quoted(archive.name)} is not a tar or zip archive")
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise _refused(files.first_line(error)) from error

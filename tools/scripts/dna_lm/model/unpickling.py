@@ -39,7 +39,8 @@ _TYPES = {
 _NESTED = ("state_dict", "model_state_dict", "model")
 # The largest published models have some thousand tensors.
 _MAX_ENTRIES = 100_000
-_NAME = re.compile(r"[\w.:-]{1,256}", re.ASCII)
+# The format has a name of its own.
+_NAME = re.compile(r"(?!__metadata__$)[\w.:-]{1,256}", re.ASCII)
 _SPARE_BYTES = 2**28
 _BYTES_PER_SECOND = 20_000_000
 
@@ -92,8 +93,13 @@ def set_limits(n_bytes: int, seconds: int) -> None:
         resource.RLIMIT_NOFILE: 3,
     }
     for kind, limit in limits.items():
-        # A soft limit of time ends the process with a signal of its own, the hard one with SIGKILL.
-        resource.setrlimit(kind, (limit, limit + 1 if kind == resource.RLIMIT_CPU else limit))
+        # At the soft limit of time the process ends with a signal of its own, at the hard one with SIGKILL.
+        hard = limit + 1 if kind == resource.RLIMIT_CPU else limit
+        _, earlier = resource.getrlimit(kind)
+        if earlier != resource.RLIM_INFINITY:
+            # Only a privileged process could raise it.
+            limit, hard = min(limit, earlier), min(hard, earlier)
+        resource.setrlimit(kind, (limit, hard))
 
 
 def read_weights(file: IO[bytes], n_bytes: int) -> tuple[dict[str, torch.Tensor], list[str]]:
@@ -130,6 +136,8 @@ def read_weights(file: IO[bytes], n_bytes: int) -> tuple[dict[str, torch.Tensor]
 def _check_records(file: IO[bytes], n_bytes: int) -> None:
     with zipfile.ZipFile(file) as archive:
         records = archive.infolist()
+    if any(record.filename.endswith("constants.pkl") for record in records):
+        raise UserError("it holds a TorchScript program, not only weights")
     if any(record.compress_type != zipfile.ZIP_STORED for record in records):
         raise UserError("its records are compressed, which torch never does")
     if sum(record.file_size for record in records) > n_bytes:
@@ -217,7 +225,7 @@ def reason(error: Exception) -> str:
     if isinstance(error, pickle.UnpicklingError) and (named := re.search(r"GLOBAL (\S+)", str(error))):
         return f"it names {quoted(named[1])}, which weights do not need and which is never called"
     # torch's advice, to switch the restricted loader off, is left out.
-    text = str(error).split("WeightsUnpickler error:")[-1].strip().split("\n")[0]
+    text = str(error).split("WeightsUnpickler error:")[-1].split("In PyTorch 2.6")[0].strip().split("\n")[0]
     return f"torch cannot read it ({type(error).__name__}: {quoted(text, 200)})"
 
 
