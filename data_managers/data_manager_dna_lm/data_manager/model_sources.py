@@ -176,7 +176,7 @@ def unpack_model(archive: Path, folder: Path) -> PurePosixPath:
     or has a member that could reach outside the archive: absolute names, `..`, links that leave it, devices.
     """
     try:
-        # First, because a tar archive that ends with a pytorch_model.bin, which is a zip file, looks like a zip archive.
+        # First: a tar archive that ends with a pytorch_model.bin, which is a zip file, looks like a zip archive.
         if tarfile.is_tarfile(archive):
             with tarfile.open(archive) as opened:
                 return _unpack_members(opened, _tar_member, opened.extractfile, folder)
