@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
+import torch
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
@@ -221,9 +222,12 @@ def test_no_weights_are_fetched_of_a_model_that_is_refused_anyway(online, tmp_pa
     with pytest.raises(UserError, match="config.json names its own code"):
         model_sources.find_on_hub(MODEL_ID, "main").fetch(tmp_path / "model")
     (online.folder / "model.safetensors").unlink()
-    with pytest.raises(UserError, match="'pytorch_model.bin', which are never read"):
+    with pytest.raises(UserError, match="config.json names its own code"):
+        model_sources.find_on_hub(MODEL_ID, "main").fetch(tmp_path / "pickled")
+    (online.folder / "pytorch_model.bin").rename(online.folder / "other.bin")
+    with pytest.raises(UserError, match="no safetensors and no pytorch_model.bin at .*'other.bin', which are never"):
         model_sources.find_on_hub(MODEL_ID, "main")
-    assert "model.safetensors" not in online.fetched
+    assert not {"model.safetensors", "pytorch_model.bin"} & set(online.fetched)
 
 
 def test_shards_are_fetched_by_their_index(online, tmp_path):
@@ -238,6 +242,47 @@ def test_shards_are_fetched_by_their_index(online, tmp_path):
     (online.folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
     model_sources.find_on_hub(MODEL_ID, "main").fetch(tmp_path / "model")
     assert load_checkpoint(tmp_path / "model").head is not None
+
+
+CONVERTED = ["config.json", "converted.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+
+
+def pickle_weights(folder):
+    """Replace the safetensors of a model by a pickle of the same numbers."""
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+
+
+def test_pickled_weights_of_the_hub_are_converted(install, hub):
+    pickle_weights(hub.folder)
+    job = install({"HF_ENDPOINT": hub.url}, model_id=MODEL_ID)
+    assert job.returncode == 0, job.stderr
+    assert job.rows[0]["version"] == hub_server.COMMIT and job.rows[0]["pipeline_tag"] == "text-generation"
+    assert job.files == [f"{HUB_FOLDER}/{name}" for name in CONVERTED]
+    [line] = [line for line in job.stderr.splitlines() if line.startswith("converted ")]
+    assert re.fullmatch(r"converted pytorch_model\.bin \(\d+ bytes, SHA-256 [0-9a-f]{64}\) to safetensors", line)
+
+
+class Call:
+    """In a pickle, the call of a program that makes a file."""
+
+    def __reduce__(self):
+        return os.system, ("touch the_code_was_run",)
+
+
+def test_a_hostile_pickle_is_refused_and_leaves_nothing(install, tmp_path):
+    folder = shutil.copytree(BERT, tmp_path / "hostile")
+    (folder / "model.safetensors").unlink()
+    torch.save({"w": Call()}, folder / "pytorch_model.bin")
+    with tarfile.open(tmp_path / "hostile.tar", "w") as archive:
+        archive.add(folder, "hostile")
+    for path in (folder, tmp_path / "hostile.tar"):
+        job = install(model_id=MODEL_ID, path=path)
+        assert (job.returncode, job.rows, job.files) == (1, None, [])
+        assert len(job.stderr.splitlines()) == 1
+        assert job.stderr.startswith("error: model: pytorch_model.bin is not converted: it names 'posix.system'")
+        assert not list(tmp_path.rglob("the_code_was_run")) and not list(tmp_path.glob("unpacked-*"))
+        assert not list((tmp_path / "files").glob("*"))
 
 
 def test_a_hub_that_is_not_there_is_one_line(online, monkeypatch):
@@ -302,8 +347,8 @@ def test_a_sound_archive_gives_the_models_files(tmp_path, form):
         packed(path, members)
     elif form == "hard links":
         members = [(f"x/{name}", content) for name, content in READ.items()]
-        packed(path, [*members, link("x/model-0.safetensors", "x/config.json", tarfile.LNKTYPE)])
-        assert unpacked(path, tmp_path).pop("model-0.safetensors") == READ["config.json"]
+        packed(path, [*members, link("x/vocab.txt", "x/config.json", tarfile.LNKTYPE)])
+        assert unpacked(path, tmp_path).pop("vocab.txt") == READ["config.json"]
         return
     else:
         packed(path, [(f"./{file.name}", file.read_bytes()) for file in BERT.iterdir()])
@@ -406,6 +451,33 @@ def test_a_folder_and_its_archive_have_one_version_and_a_cache_its_commit(tmp_pa
         packed_cache.add(snapshot, f"models--owner--name/snapshots/{snapshot.name}")
     assert model_sources.find_on_server(tmp_path / "cache.tar", MODEL_ID, "main").version == "a" * 40
     assert not any(file.is_symlink() for file in (tmp_path / "target").iterdir())
+
+
+def test_pickled_weights_have_the_version_of_their_source(tmp_path, monkeypatch):
+    """A folder and its archive have one version, which changes with the pickle, and none keeps the pickle."""
+    monkeypatch.chdir(tmp_path)
+    folder = shutil.copytree(BERT, tmp_path / "pickled")
+    pickle_weights(folder)
+    with zipfile.ZipFile(tmp_path / "pickled.zip", "w") as archive:
+        for file in folder.iterdir():
+            archive.write(file, f"x/{file.name}")
+    results = []
+    for path in (folder, tmp_path / "pickled.zip"):
+        source = model_sources.find_on_server(path, MODEL_ID, "main")
+        target = tmp_path / f"target{len(results)}"
+        source.fetch(target)
+        results.append((source.version, contents(target)))
+    assert results[0] == results[1] and sorted(results[0][1]) == CONVERTED
+    torch.save({}, folder / "pytorch_model.bin")
+    assert model_sources.find_on_server(folder, MODEL_ID, "main").version != results[0][0]
+    # A model that was converted before keeps its record, whose content does not change the version.
+    versions = set()
+    for content in ("{}", '{"torch": "later"}'):
+        (tmp_path / "target0" / "converted.json").write_text(content)
+        versions.add(model_sources.find_on_server(tmp_path / "target0", MODEL_ID, "main").version)
+    assert len(versions) == 1
+    model_sources.find_on_server(tmp_path / "target0", MODEL_ID, "main").fetch(tmp_path / "copy")
+    assert sorted(contents(tmp_path / "copy")) == CONVERTED
 
 
 def test_a_snapshot_without_a_commit_has_the_digest_as_its_version(tmp_path):

@@ -9,7 +9,7 @@ import model_sources
 from dna_lm import cli
 from dna_lm.engine.loading import load_checkpoint
 from dna_lm.labels import clean_label
-from dna_lm.model import summary
+from dna_lm.model import pickles, summary
 from dna_lm.model.checkpoint import Checkpoint
 
 TABLE = "huggingface"
@@ -53,8 +53,10 @@ def main(argv: list[str]) -> None:
         log.info("%s is installed already: nothing to do", value)
         log.info("If the table does not list it, remove the folder %s and start again", installed_folder)
     else:
-        source.fetch(arguments.target / folder_name)
-        model = load_checkpoint(arguments.target / folder_name)
+        folder = arguments.target / folder_name
+        with pickles.removed_on_failure(folder):
+            source.fetch(folder)
+            model = load_checkpoint(folder)
         rows.append(
             {
                 "value": value,

@@ -1,7 +1,7 @@
 """Find a model's files on the Hugging Face hub, or in a folder or an archive on this server, and copy them.
 
-Copies only files that the tools read: configuration, tokenizer and safetensors weights. Files that the tools never
-read, such as pickled weights, are refused before anything large is fetched. Knows nothing of Galaxy.
+Copies only files that the tools read: configuration, tokenizer and safetensors weights. Where the weights are only
+pickled, they are converted (`dna_lm.model.pickles`), and the pickles are not kept. Knows nothing of Galaxy.
 """
 
 import hashlib
@@ -15,7 +15,6 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path, PurePath, PurePosixPath
 from typing import IO
 
@@ -25,7 +24,7 @@ from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, Revi
 from huggingface_hub.utils import disable_progress_bars
 
 from dna_lm.errors import UserError, quoted
-from dna_lm.model import files
+from dna_lm.model import files, pickles
 from dna_lm.model.folder import find_folder
 
 # A model has about a dozen files; a large one has several hundred parts.
@@ -61,16 +60,11 @@ def check_model_id(model_id: str) -> None:
         )
 
 
-def _is_read(name: str) -> bool:
-    """Whether the tools read a file of this name. They read no file of a subfolder."""
-    return "/" not in name and any(fnmatch(name, pattern) for pattern in files.READ)
-
-
 def find_on_hub(model_id: str, revision: str) -> Source:
     """The model at a commit, tag or branch of the hub; its version is the commit.
 
     The environment variable `HF_ENDPOINT` names another hub, `HF_TOKEN` has an access token. Raises `UserError` when
-    the hub cannot be reached, does not have the model or the revision, or has no safetensors weights for it.
+    the hub cannot be reached, does not have the model or the revision, or has no weights of it that can be used.
     """
     disable_progress_bars()
     for library in ("httpx", "huggingface_hub"):
@@ -84,16 +78,15 @@ def find_on_hub(model_id: str, revision: str) -> Source:
     if not _COMMIT.fullmatch(str(info.sha)):
         raise UserError(f"the hub names no commit for {model_id}: it answers {quoted(info.sha)}")
     file_names = [file.rfilename for file in info.siblings]
-    wanted = sorted(filter(_is_read, file_names))
-    if files.WEIGHTS in wanted:
-        wanted = [name for name in wanted if name == files.WEIGHTS or "safetensors" not in name]
-    if not any(name.endswith(".safetensors") for name in wanted):
+    wanted = pickles.choose_files(file_names)
+    weights = [name for name in wanted if name.endswith(".safetensors") or pickles.is_pickle(name)]
+    if not weights:
         refused = [name for name in file_names if name.endswith((".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack"))]
         others = f" (it has {', '.join(map(quoted, refused[:3]))}, which are never read)" if refused else ""
-        raise UserError(f"model: {model_id} has no weights as safetensors at this revision{others}")
+        raise UserError(f"model: {model_id} has no safetensors and no {pickles.WEIGHTS} at this revision{others}")
 
     def fetch(folder: Path) -> None:
-        without_weights = [name for name in wanted if not name.endswith(".safetensors")]
+        without_weights = [name for name in wanted if name not in weights]
         for names in (without_weights, wanted):
             try:
                 hub.snapshot_download(model_id, revision=info.sha, allow_patterns=names, local_dir=folder)
@@ -106,6 +99,10 @@ def find_on_hub(model_id: str, revision: str) -> Source:
         # The model is loaded without network access.
         constants.HF_HUB_OFFLINE = True
         log.info("fetched %s", ", ".join(wanted))
+        if any(map(pickles.is_pickle, weights)):
+            pickles.convert(folder, folder)
+            for name in weights:
+                (folder / name).unlink()
 
     return Source(info.sha, fetch)
 
@@ -137,7 +134,7 @@ def find_on_server(path: str | Path, model_id: str, revision: str) -> Source:
         path = TEST_MODELS / path
     if path.is_dir():
         folder = find_folder(path, model_id, revision)
-        return Source(_version(folder, folder), lambda target: _copy(folder, target))
+        return Source(_version(folder, folder), lambda target: pickles.copy_model(folder, target))
     if not path.is_file():
         raise UserError(f"{quoted(path)}: there is no such folder or file")
     temporary = tempfile.TemporaryDirectory(dir=".", prefix="unpacked-")
@@ -145,37 +142,30 @@ def find_on_server(path: str | Path, model_id: str, revision: str) -> Source:
     folder_in_archive = unpack_model(path, unpacked)
 
     def move(target: Path) -> None:
-        target.mkdir(parents=True)
-        for file in unpacked.iterdir():
-            shutil.move(file, target)
+        pickles.copy_model(unpacked, target, shutil.move)
         temporary.cleanup()
 
     return Source(_version(unpacked, folder_in_archive), move)
 
 
-def _copy(folder: Path, target: Path) -> None:
-    target.mkdir(parents=True)
-    for file in sorted(folder.iterdir()):
-        if _is_read(file.name):
-            if not file.is_file():
-                raise UserError(f"model: {quoted(file.name)} is not a regular file")
-            # Follows links: a Hugging Face cache has its files elsewhere.
-            shutil.copyfile(file, target / file.name)
-
-
 def _version(folder: Path, original_folder: PurePath) -> str:
-    """The commit of a snapshot in a Hugging Face cache; for other folders a digest of the files that are read.
+    """The commit of a snapshot in a Hugging Face cache; for other folders a digest of the files to install.
 
+    Of pickled weights, it is the pickle's: the same source has the same version, whatever has converted it.
     `original_folder` is where the files come from: `folder` itself, or a folder in an archive.
     """
     if original_folder.parent.name == "snapshots" and _COMMIT.fullmatch(original_folder.name):
         return original_folder.name
-    files.check_weights(folder)
+    names = pickles.choose_files(file.name for file in folder.iterdir())
+    if any(map(pickles.is_pickle, names)):
+        pickles.check(folder)
+    else:
+        files.check_weights(folder)
     digest = hashlib.sha256()
-    for file in sorted(folder.iterdir()):
-        if _is_read(file.name) and file.is_file():
-            with open(file, "rb") as handle:
-                digest.update(f"{file.name}\n{hashlib.file_digest(handle, 'sha256').hexdigest()}\n".encode())
+    for name in names:
+        if (folder / name).is_file() and name != pickles.RECORD:
+            with open(folder / name, "rb") as handle:
+                digest.update(f"{name}\n{hashlib.file_digest(handle, 'sha256').hexdigest()}\n".encode())
     return digest.hexdigest()[:40]
 
 
@@ -186,12 +176,13 @@ def unpack_model(archive: Path, folder: Path) -> PurePosixPath:
     or has a member that could reach outside the archive: absolute names, `..`, links that leave it, devices.
     """
     try:
-        if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as opened:
-                return _unpack_members(opened.infolist(), _zip_member, opened.open, folder)
+        # First: a tar archive that ends with a pytorch_model.bin, which is a zip file, looks like a zip archive.
         if tarfile.is_tarfile(archive):
             with tarfile.open(archive) as opened:
                 return _unpack_members(opened, _tar_member, opened.extractfile, folder)
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as opened:
+                return _unpack_members(opened.infolist(), _zip_member, opened.open, folder)
         raise UserError(f"{quoted(archive.name)} is not a tar or zip archive")
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise _refused(files.first_line(error)) from error
@@ -252,9 +243,9 @@ def _unpack_members(
     if len(roots) != 1:
         raise _refused(f"it has {len(roots)} models (folders with a {files.CONFIG}): it must have exactly one")
     [root] = roots
-    wanted = [name for name in sorted(members) if name.parent == root and _is_read(name.name)]
-    for name, info in [(name, _follow_links(members, name)) for name in wanted]:
-        with open_member(info) as source, open(folder / name.name, "wb") as target:
+    wanted = pickles.choose_files(name.name for name in members if name.parent == root)
+    for name, info in [(name, _follow_links(members, root / name)) for name in wanted]:
+        with open_member(info) as source, open(folder / name, "wb") as target:
             shutil.copyfileobj(source, target, _BLOCK_BYTES)
     return root
 

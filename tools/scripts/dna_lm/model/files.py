@@ -116,40 +116,46 @@ def own_code(name: str) -> UserError:
 
 def check_weights(folder: Path) -> Weights:
     """`Weights` of a folder. Raises `UserError` for pickles, missing files, and files that are damaged."""
-    index = folder / INDEX
-    names = _shards(folder, index) if index.exists() else set()
+    names = set(read_weight_map(folder, INDEX).values()) if (folder / INDEX).exists() else set()
     # Like transformers, which reads the single file where both are.
     if (folder / WEIGHTS).exists():
         names = {WEIGHTS}
     if not names:
         pickles = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in folder.glob(pattern))
-        pickled = f" (found {', '.join(map(quoted, pickles))}: pickles can run code and are never read)"
-        raise UserError(
-            f"model: the folder has no {WEIGHTS}{pickled if pickles else ''}: give the weights as safetensors"
-        )
+        if pickles:
+            raise UserError(
+                f"model: the folder has no {WEIGHTS} (found {', '.join(map(quoted, pickles))}: pickles can run code "
+                "and no tool reads them): an administrator can convert pytorch_model.bin with the data manager or "
+                "with convert_weights.py"
+            )
+        raise UserError(f"model: the folder has no {WEIGHTS}: give the weights as safetensors")
     shapes = {}
     for name in sorted(names):
         shapes |= read_shapes(folder / name)
     return Weights(shapes, sum(map(math.prod, shapes.values())))
 
 
-def _shards(folder: Path, index: Path) -> set[str]:
-    """Names of the files in an index."""
-    weight_map = read_json(index).get("weight_map")
+def read_weight_map(folder: Path, index_name: str) -> dict[str, str]:
+    """Tensor name -> the file that an index says has it. Raises `UserError` for files outside the folder or missing."""
+    weight_map = read_json(folder / index_name).get("weight_map")
     if not isinstance(weight_map, dict):
-        raise UserError(f"model: {index.name} has no weight_map")
-    shards = set(map(str, weight_map.values()))
+        raise UserError(f"model: {index_name} has no weight_map")
+    weight_map = {name: str(shard) for name, shard in weight_map.items()}
+    for shard in sorted(set(weight_map.values())):
+        if not is_inside(folder, shard):
+            raise UserError(f"model: {index_name} names {quoted(shard)}, which is outside the model's folder")
+        if not (folder / shard).exists():
+            raise UserError(f"model: the weights file {quoted(shard)} named in {index_name} is missing")
+    return weight_map
+
+
+def is_inside(folder: Path, name: str) -> bool:
+    """Whether a name is that of a file in a folder, and leads to no other place if it is a link."""
     inside = [folder.resolve()]
     if folder.resolve().parent.name == "snapshots":
         # In a Hugging Face cache the files of a snapshot are links to blobs in another folder.
         inside.append(folder.resolve().parents[1] / "blobs")
-    for shard in sorted(shards):
-        path = folder / shard
-        if Path(shard).name != shard or not any(path.resolve().is_relative_to(place) for place in inside):
-            raise UserError(f"model: {index.name} names {quoted(shard)}, which is outside the model's folder")
-        if not path.exists():
-            raise UserError(f"model: the weights file {quoted(shard)} named in {index.name} is missing")
-    return shards
+    return Path(name).name == name and any((folder / name).resolve().is_relative_to(place) for place in inside)
 
 
 def read_shapes(path: Path) -> dict[str, list[int]]:

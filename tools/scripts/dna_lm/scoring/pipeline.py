@@ -164,7 +164,7 @@ def _is_mirrored(checkpoint, settings):
 
 
 def _tokenise(checkpoint, portion, settings):
-    """Statuses of the items; dicts from an item's number to its records' token ids, one per strand read; to its ends."""
+    """Statuses of items; per strand read, a dict from an item's number to its records' ids; one from it to its ends."""
     reverses = STRANDS["forward" if _is_mirrored(checkpoint, settings) else settings.strand]
     statuses = [status_of(checkpoint, item.records) for item in portion]
     readable = [number for number, status in enumerate(statuses) if status == OK]
