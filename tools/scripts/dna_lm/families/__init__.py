@@ -10,5 +10,5 @@ Each module is written from the papers and from the layout of the published weig
   it cannot be told which tokens are padding;
 - `IS_CAUSAL`, whether the model reads from left to right.
 
-`registry` finds the family of a checkpoint, `settings` reads single settings.
+`registry` finds the family of a checkpoint, `settings` reads single settings, and `bert` has what two families share.
 """
