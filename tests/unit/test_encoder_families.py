@@ -126,11 +126,12 @@ def test_without_a_head_hidden_states_are_the_same(edited, memory_of_nan, name, 
     np.testing.assert_array_equal(states, expected)
 
 
-def test_nucleotide_transformer_may_lack_its_head(edited, memory_of_nan):
-    def without_lm_head(weights):
-        return {name: tensor for name, tensor in weights.items() if not name.startswith("lm_head.")}
+def test_nucleotide_transformer_may_have_the_head_of_another_task(edited, memory_of_nan):
+    def with_classifier(weights):
+        weights = {name: tensor for name, tensor in weights.items() if not name.startswith("lm_head.")}
+        return weights | {"classifier.out_proj.weight": torch.ones(2, 16), "classifier.out_proj.bias": torch.ones(2)}
 
-    folder = edited("nucleotide_transformer_v2_3mer", without_lm_head)
+    folder = edited("nucleotide_transformer_v2_3mer", with_classifier)
     loaded = load_checkpoint(folder)
     assert loaded.head is None and "lm_head.bias" in loaded.missing_head
     assert torch.equal(outputs_of(folder)[0], outputs_of(ORACLES / "nucleotide_transformer_v2_3mer")[0])

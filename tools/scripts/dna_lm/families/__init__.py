@@ -12,5 +12,5 @@ Each module is written from the papers and from the layout of the published weig
   which are not those of a `torch.nn.Linear`: on the CPU, `model.products` puts its own product there;
 - `IS_CAUSAL`, whether the model reads from left to right.
 
-`registry` finds the family of a checkpoint, `settings` reads single settings.
+`registry` finds the family of a checkpoint, `settings` reads single settings, and `bert` has what two families share.
 """

@@ -2,8 +2,8 @@
 
 What differs from BERT in transformers:
 
-- no positions, but attention with linear biases, ALiBi (Press et al. 2022, arXiv:2108.12409): a token attends the less
-  to another the farther away it is, in both directions. The length of a sequence is therefore not limited;
+- no positions, but attention with linear biases, ALiBi (Press et al. 2022, arXiv:2108.12409): a token attends
+  less to tokens that are farther away, in both directions. The length of a sequence is therefore not limited;
 - the feed-forward layer is gelu(a) * b of the two halves (a, b) of one product (Shazeer 2020, arXiv:2002.05202).
 """
 
@@ -25,7 +25,7 @@ _MAX_BIASES = 2**27
 
 
 class Config(PreTrainedConfig):
-    """Settings of a model: names are those of the published config.json, but for the longest input, which has none."""
+    """Settings of a model: names are those of the published config.json. The longest input is not one of them."""
 
     model_type = "dna_lm_dnabert2"
 

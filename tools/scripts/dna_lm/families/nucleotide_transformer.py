@@ -69,8 +69,15 @@ class ForMaskedLM(PreTrainedModel):
 
     config_class = Config
     base_model_prefix = "esm"
-    # A table of positions that rotary positions replace, buffers that are computed here, and a map of contacts.
-    _keys_to_ignore_on_load_unexpected = [r"position_embeddings\.", r"position_ids", r"inv_freq", r"contact_head\."]
+    # A table of positions that rotary positions replace, buffers that are computed here, a map of contacts, and a head
+    # of another task.
+    _keys_to_ignore_on_load_unexpected = [
+        r"position_embeddings\.",
+        r"position_ids",
+        r"inv_freq",
+        r"contact_head\.",
+        r"^classifier\.",
+    ]
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)

@@ -248,7 +248,7 @@ def _load_model(
             f"another one: {parts.first_names(sorted(left_over))}"
         )
     for name, parameter in model.named_parameters():
-        # What the checkpoint lacks may be anything. The smallest and the largest number are NaN when any is.
+        # The smallest and the largest number are NaN when any is. Missing weights may hold anything.
         if name not in report["missing_keys"] and not all(map(torch.isfinite, parameter.aminmax())):
             raise UserError(f"model: the weights hold NaN or infinite values in {_name_of(dtype)}: {quoted(name)}")
     return model.eval(), report["missing_keys"]
