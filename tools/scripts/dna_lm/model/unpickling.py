@@ -54,7 +54,7 @@ def main() -> None:
     try:
         tensors, dropped = read_weights(sys.stdin.buffer, n_bytes)
         write_safetensors(tensors, sys.stdout.buffer)
-        report = {"torch": torch.__version__, "dropped": dropped}
+        report = {"dropped": dropped}
     except Exception as error:
         report = {"refused": reason(error)}
     print(json.dumps(report), file=sys.stderr)
