@@ -1,10 +1,11 @@
-"""What the engine's choices rest on: ways to compute experts and matrix products, torch.compile, lower precision.
+"""What the engine's choices rest on: ways to compute experts, products and Mamba's scan, torch.compile, precision.
 
     python benchmarks/choices.py speed MODEL
     python benchmarks/choices.py precision MODEL WILD_TYPE.fasta MUTANT.fasta
+    python benchmarks/choices.py scan
 
 `speed` times one packed forward pass of 2,048 tokens (201 bases a sequence, one substitution each); `precision`
-compares the scores of pairs with those in float32.
+compares the scores of pairs with those in float32; `scan` times ways to compute a selective scan, and a layer of Mamba.
 """
 
 import argparse
@@ -17,6 +18,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy.stats import spearmanr
+from torch.nn.functional import softplus
+from transformers import MambaConfig, MambaModel
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools" / "scripts"))
 
@@ -24,6 +27,7 @@ from dna_lm.engine import forward
 from dna_lm.engine.encoder import Budget, Embedding
 from dna_lm.engine.loading import load_checkpoint
 from dna_lm.engine.prefix_tree import PrefixTree
+from dna_lm.families import caduceus, selective_scan
 from dna_lm.inputs import fasta
 from dna_lm.model import checkpoint, internals, products
 from dna_lm.scoring import pipeline
@@ -115,10 +119,74 @@ def precision(folder, wild_type, mutant):
             )
 
 
+def by_token(inputs, steps, drives, readouts, rates):
+    """The recurrence as it is written, all coefficients of a token at a time."""
+    state, outputs = 0, []
+    for u, delta, b, c in zip(*(x.unbind(2) for x in (inputs, steps, drives, readouts)), strict=True):
+        decay = torch.exp(delta[..., None] * rates[:, None])
+        state = decay * state + (delta * u)[..., None] * b[..., None, :]
+        outputs.append((state * c[..., None, :]).sum(-1))
+    return torch.stack(outputs, dim=2)
+
+
+def by_doubling(inputs, steps, drives, readouts, rates, n_tokens=16):
+    """Blocks in which runs of tokens are joined to runs of twice the length (Hillis & Steele 1986)."""
+    state, outputs = 0, []
+    for u, delta, b, c in zip(*(x.split(n_tokens, 2) for x in (inputs, steps, drives, readouts)), strict=True):
+        decay = torch.exp(delta[..., None] * rates[:, None, None])
+        states = (delta * u)[..., None] * b[..., None, :]
+        states[:, :, 0] += decay[:, :, 0] * state
+        length = 1
+        while length < states.shape[2]:
+            states[:, :, length:] += decay[:, :, length:] * states[:, :, :-length].clone()
+            decay[:, :, length:] *= decay[:, :, :-length].clone()
+            length *= 2
+        state = states[:, :, -1]
+        outputs.append((states @ c[..., None])[..., 0])
+    return torch.cat(outputs, dim=2)
+
+
+@torch.inference_mode()
+def scan():
+    print(f"{torch.get_num_threads()} threads; ns of CPU time for a token, channel and state")
+    n = 16
+    for shape in ((2, 2, 512, 512), (2, 12, 512, 512), (2, 2, 512, 2048)):
+        inputs, steps = torch.randn(shape), softplus(torch.randn(shape) - 3)
+        drives, readouts = torch.randn(2, *shape[:-1], n)
+        rates = -torch.arange(1.0, n + 1).expand(2, shape[-1], n)
+        for name, way in {
+            "one token after the other": by_token,
+            "runs of twice the length": by_doubling,
+            "ours": lambda *given: selective_scan.selective_scan(*given)[0],
+        }.items():
+            spent = least_time(way, inputs, steps, drives, readouts, rates)
+            print(f"{shape!s:20} {name:30} {1e9 * spent / inputs.numel() / n:8.2f}")
+    width = 256
+    theirs = MambaModel(MambaConfig(vocab_size=16, hidden_size=width, num_hidden_layers=1, state_size=n)).eval()
+    # A layer of Mamba in one direction, which is what transformers has.
+    settings = {"d_model": width, "num_hidden_layers": 1, "bidirectional": False}
+    ours = caduceus.ForMaskedLM(caduceus.Config(**settings)).eval().caduceus
+    products.use_onednn(ours)
+    for n_sequences, n_tokens in ((6, 512), (1, 8192)):
+        ids = torch.randint(0, 16, (n_sequences, n_tokens))
+        for name, layer in (("transformers", theirs), ("ours", ours)):
+            spent = 1000 * least_time(lambda layer=layer: layer(ids, use_cache=False))  # noqa: B023
+            print(f"a layer, {n_sequences} x {n_tokens} tokens: {name:15} {spent:8.1f} ms")
+
+
+def least_time(work, *given):
+    times = []
+    for _ in range(3):
+        start = time.process_time()
+        work(*given)
+        times.append(time.process_time() - start)
+    return min(times)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
-    for command, names in ((speed, ["folder"]), (precision, ["folder", "wild_type", "mutant"])):
+    for command, names in ((speed, ["folder"]), (precision, ["folder", "wild_type", "mutant"]), (scan, [])):
         subparser = commands.add_parser(command.__name__)
         subparser.set_defaults(command=command)
         for name in names:

@@ -115,4 +115,6 @@ def _add_terms(checkpoint: Checkpoint, batch: Sequence[_Query], ratios: np.ndarr
     rows, terms = zip(*((row, term) for row, (_, terms) in enumerate(batch) for term in terms), strict=True)
     logits = checkpoint.logits(states[list(rows), [term.position for term in terms]])
     logs = logits.log_softmax(dim=-1)[range(len(terms)), [term.target for term in terms]].double().cpu().numpy()
+    # Sums of multiples of 2^-30 are exact, and so the same in any order: batches decide which term comes first.
+    logs = np.rint(logs * 2**30) / 2**30
     np.add.at(ratios, [term.pair for term in terms], np.array([term.sign for term in terms]) * logs)

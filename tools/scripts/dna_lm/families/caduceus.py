@@ -65,8 +65,9 @@ def configure(settings: Settings, shapes: Shapes) -> Config:
     of_scan = settings.get("ssm_cfg") or {}
     if not isinstance(of_scan, dict):
         raise UserError(f"model: in config.json, ssm_cfg is {quoted(of_scan)}, not a group of settings")
-    prefix = "layers.0.mixer.submodule" if flag(settings, "rcps", False) else "layers.0.mixer"
-    rates = shape_of(shapes, f"{prefix}.mamba_fwd.A_log")
+    is_rcps = flag(settings, "rcps", False)
+    mamba = f"layers.0.mixer{'.submodule' * is_rcps}.mamba_fwd"
+    rates = shape_of(shapes, f"{mamba}.A_log")
     if "d_intermediate" in settings or "layer" in of_scan or (rates and len(rates) != 2):
         raise UserError(
             "model: its blocks are of Mamba-2, as those of PlantCAD2: only Caduceus with Mamba-1 can be read"
@@ -78,7 +79,7 @@ def configure(settings: Settings, shapes: Shapes) -> Config:
     d_model = whole_number(settings, "d_model")
     dt_rank = of_scan.get("dt_rank", "auto")
     multiple = whole_number(settings, "pad_vocab_size_multiple", 8)
-    return Config(
+    config = Config(
         vocab_size=-(-whole_number(settings, "vocab_size") // multiple) * multiple,
         d_model=d_model,
         num_hidden_layers=whole_number(settings, "n_layer"),
@@ -89,9 +90,21 @@ def configure(settings: Settings, shapes: Shapes) -> Config:
         norm_epsilon=number(settings, "norm_epsilon", 1e-5),
         bidirectional=flag(settings, "bidirectional", True),
         bidirectional_weight_tie=flag(settings, "bidirectional_weight_tie", True),
-        rcps=flag(settings, "rcps", False),
+        rcps=is_rcps,
         fused_add_norm=flag(settings, "fused_add_norm", True),
     )
+    # transformers cannot compare two tensors that are to be one when neither has the right shape.
+    _check_shape(shapes, f"word_embeddings{'.embedding' * is_rcps}.weight", [config.vocab_size, d_model])
+    _check_shape(shapes, f"{mamba}.in_proj.weight", [2 * config.expand * d_model, d_model])
+    return config
+
+
+def _check_shape(shapes: Shapes, ending: str, expected: list[int]) -> None:
+    shape = shape_of(shapes, ending)
+    if shape not in (None, expected):
+        raise UserError(
+            f"model: weights of another shape than config.json says: {quoted(ending)} is {shape}, not {expected}"
+        )
 
 
 class ForMaskedLM(PreTrainedModel):
@@ -122,6 +135,17 @@ class ForMaskedLM(PreTrainedModel):
                     ties[f"{mixer}.mamba_rev.{name}"] = f"{mixer}.mamba_fwd.{name}"
         self._tied_weights_keys = ties
         self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        # What transformers does not know. A weight that a checkpoint lacks must not be what happens to be in memory.
+        if isinstance(module, _Norm):
+            nn.init.ones_(module.weight)
+        elif isinstance(module, _Mamba):
+            nn.init.zeros_(module.A_log)
+            nn.init.ones_(module.D)
+        elif isinstance(module, _WordsOfBothStrands):
+            torch.arange(self.config.vocab_size, out=module.complement_map)
 
     @property
     def complement(self) -> tuple[int, ...] | None:
@@ -296,7 +320,7 @@ def _scan(
         inputs, *coefficients = map(torch.stack, zip(*blocks, strict=True))
         outputs, state = selective_scan(inputs, *coefficients, rates, state)
         skips = torch.stack([mamba.D.float() for mamba in directions])
-        outputs = outputs + skips[:, None, None] * inputs
+        outputs = torch.addcmul(outputs, inputs, skips[:, None, None])
         scanned[0][:, start:stop] += outputs[0]
         if len(directions) == 2:
             scanned[-1][:, n_tokens - stop : n_tokens - start] += outputs[1].flip(1)
@@ -331,7 +355,7 @@ class _Mamba(nn.Module):
         # A causal convolution of each channel: a product for each place of the kernel.
         convolved = self.conv1d.bias.float().expand_as(window[:, :n_tokens]).contiguous()
         for place, weight in enumerate(self.conv1d.weight[:, 0].float().unbind(dim=1)):
-            convolved += window[:, place : place + n_tokens] * weight
+            convolved.addcmul_(window[:, place : place + n_tokens], weight)
         inputs = whole_loops(silu, convolved)
         steps, drives, readouts = self.x_proj(inputs.to(self.x_proj.weight.dtype)).split(self.sizes, dim=-1)
         steps = whole_loops(softplus, self.dt_proj(steps).float())

@@ -60,11 +60,10 @@ def selective_scan(
         ]
         return torch.stack(outputs).transpose(2, 3), None
     n_sequences, _, n_channels = inputs.shape[1:]
-    filling = (0, -n_channels % _LOOP)
     # torch's exp uses Intel's library, which takes three times as long as exp2, and fifty times when numbers vanish.
-    exponents = pad(rates.transpose(1, 2) * math.log2(math.e), filling).repeat_interleave(n_sequences, dim=0)
+    exponents = _filled(rates.transpose(1, 2) * math.log2(math.e)).repeat_interleave(n_sequences, dim=0)
     # Tokens first: (tokens, directions x sequences, ...).
-    driven, steps = (pad(tensor, filling).flatten(0, 1).transpose(0, 1) for tensor in (inputs * steps, steps))
+    driven, steps = (_filled(tensor).flatten(0, 1).transpose(0, 1) for tensor in (inputs * steps, steps))
     drives, readouts = (tensor.flatten(0, 1).transpose(0, 1) for tensor in (drives, readouts))
     state = torch.zeros_like(exponents) if state is None else state
     outputs = torch.empty_like(driven)
@@ -114,8 +113,13 @@ def whole_loops(function: Callable[[torch.Tensor], torch.Tensor], numbers: torch
     """A function that works number by number, with the same rounding wherever in a buffer a number is."""
     if numbers.device.type != "cpu":
         return function(numbers)
-    flat = numbers.flatten()
-    return function(pad(flat, (0, -len(flat) % _LOOP)))[: len(flat)].view(numbers.shape)
+    return function(_filled(numbers.flatten()))[: numbers.numel()].view(numbers.shape)
+
+
+def _filled(numbers: torch.Tensor) -> torch.Tensor:
+    """With zeros after the last axis, up to a multiple of `_LOOP`."""
+    n_more = -numbers.shape[-1] % _LOOP
+    return pad(numbers, (0, n_more)) if n_more else numbers
 
 
 @functools.cache
