@@ -22,6 +22,8 @@ from scored import random_pairs, score_pairs
 
 ORACLES = ROOT / "tests" / "oracles"
 ROUNDING = 1e-5
+# Transforms spread the rounding of the largest numbers over all tokens.
+OF_TRANSFORMS = 1e-4
 
 FIRST = {"model_type": "ConvNet", "n_layers": 3, "kernel_size": 9, "dilation_max": 3, "dilation_cycle": 2}
 LATER = {
@@ -242,11 +244,11 @@ def test_hyenadna_is_a_sum_over_all_earlier_tokens(tmp_path, monkeypatch, length
     checkpoint = load_checkpoint(tmp_path)
     logits, ids = outputs(checkpoint, dna(length))
     assert len(ids) == length + 1
-    assert_close(logits, naive_hyena(weights, ids))
+    assert_close(logits, naive_hyena(weights, ids), OF_TRANSFORMS)
     # As for sequences that do not fit into one block of tokens and one group of channels.
     monkeypatch.setattr(hyenadna, "_BLOCK", 64)
     monkeypatch.setattr(hyenadna, "_GROUP_NUMBERS", 2**13)
-    assert_close(outputs(checkpoint, dna(length))[0], logits)
+    assert_close(outputs(checkpoint, dna(length))[0], logits, OF_TRANSFORMS)
 
 
 def test_tokens_after_a_token_do_not_change_its_output(tmp_path):
@@ -257,7 +259,7 @@ def test_tokens_after_a_token_do_not_change_its_output(tmp_path):
     for place in (3, 250, 499):
         other = sequence[:place] + "ACGT"["CGTA".index(sequence[place])] + dna(499 - place, seed=1)
         logits, _ = outputs(checkpoint, other)
-        assert_close(logits[:place], first[:place])
+        assert_close(logits[:place], first[:place], OF_TRANSFORMS)
         assert abs(logits[place] - first[place]).max() > 1e-3
 
 
@@ -391,7 +393,7 @@ def test_heads_of_other_tasks_are_left_out_and_other_weights_are_refused(tmp_pat
     load_checkpoint(tmp_path)
     names = "hyena.backbone.layers.1" if settings is HYENA else "model.encoder.layer.1"
     edit_weights(tmp_path, lambda weights: weights | {f"{names}.gate.weight": torch.zeros(32)})
-    with pytest.raises(UserError, match="so it is another one: '.*gate.weight'"):
+    with pytest.raises(UserError, match="so they are of another one: '.*gate.weight'"):
         load_checkpoint(tmp_path)
 
 
@@ -416,7 +418,7 @@ def test_heads_of_other_tasks_are_left_out_and_other_weights_are_refused(tmp_pat
         (CONVNET, {"bias": True}, "lacks weights"),
         (CONVNET, {"bias": "no"}, "bias is 'no', not true or false"),
         (CONVNET, {"depthwise": True}, "another shape"),
-        (CONVNET, {"mlm_head_transform": False}, "so it is another one: 'cls.transform"),
+        (CONVNET, {"mlm_head_transform": False}, "so they are of another one: 'cls.transform"),
         (BYTENET, {"slim": True}, "another shape"),
         (BYTENET, {"rest_kernel_size": 5}, "another shape"),
         (HYENA, {"hyena_order": 3}, "hyena_order is '3'"),

@@ -221,12 +221,11 @@ class _ShortFilter(nn.Module):
 
 
 class _Sine(nn.Module):
+    """sin(frequency * number)."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.freq = nn.Parameter(torch.empty(1, width))
-
-    def forward(self, states: torch.Tensor) -> torch.Tensor:
-        return (self.freq * states).sin_()
 
 
 class _LongFilter(nn.Module):
@@ -253,7 +252,8 @@ class _LongFilter(nn.Module):
         signal: float32 (sequences, channels, tokens).
         """
         n_sequences, n_channels, n_tokens = signal.shape
-        features = self.implicit_filter[:-1](self.pos_emb["z"][0, :n_tokens])
+        distances = self.pos_emb["z"][0, :n_tokens].split(_BLOCK)
+        features = torch.cat([self._features(block) for block in distances])
         size = _transform_size(2 * n_tokens - 1)
         # On the CPU a sequence is transformed alone: the result cannot depend on the batch.
         n_at_once = 1 if signal.device.type == "cpu" else n_sequences
@@ -265,6 +265,19 @@ class _LongFilter(nn.Module):
                 products = torch.fft.rfft(some, n=size).mul_(transformed_filter)
                 convolved = torch.fft.irfft(products, n=size)[..., :n_tokens]
                 some.mul_(self.bias[group, None]).add_(convolved)
+
+    def _features(self, distances: torch.Tensor) -> torch.Tensor:
+        """What the filters of all channels are sums of, float32 (tokens, width); distances: (tokens, features).
+
+        In float64: sines of large numbers enlarge rounding, in float32 to 1e-4 of the logits.
+        """
+        states = distances.double()
+        for step in self.implicit_filter[:-1]:
+            if isinstance(step, _Sine):
+                states = (step.freq.double() * states).sin_()
+            else:
+                states = functional.linear(states, step.weight.double(), step.bias.double())
+        return states.float()
 
     def _filter(self, features: torch.Tensor, channels: slice) -> torch.Tensor:
         """The filter (channels, tokens) of some channels; features: (tokens, width)."""
