@@ -137,15 +137,9 @@ class ForMaskedLM(PreTrainedModel):
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
-        super()._init_weights(module)
-        # What transformers does not know. A weight that a checkpoint lacks must not be what happens to be in memory.
-        if isinstance(module, _Norm):
-            nn.init.ones_(module.weight)
-        elif isinstance(module, _Mamba):
-            nn.init.zeros_(module.A_log)
-            nn.init.ones_(module.D)
-        elif isinstance(module, _WordsOfBothStrands):
-            torch.arange(self.config.vocab_size, out=module.complement_map)
+        # A weight that a checkpoint lacks, and which is named later, must not be what happens to be in memory.
+        for parameter in module.parameters(recurse=False):
+            nn.init.normal_(parameter, std=0.02)
 
     @property
     def complement(self) -> tuple[int, ...] | None:

@@ -60,7 +60,7 @@ def selective_scan(
         ]
         return torch.stack(outputs).transpose(2, 3), None
     n_sequences, _, n_channels = inputs.shape[1:]
-    # torch's exp uses Intel's library, which takes three times as long as exp2, and fifty times when numbers vanish.
+    # torch's exp uses Intel's library, which takes three times as long as exp2, and twenty times when numbers vanish.
     exponents = _filled(rates.transpose(1, 2) * math.log2(math.e)).repeat_interleave(n_sequences, dim=0)
     # Tokens first: (tokens, directions x sequences, ...).
     driven, steps = (_filled(tensor).flatten(0, 1).transpose(0, 1) for tensor in (inputs * steps, steps))
