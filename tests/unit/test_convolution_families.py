@@ -16,7 +16,7 @@ from dna_lm.engine import encoder
 from dna_lm.engine.encoder import Budget, Embedding
 from dna_lm.engine.loading import load_checkpoint
 from dna_lm.errors import UserError
-from dna_lm.families import gpn, hyenadna
+from dna_lm.families import gpn, hyenadna, long_filter
 from dna_lm.inputs.fasta import Record
 from scored import random_pairs, score_pairs
 
@@ -246,8 +246,9 @@ def test_hyenadna_is_a_sum_over_all_earlier_tokens(tmp_path, monkeypatch, length
     assert len(ids) == length + 1
     assert_close(logits, naive_hyena(weights, ids), OF_TRANSFORMS)
     # As for sequences that do not fit into one block of tokens and one group of channels.
-    monkeypatch.setattr(hyenadna, "_BLOCK", 64)
-    monkeypatch.setattr(hyenadna, "_GROUP_NUMBERS", 2**13)
+    monkeypatch.setattr(hyenadna, "BLOCK", 64)
+    monkeypatch.setattr(long_filter, "BLOCK", 64)
+    monkeypatch.setattr(long_filter, "_GROUP_NUMBERS", 2**13)
     assert_close(outputs(checkpoint, dna(length))[0], logits, OF_TRANSFORMS)
 
 
@@ -278,7 +279,7 @@ def test_the_longest_input_of_hyenadna_is_its_filter(tmp_path):
 
 def test_sizes_of_transforms():
     for n in (1, 2, 3, 63, 64, 65, 2051, 320_003, 2_000_003):
-        size = rest = hyenadna._transform_size(n)
+        size = rest = long_filter._transform_size(n)
         for factor in (2, 3, 5):
             while rest % factor == 0:
                 rest //= factor

@@ -1,9 +1,7 @@
 """Caduceus and PlantCaduceus: Mamba in both directions (Schiff et al. 2024, arXiv:2403.03234; Zhai et al. 2025,
 doi:10.1073/pnas.2421738122).
 
-A block adds its input to a residual stream, normalises that (RMSNorm), and gives it to a mixer: one Mamba (Gu & Dao
-2023, arXiv:2312.00752) reads from left to right, another from right to left, and their outputs are added. The two share
-their first and their last product, unless config.json says otherwise.
+A block adds its input to a residual stream, normalises that (RMSNorm), and gives it to a mixer (`mamba`).
 
 Models with `rcps` (Caduceus-PS and PlantCaduceus) read both strands with the same weights. A state has two halves: that
 of the given strand, and that of the other one, with its positions and its channels reversed. So the reversed order of
@@ -14,13 +12,13 @@ which this holds.
 
 import torch
 from torch import nn
-from torch.nn.functional import pad, silu, softplus
 from transformers import AutoConfig, AutoModelForMaskedLM, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput
 
 from dna_lm.errors import UserError, quoted
+from dna_lm.families.both_strands import HeadOfBothStrands, Norm, NormOfBothStrands, OnBothStrands, WordsOfBothStrands
+from dna_lm.families.mamba import Mixer
 from dna_lm.families.registry import Shapes, shape_of
-from dna_lm.families.selective_scan import block_length, selective_scan, whole_loops
 from dna_lm.families.settings import Settings, flag, number, require, whole_number
 
 IS_CAUSAL = False
@@ -121,7 +119,7 @@ class ForMaskedLM(PreTrainedModel):
         self.caduceus = _Trunk(config)
         words, inner = self.caduceus.backbone.embeddings["word_embeddings"], ""
         if config.rcps:
-            self.lm_head, inner = _HeadOfBothStrands(config, words), "lm_head."
+            self.lm_head, inner = HeadOfBothStrands(config, words), "lm_head."
         else:
             self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
         table = "embedding.weight" if config.rcps else "weight"
@@ -173,7 +171,7 @@ class _Trunk(nn.Module):
 class _Backbone(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
-        words = _WordsOfBothStrands(config) if config.rcps else nn.Embedding(config.vocab_size, config.d_model)
+        words = WordsOfBothStrands(config) if config.rcps else nn.Embedding(config.vocab_size, config.d_model)
         self.embeddings = nn.ModuleDict({"word_embeddings": words})
         self.layers = nn.ModuleList(_Block(config) for _ in range(config.num_hidden_layers))
         self.norm_f = _norm(config)
@@ -191,7 +189,7 @@ class _Block(nn.Module):
         # The authors' fused addition and normalisation exchanges the halves. Published models were trained with it.
         self.exchanges_halves = config.rcps and config.fused_add_norm
         self.norm = _norm(config)
-        self.mixer = _OnBothStrands(_Mixer(config)) if config.rcps else _Mixer(config)
+        self.mixer = OnBothStrands(Mixer(config)) if config.rcps else Mixer(config)
 
     def forward(self, states: torch.Tensor, residual: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
         """Output of the mixer, and the residual stream in float32: both (sequences, tokens, width)."""
@@ -201,159 +199,11 @@ class _Block(nn.Module):
         return self.mixer(self.norm(residual).to(states.dtype)), residual
 
 
-class _OnBothStrands(nn.Module):
-    """A module that reads the strand of each half: states (sequences, tokens, 2 x width) of two halves."""
-
-    def __init__(self, submodule: nn.Module) -> None:
-        super().__init__()
-        self.submodule = submodule
-
-    def forward(self, states: torch.Tensor) -> torch.Tensor:
-        given, other = states.chunk(2, dim=-1)
-        given, other = self.submodule(torch.cat((given, other.flip(1, 2)))).chunk(2)
-        return torch.cat((given, other.flip(1, 2)), dim=-1)
-
-
-class _Norm(nn.Module):
-    """RMSNorm (Zhang & Sennrich 2019, arXiv:1910.07467), in float32."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-        self.epsilon = config.norm_epsilon
-        self.weight = nn.Parameter(torch.ones(config.d_model))
-
-    def forward(self, states: torch.Tensor) -> torch.Tensor:
-        return states * torch.rsqrt(states.square().mean(dim=-1, keepdim=True) + self.epsilon) * self.weight.float()
-
-
-class _NormOfBothStrands(_Norm):
-    """The same of each half, whose channels are in the order of its strand: the second half's are reversed."""
-
-    def forward(self, states: torch.Tensor) -> torch.Tensor:
-        given, other = states.chunk(2, dim=-1)
-        return torch.cat((super().forward(given), super().forward(other.flip(-1)).flip(-1)), dim=-1)
-
-
 def _norm(config: Config) -> nn.Module:
     """A normalisation under the name that it has with these settings."""
     if not config.rcps:
-        return _Norm(config)
-    return _NormOfBothStrands(config) if config.fused_add_norm else _OnBothStrands(_Norm(config))
-
-
-class _WordsOfBothStrands(nn.Module):
-    """Token ids (sequences, tokens) to states of two halves (sequences, tokens, 2 x width)."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(config.vocab_size, config.d_model)
-        # Of the weights, not of config.json, where a file that was saved again may have it in another order.
-        self.register_buffer("complement_map", torch.arange(config.vocab_size))
-
-    def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        return torch.cat((self.embedding(ids), self.embedding(self.complement_map[ids]).flip(-1)), dim=-1)
-
-
-class _HeadOfBothStrands(nn.Module):
-    """Logits of the given strand, plus those of the complements on the other strand."""
-
-    def __init__(self, config: Config, words: _WordsOfBothStrands) -> None:
-        super().__init__()
-        self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
-        # In a tuple, so that the map and the table are not parts of this module too.
-        self.words = (words,)
-
-    def forward(self, states: torch.Tensor) -> torch.Tensor:
-        given, other = states.chunk(2, dim=-1)
-        return self.lm_head(given) + self.lm_head(other.flip(-1))[..., self.words[0].complement_map]
-
-
-class _Mixer(nn.Module):
-    """One Mamba for each direction; outputs are added."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-        self.mamba_fwd = _Mamba(config)
-        self.mamba_rev = _Mamba(config) if config.bidirectional else None
-
-    def forward(self, states: torch.Tensor) -> torch.Tensor:
-        """Output (sequences, tokens, width) for states (sequences, tokens, width)."""
-        directions = [mamba for mamba in (self.mamba_fwd, self.mamba_rev) if mamba is not None]
-        # With shared products, the two directions differ only between them.
-        projecting = directions[:1] if directions[0].shares_products(directions[-1]) else directions
-        sources, gates = zip(*(mamba.in_proj(states).chunk(2, dim=-1) for mamba in projecting), strict=True)
-        scanned = [torch.zeros_like(source, dtype=torch.float32) for source in sources]
-        length = block_length(len(directions) * len(states), states.shape[1], states.device)
-        _scan(directions, sources, scanned, length)
-        outputs = torch.zeros_like(states)
-        for mamba, numbers, gate in zip(projecting, scanned, gates, strict=True):
-            blocks = zip(*(tensor.split(length, dim=1) for tensor in (outputs, numbers, gate)), strict=True)
-            for output, block, gate_of_block in blocks:
-                gated = block * whole_loops(silu, gate_of_block.float())
-                output += mamba.out_proj(gated.to(states.dtype))
-        return outputs
-
-
-def _scan(
-    directions: list["_Mamba"], sources: tuple[torch.Tensor, ...], scanned: list[torch.Tensor], length: int
-) -> None:
-    """Add what each direction reads to `scanned`, block by block of so many tokens.
-
-    sources, scanned: (sequences, tokens, channels), one for each direction or one for all.
-    """
-    n_tokens, state = sources[0].shape[1], None
-    rates = torch.stack([-mamba.A_log.float().exp() for mamba in directions])
-    for start in range(0, n_tokens, length):
-        stop = min(start + length, n_tokens)
-        blocks = []
-        for mamba, source, is_reverse in zip(directions, (sources[0], sources[-1]), (False, True), strict=False):
-            # With the tokens before, which the convolution reads: they are zero before the beginning.
-            first = max(0, start - mamba.n_before)
-            window = source[:, n_tokens - stop : n_tokens - first].flip(1) if is_reverse else source[:, first:stop]
-            blocks.append(mamba.coefficients(pad(window.float(), (0, 0, mamba.n_before - (start - first), 0))))
-        inputs, *coefficients = map(torch.stack, zip(*blocks, strict=True))
-        outputs, state = selective_scan(inputs, *coefficients, rates, state)
-        skips = torch.stack([mamba.D.float() for mamba in directions])
-        outputs = torch.addcmul(outputs, inputs, skips[:, None, None])
-        scanned[0][:, start:stop] += outputs[0]
-        if len(directions) == 2:
-            scanned[-1][:, n_tokens - stop : n_tokens - start] += outputs[1].flip(1)
-
-
-class _Mamba(nn.Module):
-    """The weights of a Mamba, and what they make of the tokens before the scan."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-        inner = config.expand * config.d_model
-        self.sizes = (config.dt_rank, config.d_state, config.d_state)
-        self.n_before = config.d_conv - 1
-        self.in_proj = nn.Linear(config.d_model, 2 * inner, bias=False)
-        self.conv1d = nn.Conv1d(inner, inner, config.d_conv, groups=inner)
-        self.x_proj = nn.Linear(inner, sum(self.sizes), bias=False)
-        self.dt_proj = nn.Linear(config.dt_rank, inner)
-        self.A_log = nn.Parameter(torch.zeros(inner, config.d_state))
-        self.D = nn.Parameter(torch.ones(inner))
-        self.out_proj = nn.Linear(inner, config.d_model, bias=False)
-
-    def shares_products(self, other: "_Mamba") -> bool:
-        """Whether the first and the last product are those of the other one: by the weights, which files may hold."""
-        return self.in_proj.weight is other.in_proj.weight and self.out_proj.weight is other.out_proj.weight
-
-    def coefficients(self, window: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Inputs u, steps delta, drives B and readouts C of a scan, for the tokens of a window after the first few.
-
-        window: float32 (sequences, `n_before` + tokens, channels).
-        """
-        n_tokens = window.shape[1] - self.n_before
-        # A causal convolution of each channel: a product for each place of the kernel.
-        convolved = self.conv1d.bias.float().expand_as(window[:, :n_tokens]).contiguous()
-        for place, weight in enumerate(self.conv1d.weight[:, 0].float().unbind(dim=1)):
-            convolved.addcmul_(window[:, place : place + n_tokens], weight)
-        inputs = whole_loops(silu, convolved)
-        steps, drives, readouts = self.x_proj(inputs.to(self.x_proj.weight.dtype)).split(self.sizes, dim=-1)
-        steps = whole_loops(softplus, self.dt_proj(steps).float())
-        return inputs, steps, drives.float(), readouts.float()
+        return Norm(config)
+    return NormOfBothStrands(config) if config.fused_add_norm else OnBothStrands(Norm(config))
 
 
 AutoConfig.register(Config.model_type, Config)

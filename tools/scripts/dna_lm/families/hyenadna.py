@@ -4,7 +4,7 @@ A causal model without attention. The operator of order two is y = x0 * (h conv 
 whole past, whose filter h is the output of a small network for each distance (Poli et al. 2023, arXiv:2302.10866,
 sections 3.1 to 3.4). It is computed with Fourier transforms, in float32 whatever the precision of the rest.
 
-The longest inputs have a million tokens. Therefore no step but the transforms sees more than `_BLOCK` tokens at once,
+The longest inputs have a million tokens. Therefore no step but the transforms sees more than `BLOCK` tokens at once,
 and the transforms see groups of channels.
 """
 
@@ -17,16 +17,12 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, Pre
 from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput
 
 from dna_lm.errors import UserError
+from dna_lm.families.long_filter import BLOCK, LongFilter
 from dna_lm.families.registry import Shapes
 from dna_lm.families.settings import Settings, number, require, whole_number
 
 IS_CAUSAL = True
 _EPSILON = 1e-5
-# What the window over the filter falls to, however far back.
-_WINDOW_FLOOR = 0.05
-_BLOCK = 8192
-# Numbers in one group of channels, which about six times as many are held for.
-_GROUP_NUMBERS = 2**23
 
 
 class Config(PreTrainedConfig):
@@ -163,8 +159,8 @@ class _Layer(nn.Module):
 
 def _in_blocks(function: Callable[[torch.Tensor], torch.Tensor], states: torch.Tensor) -> torch.Tensor:
     """A function of each token alone, for some tokens at once: states (sequences, tokens, width), changed in place."""
-    for start in range(0, states.shape[1], _BLOCK):
-        states[:, start : start + _BLOCK] = function(states[:, start : start + _BLOCK])
+    for start in range(0, states.shape[1], BLOCK):
+        states[:, start : start + BLOCK] = function(states[:, start : start + BLOCK])
     return states
 
 
@@ -176,7 +172,7 @@ class _Mixer(nn.Module):
         width = config.hidden_size
         self.in_proj = nn.Linear(width, 3 * width)
         self.short_filter = _ShortFilter(3 * width, config.short_filter_order)
-        self.filter_fn = _LongFilter(config)
+        self.filter_fn = LongFilter(config)
         self.out_proj = nn.Linear(width, width)
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
@@ -185,16 +181,16 @@ class _Mixer(nn.Module):
         # Channels come before tokens where they are transformed.
         signal = states.new_empty((n_sequences, width, n_tokens), dtype=torch.float32)
         earlier = None
-        for start in range(0, n_tokens, _BLOCK):
-            block = slice(start, start + _BLOCK)
+        for start in range(0, n_tokens, BLOCK):
+            block = slice(start, start + BLOCK)
             projected = self.in_proj(states[:, block])
             gate, first, value = self.short_filter(projected, earlier).chunk(3, dim=-1)
             signal[:, :, block] = (value * first).mT
             earlier = projected
             states[:, block] = gate
         self.filter_fn.convolve(signal)
-        for start in range(0, n_tokens, _BLOCK):
-            block = slice(start, start + _BLOCK)
+        for start in range(0, n_tokens, BLOCK):
+            block = slice(start, start + BLOCK)
             states[:, block] = self.out_proj(signal[:, :, block].mT.to(states.dtype) * states[:, block])
         return states
 
@@ -218,79 +214,6 @@ class _ShortFilter(nn.Module):
         for number_of_tap in range(n_taps):
             total = total + padded[:, number_of_tap : number_of_tap + n_tokens] * self.weight[:, 0, number_of_tap]
         return total
-
-
-class _Sine(nn.Module):
-    """sin(frequency * number)."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.freq = nn.Parameter(torch.empty(1, width))
-
-
-class _LongFilter(nn.Module):
-    """The filter over the whole past: a network of the distance, under a window that falls exponentially."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-        width, inner, longest = config.hidden_size, config.filter_order, config.max_position_embeddings
-        self.bias = nn.Parameter(torch.empty(width))
-        # Features of each distance, which are trained too, and the distance itself as a part of the longest.
-        features, distances = torch.empty(1, longest, config.emb_dim), torch.empty(1, longest, 1)
-        self.pos_emb = nn.ParameterDict({"z": features, "t": distances})
-        self.implicit_filter = nn.Sequential(
-            *(nn.Linear(config.emb_dim, inner), _Sine(inner)),
-            *(nn.Linear(inner, inner), _Sine(inner)),
-            *(nn.Linear(inner, inner), _Sine(inner)),
-            nn.Linear(inner, width, bias=False),
-        )
-        self.modulation = nn.ParameterDict({"deltas": torch.empty(1, 1, width)})
-
-    def convolve(self, signal: torch.Tensor) -> None:
-        """Replace a signal by signal * bias + its causal convolution with the filter.
-
-        signal: float32 (sequences, channels, tokens).
-        """
-        n_sequences, n_channels, n_tokens = signal.shape
-        distances = self.pos_emb["z"][0, :n_tokens].split(_BLOCK)
-        features = torch.cat([self._features(block) for block in distances])
-        size = _transform_size(2 * n_tokens - 1)
-        # On the CPU a sequence is transformed alone: the result cannot depend on the batch.
-        n_at_once = 1 if signal.device.type == "cpu" else n_sequences
-        n_grouped = max(1, _GROUP_NUMBERS // (n_at_once * size))
-        for start in range(0, n_channels, n_grouped):
-            group = slice(start, start + n_grouped)
-            transformed_filter = torch.fft.rfft(self._filter(features, group), n=size)
-            for some in signal[:, group].split(n_at_once):
-                products = torch.fft.rfft(some, n=size).mul_(transformed_filter)
-                convolved = torch.fft.irfft(products, n=size)[..., :n_tokens]
-                some.mul_(self.bias[group, None]).add_(convolved)
-
-    def _features(self, distances: torch.Tensor) -> torch.Tensor:
-        """What the filters of all channels are sums of, float32 (tokens, width); distances: (tokens, features).
-
-        In float64: sines of large numbers enlarge rounding, in float32 to 1e-4 of the logits.
-        """
-        states = distances.double()
-        for step in self.implicit_filter[:-1]:
-            if isinstance(step, _Sine):
-                states = (step.freq.double() * states).sin_()
-            else:
-                states = functional.linear(states, step.weight.double(), step.bias.double())
-        return states.float()
-
-    def _filter(self, features: torch.Tensor, channels: slice) -> torch.Tensor:
-        """The filter (channels, tokens) of some channels; features: (tokens, width)."""
-        distances = self.pos_emb["t"][0, : len(features), 0]
-        rates = self.modulation["deltas"][0, 0, channels].abs()
-        window = torch.outer(rates, distances).neg_().exp_().add_(_WINDOW_FLOOR)
-        return (self.implicit_filter[-1].weight[channels] @ features.T).mul_(window)
-
-
-def _transform_size(n: int) -> int:
-    """The smallest even number from `n` on that has no prime factors but 2, 3 and 5: it is fast to transform."""
-    odd_parts = (3**threes * 5**fives for threes in range(6) for fives in range(4))
-    return min(odd << max(1, (-(-n // odd) - 1).bit_length()) for odd in odd_parts)
 
 
 AutoConfig.register(Config.model_type, Config)

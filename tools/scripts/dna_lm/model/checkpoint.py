@@ -166,10 +166,12 @@ def _device() -> torch.device:
 class _Architecture:
     """How a model is built: its configuration, and whether it is causal or fills masks.
 
+    name: what messages call it.
     is_exact: whether the checkpoint may have no weights at all that the architecture does not know, not even outside of
     the layers: its config.json may name other code, and a weight that is left over shows that this is not the same.
     """
 
+    name: str
     config: transformers.PreTrainedConfig
     is_causal: bool
     is_exact: bool
@@ -186,13 +188,13 @@ def _architecture(folder: Path, settings: dict, weights: files.Weights) -> _Arch
         module = family.load()
         with files.refusing(f"{files.CONFIG} does not describe a {family.label}"):
             config = module.configure(settings, weights.shapes)
-        return _Architecture(_prepared(config), module.IS_CAUSAL, is_exact=True)
+        return _Architecture(family.label, _prepared(config), module.IS_CAUSAL, is_exact=True)
     if "auto_map" in settings and not registry.is_wrapper(settings):
         raise files.own_code(files.CONFIG)
     is_causal = _is_causal(settings)
     with files.refusing(f"transformers cannot use {files.CONFIG}"):
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    return _Architecture(_prepared(config), is_causal, is_exact="auto_map" in settings)
+    return _Architecture(config.model_type, _prepared(config), is_causal, is_exact="auto_map" in settings)
 
 
 def _is_causal(settings: dict) -> bool:
@@ -241,10 +243,11 @@ def _load_model(
         raise UserError(f"model: weights of another shape than config.json says: {parts.first_names(mismatched)}")
     if deeper := sorted(filter(partial(_is_deeper, config.num_hidden_layers), report["unexpected_keys"])):
         raise UserError(f"model: the weights have more layers than config.json says: {parts.first_names(deeper)}")
-    left_over = [name for name in report["unexpected_keys"] if architecture.is_exact or _OF_A_LAYER.search(name)]
+    unexpected = [name for name in report["unexpected_keys"] if not parts.is_unused(name)]
+    left_over = [name for name in unexpected if architecture.is_exact or _OF_A_LAYER.search(name)]
     if left_over:
         raise UserError(
-            f"model: the weights have what the architecture {quoted(config.model_type)} does not have, so they are of "
+            f"model: the weights have what the architecture {quoted(architecture.name)} does not have, so they are of "
             f"another one: {parts.first_names(sorted(left_over))}"
         )
     for name, parameter in model.named_parameters():

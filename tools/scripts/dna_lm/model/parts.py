@@ -12,8 +12,13 @@ import transformers
 from dna_lm.errors import UserError, quoted
 from dna_lm.model.internals import TrunkOutput
 
-# Parts of trunks that compute something else from the hidden states: a class, or a map of contacts.
-_UNUSED = re.compile(r"\.(pooler|contact_head)\.")
+# Parts that compute something else from the hidden states (a class, a map of contacts), and numbers from 0 on.
+_UNUSED = re.compile(r"(^|\.)(pooler|contact_head|seq_relationship|position_ids)(\.|$)")
+
+
+def is_unused(name: str) -> bool:
+    """Whether a weight has no part in hidden states and logits."""
+    return _UNUSED.search(name) is not None
 
 
 def find_trunk(model: transformers.PreTrainedModel) -> tuple[str, torch.nn.Module]:
@@ -48,7 +53,7 @@ def split_head(
     head's. Raises `UserError` when one of them is the trunk's.
     """
     trunk_name, _ = find_trunk(model)
-    missing = {name for name in missing if not _UNUSED.search(name)}
+    missing = {name for name in missing if not is_unused(name)}
     if missing_trunk := sorted(name for name in missing if name.startswith(f"{trunk_name}.")):
         raise UserError(
             f"model: the checkpoint lacks weights that its config.json calls for: {first_names(missing_trunk)}"
