@@ -20,16 +20,16 @@ chr1	320	C	A	three	ok	(?#8.29938)(?:8\.29[1-9]\d*|8\.30[0-6]\d*|8\.3|8\.307[0-6]
 chr1	320	C	G	three	ok	(?#7.08307)(?:7\.0759\d*|7\.07[6-9]\d*|7\.08\d*|7\.090[0-1]\d*|7\.09)	(?#75)(?:74\.92[5-9]\d*|74\.9[3-9]\d*|75\.0[0-6]\d*|75(?:\.0)?|75\.07[0-4]\d*|75\.07)	8	201	201	1	73	73	3	220	420$
 chr1	320	C	T	three	ok	(?#7.107)(?:7\.099[8-9]\d*|7\.10\d*|7\.1|7\.11[0-3]\d*|7\.11|7\.114[0-1]\d*|7\.114)	(?#87.5)(?:87\.41[2-9]\d*|87\.4[2-9]\d*|87\.5[0-7]\d*|87\.5|87\.58[0-7]\d*|87\.58)	8	201	201	1	73	73	3	220	420$
 chr1	600	C	T	mixed	ok	(?#0.740681)(?:0\.7399[4-9]\d*|0\.740\d*|0\.74|0\.741[0-3]\d*|0\.741|0\.7414[0-2]\d*|0\.7414)	(?#0)(?:0(?:\.0)?|[\d.]+e-(?:1[3-9]|[2-9]\d))	8	201	201	1	73	73	1	500	700$
-chr1	600	C	<DEL>	mixed	symbolic_allele											$
-chr1	600	C	\*	mixed	symbolic_allele											$
-chr1	610	C	<DUP:TANDEM>	symbolic	symbolic_allele											$
-chr1	620	A	A\[chr2:30\[	breakend	symbolic_allele											$
-chr1	630	A	\.	no_alt	missing_alt											$
-chr1	640	A	A	same	no_change											$
-chr1	650	C	T	mismatch	ref_mismatch											$
-chr1	660	T	R	iupac	invalid_base											$
-chr1	1171	C	T	near_unknown	invalid_base				201	201					1071	1271$
-chr1	1201	N	A	on_unknown	invalid_base											$
-chrUn	5	A	C	unknown_contig	unknown_contig											$
-chr3	75	G	A	short_contig	window_off_end											$
+chr1	600	C	<DEL>	mixed	symbolic_allele			0								$
+chr1	600	C	\*	mixed	symbolic_allele			0								$
+chr1	610	C	<DUP:TANDEM>	symbolic	symbolic_allele			0								$
+chr1	620	A	A\[chr2:30\[	breakend	symbolic_allele			0								$
+chr1	630	A	\.	no_alt	missing_alt			0								$
+chr1	640	A	A	same	no_change			0								$
+chr1	650	C	T	mismatch	ref_mismatch			0								$
+chr1	660	T	R	iupac	invalid_base			0								$
+chr1	1171	C	T	near_unknown	invalid_base			0	201	201					1071	1271$
+chr1	1201	N	A	on_unknown	invalid_base			0								$
+chrUn	5	A	C	unknown_contig	unknown_contig			0								$
+chr3	75	G	A	short_contig	window_off_end			0								$
 chr2	233	T	C	chr2:233:T>C	ok	(?#7.69279)(?:7\.68[5-9]\d*|7\.69\d*|7\.700[0-4]\d*|7\.7)	(?#87.5)(?:87\.41[2-9]\d*|87\.4[2-9]\d*|87\.5[0-7]\d*|87\.5|87\.58[0-7]\d*|87\.58)	8	201	201	1	69	69	2	133	333$

@@ -20,16 +20,16 @@ chr1	320	C	A	three	ok	(?#8.29938)(?:8\.29[1-9]\d*|8\.30[0-6]\d*|8\.3|8\.307[0-6]
 chr1	320	C	G	three	ok	(?#7.08307)(?:7\.0759\d*|7\.07[6-9]\d*|7\.08\d*|7\.090[0-1]\d*|7\.09)	(?#-0.32906)(?:-0\.3287[3-9]\d*|-0\.328[8-9]\d*|-0\.329[0-2]\d*|-0\.329|-0\.3293[0-7]\d*|-0\.3293|-0\.32938[0-8]\d*|-0\.32938)	(?#75)(?:74\.92[5-9]\d*|74\.9[3-9]\d*|75\.0[0-6]\d*|75(?:\.0)?|75\.07[0-4]\d*|75\.07)	(?#50)(?:49\.9[5-9]\d*|50\.0[0-4]\d*|50(?:\.0)?)	8	201	201	1	73	73	3	220	420$
 chr1	320	C	T	three	ok	(?#7.107)(?:7\.099[8-9]\d*|7\.10\d*|7\.1|7\.11[0-3]\d*|7\.11|7\.114[0-1]\d*|7\.114)	(?#-0.733016)(?:-0\.7322[8-9]\d*|-0\.732[3-9]\d*|-0\.733[0-6]\d*|-0\.733|-0\.7337[0-4]\d*|-0\.7337)	(?#87.5)(?:87\.41[2-9]\d*|87\.4[2-9]\d*|87\.5[0-7]\d*|87\.5|87\.58[0-7]\d*|87\.58)	(?#25)(?:24\.97[5-9]\d*|24\.9[8-9]\d*|25\.0[0-1]\d*|25(?:\.0)?|25\.02[0-4]\d*|25\.02)	8	201	201	1	73	73	3	220	420$
 chr1	600	C	T	mixed	ok	(?#0.740681)(?:0\.7399[4-9]\d*|0\.740\d*|0\.74|0\.741[0-3]\d*|0\.741|0\.7414[0-2]\d*|0\.7414)	(?#-0.977593)(?:-0\.9766[1-9]\d*|-0\.976[7-9]\d*|-0\.977\d*|-0\.978[0-4]\d*|-0\.978|-0\.9785[0-7]\d*|-0\.9785)	(?#0)(?:0(?:\.0)?|[\d.]+e-(?:1[3-9]|[2-9]\d))	(?#12.5)(?:12\.487[5-9]\d*|12\.48[8-9]\d*|12\.49\d*|12\.50\d*|12\.5|12\.51[0-1]\d*|12\.51|12\.512[0-4]\d*|12\.512)	8	201	201	1	73	73	1	500	700$
-chr1	600	C	<DEL>	mixed	symbolic_allele													$
-chr1	600	C	\*	mixed	symbolic_allele													$
-chr1	610	C	<DUP:TANDEM>	symbolic	symbolic_allele													$
-chr1	620	A	A\[chr2:30\[	breakend	symbolic_allele													$
-chr1	630	A	\.	no_alt	missing_alt													$
-chr1	640	A	A	same	no_change													$
-chr1	650	C	T	mismatch	ref_mismatch													$
-chr1	660	T	R	iupac	invalid_base													$
-chr1	1171	C	T	near_unknown	invalid_base						201	201					1071	1271$
-chr1	1201	N	A	on_unknown	invalid_base													$
-chrUn	5	A	C	unknown_contig	unknown_contig													$
-chr3	75	G	A	short_contig	window_off_end													$
+chr1	600	C	<DEL>	mixed	symbolic_allele					0								$
+chr1	600	C	\*	mixed	symbolic_allele					0								$
+chr1	610	C	<DUP:TANDEM>	symbolic	symbolic_allele					0								$
+chr1	620	A	A\[chr2:30\[	breakend	symbolic_allele					0								$
+chr1	630	A	\.	no_alt	missing_alt					0								$
+chr1	640	A	A	same	no_change					0								$
+chr1	650	C	T	mismatch	ref_mismatch					0								$
+chr1	660	T	R	iupac	invalid_base					0								$
+chr1	1171	C	T	near_unknown	invalid_base					0	201	201					1071	1271$
+chr1	1201	N	A	on_unknown	invalid_base					0								$
+chrUn	5	A	C	unknown_contig	unknown_contig					0								$
+chr3	75	G	A	short_contig	window_off_end					0								$
 chr2	233	T	C	chr2:233:T>C	ok	(?#7.69279)(?:7\.68[5-9]\d*|7\.69\d*|7\.700[0-4]\d*|7\.7)	(?#1.23741)(?:1\.2361[6-9]\d*|1\.236[2-9]\d*|1\.237\d*|1\.238[0-5]\d*|1\.238|1\.2386[0-4]\d*|1\.2386)	(?#87.5)(?:87\.41[2-9]\d*|87\.4[2-9]\d*|87\.5[0-7]\d*|87\.5|87\.58[0-7]\d*|87\.58)	(?#75)(?:74\.92[5-9]\d*|74\.9[3-9]\d*|75\.0[0-6]\d*|75(?:\.0)?|75\.07[0-4]\d*|75\.07)	8	201	201	1	69	69	2	133	333$
