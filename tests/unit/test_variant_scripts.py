@@ -3,7 +3,7 @@
 import csv
 import re
 import xml.etree.ElementTree as ET
-from itertools import count
+from itertools import count, permutations
 
 import pysam
 import pytest
@@ -14,6 +14,7 @@ from dna_lm.inputs.fasta import Record
 from dna_lm.inputs.stretches import Stretch
 from dna_lm.scoring import heatmap, mutagenesis
 from make_sequences import Variant
+from naive import Naive
 
 DEMO, HEADLESS = TEST_DATA / "models" / "demo-mixtral", TEST_DATA / "models" / "headless-mixtral"
 REFERENCE = TEST_DATA / "reference.fasta"
@@ -91,6 +92,61 @@ def test_the_windows_given_are_those_that_were_scored(run, tmp_path):
         assert (row["id"], row["status"], row["l2"]) == (pair["id"], pair["status"], pair["l2"])
 
 
+def edited(bases, row):
+    """The sequence with a row's change."""
+    at, ref, alt = int(row["pos"]) - 1, row["ref"].upper(), row["alt"].upper()
+    assert bases[at : at + len(ref)] == ref
+    return bases[:at] + alt + bases[at + len(ref) :]
+
+
+@pytest.mark.parametrize("model", ["demo-mixtral", "tiny-esm"])
+def test_windows_of_the_same_length_score_as_their_pairs(run, sequences, tmp_path, model):
+    """Both are cut here out of the reference and of the edited sequence, from the first base in the table on."""
+    scores = "l2", "cosine_distance", "llr"
+    options = "--scores", *scores, "--model", TEST_DATA / "models" / model
+    kind = "--window", 51, "--indel-window", "same-length", "--output-vcf", tmp_path / "out.vcf"
+    rows, _ = run("score_variants.py", *variants_of(), *options, *kind)
+    with_flanks, _ = run("score_variants.py", *variants_of(), *options, *kind[:2])
+    with_flanks = {(row["id"], row["alt"]): row for row in with_flanks}
+    assert 'window="51",indel_window="same-length"' in (tmp_path / "out.vcf").read_text()
+    scored = [row for row in rows if row["status"] == "ok"]
+    pairs = []
+    for row in scored:
+        bases, start = sequences[row["chrom"]], int(row["window_start"]) - 1
+        pairs.append((bases[start : start + 51], edited(bases, row)[start : start + 51]))
+        assert (row["wt_length"], row["mut_length"], row["window_end"]) == ("51", "51", str(start + 51))
+        assert row["n_differences"] == with_flanks[row["id"], row["alt"]]["n_differences"]
+    n_indels = 0
+    for row, pair in zip(scored, score_pairs(run, tmp_path, pairs, *options), strict=True):
+        is_indel = len(row["ref"]) != len(row["alt"])
+        n_indels += is_indel
+        # score_pairs.py masks what differs, which after an indel is every base.
+        same = scores if model == "demo-mixtral" or not is_indel else scores[:2]
+        assert {name: row[name] for name in same} == {name: pair[name] for name in same}
+        if len(row["ref"]) == len(row["alt"]) == 1:
+            assert {name: row[name] for name in OF_PAIRS[:6]} == {name: pair[name] for name in OF_PAIRS[:6]}
+            assert row == with_flanks[row["id"], row["alt"]]
+    assert n_indels == 7
+    score = {row["id"]: row["llr"] for row in rows}
+    assert score["del_left"] == score["del_middle"] == score["del_padded"]
+
+
+def test_an_indel_of_a_masked_model_is_a_difference_of_pseudo_log_likelihoods(run, sequences):
+    """For windows of both kinds, as the naive implementation sums them."""
+    model = TEST_DATA / "models" / "tiny-esm"
+    naive = Naive(model, masked=True)
+    for kind, length in (("same-flanks", 20), ("same-length", 21)):
+        options = "--model", model, "--scores", "llr", "--window", 21, "--indel-window", kind
+        rows, _ = run("score_variants.py", *variants_of(), *options)
+        row = next(row for row in rows if row["id"] == "del_left")
+        start, bases = int(row["window_start"]) - 1, sequences["chr1"]
+        wild_type = bases[start : int(row["window_end"])]
+        mutant = edited(bases, row)[start : start + len(wild_type)][: length + 1]
+        both = [naive._pseudo_log_likelihood(naive.ids(sequence)[0]) for sequence in (wild_type, mutant)]
+        assert (len(wild_type), len(mutant)) == ((22, 21) if kind == "same-flanks" else (21, 21))
+        assert float(row["llr"]) == pytest.approx(both[1] - both[0], rel=1e-4)
+
+
 def test_every_allele_is_in_the_table_and_every_line_in_the_vcf(run, tmp_path):
     rows, _ = run("score_variants.py", *variants_of(), "--output-vcf", tmp_path / "out.vcf", "--scores", "l2", "llr")
     source = (TEST_DATA / "variants.vcf").read_text().splitlines()
@@ -149,6 +205,40 @@ def test_the_percentile_is_counted_among_the_substitutions_beside(run, sequences
     assert float(row["l2_percentile"]) == pytest.approx(100 * lower / 14)
     for row in rows:
         assert bool(row["l2_percentile"]) == (row["status"] == "ok") == (row["n_background"] != "0")
+
+
+@pytest.mark.parametrize("kind", ["same-flanks", "same-length"])
+@pytest.mark.parametrize("name", ["del_left", "ins", "repeat", "complex"])
+def test_the_percentile_of_an_indel_is_counted_among_indels(run, sequences, tmp_path, kind, name):
+    """All that a plain loop makes of the sequence, within 6 bases of the first base that is replaced."""
+    few = tmp_path / "few.vcf"
+    source = (TEST_DATA / "variants.vcf").read_text().splitlines(keepends=True)
+    few.write_text("".join(line for line in source if line.startswith("#") or line.split("\t")[2] == name))
+    options = "--window", 61, "--indel-window", kind, "--background", 1000, "--background-width", 13
+    rows, _ = run("score_variants.py", "--variants", few, "--reference", REFERENCE, *options)
+    for row in rows:
+        bases, start, end = sequences[row["chrom"]], int(row["window_start"]) - 1, int(row["window_end"])
+        ref, alt = row["ref"].upper(), row["alt"].upper()
+        while ref and alt and ref[-1] == alt[-1]:
+            ref, alt = ref[:-1], alt[:-1]
+        if ref[:1] == alt[:1]:
+            ref, alt = ref[1:], alt[1:]
+        # The window has 30 bases before the one that an indel keeps, and before the first of a combination.
+        first = start + 30 + (name != "complex")
+        mutants = set()
+        for at in range(first - 6, first + 7):
+            for inserted in set(permutations(alt)):
+                mutant = bases[:at] + "".join(inserted) + bases[at + len(ref) :]
+                cut = end if kind == "same-length" else end + len(mutant) - len(bases)
+                mutants.add(mutant[start:cut])
+        cut = end if kind == "same-length" else end + len(alt) - len(ref)
+        own = edited(bases, row)[start:cut]
+        assert own in mutants
+        mutants -= {own, bases[start:end]}
+        assert int(row["n_background"]) == len(mutants) > 0
+        scored = score_pairs(run, tmp_path, [(bases[start:end], mutant) for mutant in sorted(mutants)])
+        lower = sum(float(other["l2"]) < float(row["l2"]) for other in scored)
+        assert float(row["l2_percentile"]) == pytest.approx(100 * lower / len(mutants))
 
 
 def test_percentiles_depend_on_the_seed_and_not_on_the_other_lines(run, tmp_path):

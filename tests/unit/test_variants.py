@@ -3,11 +3,12 @@
 import gzip
 import os
 import re
+from itertools import permutations
 from types import SimpleNamespace
 
 import pysam
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from conftest import TEST_DATA
@@ -33,12 +34,12 @@ class Sequences:
         return self.sequences[contig][start:end]
 
 
-def alleles_of(folder, reference, lines, window=21):
+def alleles_of(folder, reference, lines, window=21, indel_window=alleles.SAME_FLANKS):
     """The alleles of VCF lines given as 'CHROM POS REF ALT'."""
     path = folder / "x.vcf"
     rows = (line.split() for line in lines)
     path.write_text(HEADER + "".join(f"{c}\t{p}\t.\t{r}\t{a}\t.\t.\t.\n" for c, p, r, a in rows))
-    return list(alleles.read_alleles(path, reference, window))
+    return list(alleles.read_alleles(path, reference, window, indel_window))
 
 
 # --- one spelling --------------------------------------------------------------------------------------------------
@@ -109,6 +110,66 @@ def test_a_mutant_window_in_its_place_gives_the_changed_sequence(tmp_path_factor
         assert sequence[:start] + allele.mutant + sequence[end:] == written
         assert len(allele.wild_type) == window - 1 + len(allele.ref)
         assert len(allele.mutant) == window - 1 + len(allele.alt)
+
+
+@given(spellings(), st.integers(1, 30))
+def test_windows_of_the_same_length_begin_both_sequences_at_one_place(tmp_path_factory, drawn, window):
+    """Of the reference and of the changed sequence as a plain edit makes it; all spellings have the same windows."""
+    sequence, found = drawn
+    lines = [f"c {start + 1} {ref} {alt}" for start, ref, alt in found if ref and alt and ref != alt]
+    if not lines:
+        return
+    folder, reference = tmp_path_factory.mktemp("x"), Sequences(c=sequence)
+    found = alleles_of(folder, reference, lines, window, alleles.SAME_LENGTH)
+    for allele, with_flanks in zip(found, alleles_of(folder, reference, lines, window), strict=True):
+        line = allele.line
+        written = sequence[: line.pos - 1] + allele.written_alt + sequence[line.pos - 1 + len(line.ref) :]
+        shorter = min(len(sequence), len(written))
+        if shorter < window:
+            assert (allele.status, allele.window, allele.mutant) == (alleles.WINDOW_OFF_END, None, "")
+            continue
+        start, end = allele.window
+        assert allele.wild_type == sequence[start:end] and allele.mutant == written[start : start + window]
+        assert len(allele.wild_type) == len(allele.mutant) == window
+        assert allele.status == ("no_change" if allele.mutant == allele.wild_type else "ok")
+        # As far to the left of the normalised variant as in a window of a substitution, unless a sequence ends.
+        assert start == min(max(0, allele.start - window // 2), shorter - window)
+        assert (allele.shifting is None) == (len(line.ref) == len(allele.written_alt))
+        if len(allele.ref) == len(allele.alt) == 1:
+            assert (allele.window, allele.mutant) == (with_flanks.window, with_flanks.mutant)
+    assert len({(allele.window, allele.mutant) for allele in found}) == 1
+
+
+def test_the_far_boundary_moves(tmp_path):
+    """A deletion, an insertion, a combination; at both ends; alleles longer than what the window has after them."""
+    sequence = "ACGTTGCAAC" * 3 + "GATTACAGTC"
+    cases = {
+        "c 21 ACG A": (range(15, 26), "GCAAC" + "A" + "TTGCA"),
+        "c 21 A ACC": (range(15, 26), "GCAAC" + "ACC" + "CGT"),
+        "c 21 ACG TTTT": (range(15, 26), "GCAAC" + "TTTT" + "TT"),
+        "c 21 AC TT": (range(15, 26), "GCAAC" + "TT" + "GTTG"),
+        "c 1 AC A": (range(11), "AGTTGCAACAC"),
+        # Without its second-last base the sequence is one base shorter, so both windows begin earlier.
+        "c 38 GT G": (range(28, 39), "ACGATTACAGC"),
+        "c 38 G GA": (range(29, 40), "CGATTACAGAT"),
+        "c 21 ACGTTGCAACG A": (range(15, 26), "GCAAC" + "A" + "ATTAC"),
+        "c 21 A AGGGGGGGGG": (range(15, 26), "GCAAC" + "AGGGGG"),
+    }
+    found = alleles_of(tmp_path, Sequences(c=sequence), cases, 11, alleles.SAME_LENGTH)
+    assert [allele.status for allele in found] == ["ok"] * len(cases)
+    for allele, (places, mutant) in zip(found, cases.values(), strict=True):
+        assert (range(*allele.window), allele.mutant) == (places, mutant)
+
+
+def test_what_windows_of_the_same_length_cannot_show(tmp_path):
+    """An unknown base that a deletion moves in; a repeat that fills the rest of the window; a sequence too short."""
+    reference = Sequences(c="ACGTTGCAACGGTNTACAGAC", r="TGC" + "CA" * 12 + "GTC", s="ACGTTGCAACG")
+    lines = ["c 7 CAA C", "c 7 C CAA", "c 7 CA C", "r 4 CAC C", "r 4 C CAC", "s 4 TT T", "s 4 T TT"]
+    expected = ["invalid_base", "ok", "ok", "no_change", "no_change", "window_off_end", "ok"]
+    found = alleles_of(tmp_path, reference, lines, 11, alleles.SAME_LENGTH)
+    assert [allele.status for allele in found] == expected
+    with_flanks = alleles_of(tmp_path, reference, lines, 11)
+    assert [allele.status for allele in with_flanks] == ["invalid_base", *["ok"] * 4, "window_off_end", "ok"]
 
 
 def test_windows_are_centred_and_shifted_at_the_ends(tmp_path):
@@ -442,6 +503,75 @@ def test_the_same_change_is_found_on_both_strands():
     expected = {(n, "A") for n in range(1, 18) if sequence[n - 1 : n + 2] == "CGT" and n != 4}
     expected |= {(n, "T") for n in range(1, 18) if sequence[n - 1 : n + 2] == "ACG"}
     assert found == expected and len(found) == 3
+
+
+def indel(sequence, start, ref, alt, window, beyond=None):
+    """An allele whose wild-type window begins the sequence."""
+    place = (0, window + len(ref) - 1) if beyond is None else (0, window)
+    line = SimpleNamespace(chrom="c")
+    return alleles.Allele(line, alt, True, "ok", start, ref, alt, place, sequence[slice(*place)], beyond)
+
+
+@st.composite
+def indels(draw):
+    """An allele that changes the length, in windows of either kind, and the sequence from its window on."""
+    sequence = draw(repeats.filter(lambda bases: len(bases) >= 30))
+    start = draw(st.integers(0, 12))
+    n_deleted = draw(st.integers(0, 5))
+    alt = sequence[start] + draw(st.text("ACGT", min_size=0 if n_deleted else 1, max_size=6))
+    ref = sequence[start : start + n_deleted + 1]
+    beyond = sequence[20 : 20 + max(0, len(ref) - len(alt))] if draw(st.booleans()) else None
+    allele = indel(sequence, start, ref, alt, 20, beyond)
+    assume(len(ref) != len(alt) and allele.mutant != allele.wild_type)
+    return sequence, allele
+
+
+@given(indels(), st.integers(1, 60), st.integers(1, 40), st.integers(1, 3))
+@settings(max_examples=300)
+def test_the_background_of_an_indel_is_other_indels(drawn, n, width, seed):
+    """Each is made by a plain edit at a place near by; all differ; n of them, or all that a plain loop finds."""
+    sequence, allele = drawn
+    start, ref, alt = allele.trimmed()
+    same_length = allele.beyond is not None
+    source = sequence[: len(allele.wild_type)] + (allele.beyond or "")
+    longer = max(len(ref), len(alt) if same_length else 0)
+    possible = set()
+    for at in range(start - width // 2, start - width // 2 + width):
+        if 0 <= at <= len(allele.wild_type) - longer:
+            for bases in set(permutations(alt)):
+                mutant = source[:at] + "".join(bases) + source[at + len(ref) :]
+                possible.add(mutant[:20] if same_length else mutant)
+    possible -= {allele.wild_type, allele.mutant}
+    found = background.Background(n, width, seed=seed).draw(allele)
+    assert {wild_type.sequence for wild_type, _ in found} <= {allele.wild_type}
+    mutants = [mutant.sequence for _, mutant in found]
+    assert len(mutants) == len(set(mutants)) and set(mutants) <= possible
+    if len(alt) <= 5:
+        assert len(mutants) == min(n, len(possible))
+    again = background.Background(n, width, seed=seed).draw(allele)
+    assert [mutant.sequence for _, mutant in again] == mutants
+    assert background.Background(n, width, same_change=True).draw(allele) == []
+
+
+def test_long_insertions_have_as_many_others_as_are_wanted():
+    sequence = "ACGTTGCAACGGTATTCAGACTGAC"
+    allele = indel(sequence, 10, "G", "GTTACGATCCATC", 21)
+    drawn = background.Background(3000, 11).draw(allele)
+    assert len(drawn) == 3000
+    for _, mutant in drawn[::100]:
+        at = next(at for at in range(6, 17) if mutant.sequence[:at] + mutant.sequence[at + 12 :] == sequence[:21])
+        assert sorted(mutant.sequence[at : at + 12]) == sorted("TTACGATCCATC")
+    # In another file, of another seed.
+    some, others = (background.Background(9, 11, seed=seed).draw(allele) for seed in (1, 2))
+    assert some != others
+
+
+def test_a_repeat_has_few_other_deletions():
+    """All places of a run are the variant itself."""
+    sequence = "CGT" + "A" * 14 + "CGTC"
+    assert background.Background(50, 1).draw(indel(sequence, 2, "TA", "T", 20)) == []
+    drawn = background.Background(50, 17).draw(indel(sequence, 2, "TA", "T", 20))
+    assert {mutant.sequence for _, mutant in drawn} == {"GT" + sequence[3:], "CT" + sequence[3:], "CG" + sequence[3:]}
 
 
 def test_percentiles_count_ties_half():

@@ -27,6 +27,13 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
         metavar="N",
         help="bases around a substitution (default: 201)",
     )
+    parser.add_argument(
+        "--indel-window",
+        choices=alleles.INDEL_WINDOWS,
+        default=alleles.SAME_FLANKS,
+        help="windows of an insertion or deletion: the same bases before and after the two alleles, so one window is "
+        "longer; or both N bases, so that one ends further to the right in the reference (default: same-flanks)",
+    )
     options.add_score_option(parser)
     parser.add_argument(
         "--info-prefix",
@@ -45,7 +52,8 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
         type=options.at_least(0),
         default=0,
         metavar="N",
-        help="substitutions drawn for each variant from the middle of its window; each is scored too (default: 0)",
+        help="mutations drawn for each variant in the middle of its window; each is scored too (default: 0): for an "
+        "insertion or deletion others of the same length and kind, otherwise substitutions of one base",
     )
     background.add_argument(
         "--background-width",
@@ -107,8 +115,10 @@ def main(argv: list[str]) -> None:
             open_regions(arguments, reference),
             annotation.ids if arguments.output_vcf else frozenset(),
             arguments.allow_ref_mismatches,
+            arguments.indel_window,
         )
-        settings = {"window": arguments.window} | (background.as_text() if background else {})
+        settings = {"window": arguments.window, "indel_window": arguments.indel_window}
+        settings |= background.as_text() if background else {}
 
         def annotated_vcf(path: str) -> AbstractContextManager[job.Sink]:
             model = provenance.model_and_settings(arguments, options.settings_from(arguments))

@@ -41,8 +41,8 @@ def meanings(max_tokens: int, precision: str) -> dict[str, str]:
         MISSING_ALT: "ALT is '.'",
         UNKNOWN_CONTIG: "CHROM is not in the reference",
         REF_MISMATCH: "REF is not what the reference has there; if many, is it another genome build?",
-        NO_CHANGE: "ALT equals REF",
-        WINDOW_OFF_END: "the sequence is shorter than the window",
+        NO_CHANGE: "ALT equals REF, or two windows of the same length are equal",
+        WINDOW_OFF_END: "the sequence, or its mutant, is shorter than the window",
     }
 
 

@@ -36,20 +36,20 @@ class _Term:
 def masked_log_likelihood_ratios(
     checkpoint: Checkpoint,
     token_pairs: Sequence[tuple[Sequence[int], Sequence[int]]],
-    same_length: Sequence[bool],
+    aligned: Sequence[bool],
     budget: Budget,
 ) -> np.ndarray:
     """Ratios of a masked model, in nats.
 
-    token_pairs: n (wild-type ids, mutant ids); same_length: n booleans, whether wild type and mutant have equally many
-    bases. Returns float64 (n,). Raises `UserError` when the tokenizer has no mask.
+    token_pairs: n (wild-type ids, mutant ids); aligned: n booleans, whether the n-th base of the wild type corresponds
+    to the n-th base of the mutant. Returns float64 (n,). Raises `UserError` when the tokenizer has no mask.
     """
     if checkpoint.mask_token_id is None:
         raise UserError(
             "the score 'llr' of a masked model needs its mask token, which tokenizer_config.json would name"
         )
     ratios = np.zeros(len(token_pairs))
-    queries = _queries(checkpoint, token_pairs, same_length)
+    queries = _queries(checkpoint, token_pairs, aligned)
     for terms_of_ids in _grouped(queries, budget):
         items = sorted(terms_of_ids.items(), key=lambda item: len(item[0]))
         batches.in_batches(items, _tokens_to_add, budget, lambda batch: _add_terms(checkpoint, batch, ratios))
@@ -66,12 +66,12 @@ def _tokens_to_add(item: _Query, previous: _Query | None) -> float:
 def _queries(
     checkpoint: Checkpoint,
     token_pairs: Iterable[tuple[Sequence[int], Sequence[int]]],
-    same_length: Iterable[bool],
+    aligned: Iterable[bool],
 ) -> Iterator[_Query]:
     """Yield masked token ids and the terms that are read from them."""
     mask, special = checkpoint.mask_token_id, checkpoint.special_token_ids
-    for pair, ((wild_type, mutant), is_substitution) in enumerate(zip(token_pairs, same_length, strict=True)):
-        if is_substitution and len(wild_type) == len(mutant):
+    for pair, ((wild_type, mutant), is_aligned) in enumerate(zip(token_pairs, aligned, strict=True)):
+        if is_aligned and len(wild_type) == len(mutant):
             changed = [position for position, (a, b) in enumerate(zip(wild_type, mutant, strict=True)) if a != b]
             terms = [
                 _Term(pair, position, ids[position], sign)

@@ -5,10 +5,13 @@ file's order.
 
 An allele is trimmed and left-aligned against the reference first (Tan, Abecasis and Kang 2015,
 doi:10.1093/bioinformatics/btv112), so that all spellings of a variant have one window. An insertion or deletion keeps
-one neighbouring base, as in VCF: the base before, or at a sequence's start the base after. The wild-type window is
-this reference allele between `window // 2` bases before and `window - 1 - window // 2` bases after it; the mutant
-window has the alternate allele in its place. For a substitution of one base both have `window` bases. Where a sequence
-ends, the window is shifted to lie in it.
+one neighbouring base, as in VCF: the base before, or at a sequence's start the base after.
+
+Windows begin `window // 2` bases before the reference allele. There are two kinds. With the *same flanks*, the
+wild-type window ends `window - 1 - window // 2` bases after the reference allele, and the mutant window has the
+alternate allele in its place: an indel has windows of different lengths. With the *same length*, both have `window`
+bases, so the mutant window of a deletion reads further into the reference, and that of an insertion less far. For a
+substitution of one base both kinds are equal. Where a sequence ends, the windows are shifted to lie in it.
 """
 
 import logging
@@ -36,6 +39,9 @@ from dna_lm.statuses import (
 
 log = logging.getLogger(__name__)
 
+# Kinds of windows; the first is the default.
+SAME_FLANKS, SAME_LENGTH = INDEL_WINDOWS = "same-flanks", "same-length"
+
 # Bases read at once to the left of an insertion or deletion: few repeats are longer.
 _LEFT_BLOCK = 256
 _LISTED = 3
@@ -43,10 +49,11 @@ _LISTED = 3
 
 @dataclass(frozen=True, slots=True)
 class Allele:
-    """One alternate allele of a VCF line, and its window, half-open, from 0, on the sequence `line.chrom`.
+    """One alternate allele of a VCF line, and its wild-type window, half-open, from 0, on the sequence `line.chrom`.
 
     `start`, `ref`, `alt` are normalised; they and the window are None, and `wild_type` empty, when the status says that
-    there is no window. `is_last`: no other allele of its line comes after it.
+    there is no window. `beyond`: with windows of the same length, the bases after the wild-type window that a deletion
+    moves into the mutant window; None with the same flanks. `is_last`: no other allele of its line comes after it.
     """
 
     line: vcf.Line
@@ -58,6 +65,7 @@ class Allele:
     alt: str | None = None
     window: tuple[int, int] | None = None
     wild_type: str = ""
+    beyond: str | None = None
 
     @property
     def id(self) -> str:
@@ -70,15 +78,33 @@ class Allele:
         """The bases of the mutant window; empty without a window."""
         if self.window is None:
             return ""
-        at = self.start - self.window[0]
-        return self.wild_type[:at] + self.alt + self.wild_type[at + len(self.ref) :]
+        return self.edited(self.start - self.window[0], len(self.ref), self.alt)
+
+    def edited(self, at: int, n_bases: int, alt: str) -> str:
+        """The mutant window if `alt` took the place of `n_bases` bases at `at` (from 0) in the wild-type window.
+
+        With windows of the same length, it may not be shorter than these bases by more than the allele's own is.
+        """
+        if self.beyond is None:
+            return self.wild_type[:at] + alt + self.wild_type[at + n_bases :]
+        bases = self.wild_type + self.beyond
+        return (bases[:at] + alt + bases[at + n_bases :])[: len(self.wild_type)]
+
+    @property
+    def shifting(self) -> tuple[str, str] | None:
+        """(Reference, alternate) if the bases after the allele are shifted in a mutant window of the same length."""
+        return None if self.beyond is None or len(self.ref) == len(self.alt) else (self.ref, self.alt)
 
     def changed(self) -> tuple[int, int]:
         """The bases of the reference that the allele replaces, half-open from 0; empty for an insertion."""
         if self.window is None:
             return self.line.pos - 1, self.line.pos - 1 + len(self.line.ref)
-        start, ref, _ = _trimmed(self.start, self.ref, self.alt)
+        start, ref, _ = self.trimmed()
         return start, start + len(ref)
+
+    def trimmed(self) -> tuple[int, str, str]:
+        """Start, reference and alternate without the bases that they share; one of the two can be empty."""
+        return _trimmed(self.start, self.ref, self.alt)
 
     def windows(self) -> tuple[Record, Record]:
         """The wild-type and the mutant window."""
@@ -172,14 +198,21 @@ def other_style(names: Iterable[str], known: Iterable[str]) -> tuple[str, str] |
     return None
 
 
-def read_alleles(path: str, reference: Reference, window: int) -> Iterator[Allele]:
-    """Yield an `Allele` for each alternate allele of each line of the VCF at `path`."""
+def read_alleles(path: str, reference: Reference, window: int, indel_window: str = SAME_FLANKS) -> Iterator[Allele]:
+    """Yield an `Allele` for each alternate allele of each line of the VCF at `path`.
+
+    indel_window: one of `INDEL_WINDOWS`.
+    """
+    placed = {SAME_FLANKS: _with_same_flanks, SAME_LENGTH: _with_same_length}[indel_window]
     for line in vcf.read_lines(path):
         ref = normalised(line.ref)
         for number, written in enumerate(line.alts, 1):
             alt = normalised(written)
             status = _status(line, ref, written, alt, reference)
-            place = _placed(reference, line, ref, alt, window) if status == OK else {"status": status}
+            place = {"status": status}
+            if status == OK:
+                normal = normalise(reference, line.chrom, line.pos - 1, ref, alt)
+                place = placed(reference, line.chrom, *normal, window)
             yield Allele(line, written, number == len(line.alts), **place)
 
 
@@ -203,14 +236,33 @@ def _status(line, ref, written, alt, reference):
     return NO_CHANGE if ref == alt else OK
 
 
-def _placed(reference, line, ref, alt, window):
-    start, ref, alt = normalise(reference, line.chrom, line.pos - 1, ref, alt)
-    stretch = around(start, len(ref), window, reference.lengths[line.chrom])
+def _with_same_flanks(reference, contig, start, ref, alt, window):
+    stretch = around(start, len(ref), window, reference.lengths[contig])
     if stretch is None:
         return {"status": WINDOW_OFF_END}
-    wild_type = reference.fetch(line.chrom, *stretch)
+    wild_type = reference.fetch(contig, *stretch)
     status = INVALID_BASE if NOT_ACGT.search(wild_type) else OK
     return {"status": status, "start": start, "ref": ref, "alt": alt, "window": stretch, "wild_type": wild_type}
+
+
+def _with_same_length(reference, contig, start, ref, alt, window):
+    n_moved_in = max(0, len(ref) - len(alt))
+    last = reference.lengths[contig] - n_moved_in - window
+    if last < 0:
+        return {"status": WINDOW_OFF_END}
+    first = min(max(0, start - window // 2), last)
+    end = first + window
+    bases = reference.fetch(contig, first, end + n_moved_in)
+    placed = {"start": start, "ref": ref, "alt": alt, "window": (first, end)}
+    placed |= {"wild_type": bases[:window], "beyond": bases[window:]}
+    at = start - first
+    if NOT_ACGT.search(bases):
+        status = INVALID_BASE
+    else:
+        # In a repeat that fills the rest of the window, an indel of its units shows nowhere in it.
+        is_seen = (bases[:at] + alt + bases[at + len(ref) :])[:window] != bases[:window]
+        status = OK if is_seen else NO_CHANGE
+    return placed | {"status": status}
 
 
 def normalise(reference: Reference, contig: str, start: int, ref: str, alt: str) -> tuple[int, str, str]:

@@ -1,11 +1,16 @@
-"""The percentile of a score among random nearby substitutions: the draw, and the count.
+"""The percentile of a score among random nearby mutations of the same kind: the draw, and the count.
 
 Knows alleles with their windows, nothing of models.
+
+An allele that changes the length of the sequence is compared with mutations that change it by the same number of bases:
+as many reference bases are replaced at random places, by the allele's own bases in random order. For a deletion nothing
+replaces them, for an insertion nothing is replaced. Every other allele is compared with substitutions of one base.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 from Bio.Seq import reverse_complement
@@ -15,10 +20,13 @@ from dna_lm.inputs.fasta import Record
 from dna_lm.inputs.stretches import BASES
 from dna_lm.statuses import OK
 
+# Up to so many bases, all their orders are listed (5! = 120); of more, as many are drawn as mutations are wanted.
+_LISTED_ORDERS = 5
+
 
 @dataclass(frozen=True)
 class Background:
-    """How many substitutions to draw (`n`), within how many bases around the variant (`width`).
+    """How many mutations to draw (`n`), within how many bases around the variant (`width`).
 
     `same_change`: only the same substitution as the variant's, between the same two neighbours, on either strand.
     """
@@ -29,23 +37,24 @@ class Background:
     seed: int = 1
 
     def draw(self, allele: Allele) -> list[tuple[Record, Record]]:
-        """(Wild-type, mutant) `Record`s of substitutions drawn without replacement, all in `allele`'s window.
+        """(Wild-type, mutant) `Record`s of mutations drawn without replacement, all in `allele`'s window.
 
         The draw depends on the seed and the normalised variant alone: not on its spelling, its line or its file. Fewer
         than `n` when there are no more. Empty for an allele without a window, and with `same_change` for an allele
-        that is not a substitution of one base.
+        that is not a substitution of one base. All mutant windows differ, also from the allele's own.
         """
         if allele.status != OK:
             return []
-        possible = self._possible(allele)
         # A string is hashed the same way in every Python; a tuple is not.
-        name = f"{self.seed}:{allele.line.chrom}:{allele.start}:{allele.ref}:{allele.alt}"
-        drawn = random.Random(name).sample(possible, min(self.n, len(possible)))
-        wild_type = allele.wild_type
-        return [
-            (Record("", wild_type, OK), Record("", wild_type[:at] + base + wild_type[at + 1 :], OK))
-            for at, base in sorted(drawn)
-        ]
+        generator = random.Random(f"{self.seed}:{allele.line.chrom}:{allele.start}:{allele.ref}:{allele.alt}")
+        if len(allele.ref) == len(allele.alt):
+            possible = self._substitutions(allele)
+            drawn = sorted(generator.sample(possible, min(self.n, len(possible))))
+            mutants = [allele.wild_type[:at] + base + allele.wild_type[at + 1 :] for at, base in drawn]
+        else:
+            mutants = [] if self.same_change else self._indels(allele, generator)
+        wild_type = Record("", allele.wild_type, OK)
+        return [(wild_type, Record("", mutant, OK)) for mutant in mutants]
 
     def as_text(self) -> dict[str, object]:
         """What decides the percentiles: name -> value."""
@@ -56,16 +65,43 @@ class Background:
             "seed": self.seed,
         }
 
-    def _possible(self, allele):
+    def _around(self, middle, n_places):
+        """The places from 0 to `n_places` of which `middle` is in the middle."""
+        return range(max(0, middle - self.width // 2), min(n_places, middle + (self.width - 1) // 2 + 1))
+
+    def _indels(self, allele, generator):
+        """Mutant windows, from left to right: a random place, then a random order of the allele's bases, each time."""
+        start, ref, alt = allele.trimmed()
+        wild_type, n_replaced = allele.wild_type, len(ref)
+        # What is replaced and what replaces it lies wholly in the window.
+        longer = max(n_replaced, len(alt) if allele.beyond is not None else 0)
+        places = list(self._around(start - allele.window[0], len(wild_type) - longer + 1))
+        orders = {}
+        # Indels at several places of a repeat can be the same one, or one that a window of the same length hides.
+        seen, drawn = {wild_type, allele.mutant}, []
+        while places and len(drawn) < self.n:
+            index = generator.randrange(len(places))
+            at = places[index]
+            bases = next(orders.setdefault(at, _orders(alt, self.n, generator)), None)
+            if bases is None:
+                places[index] = places[-1]
+                places.pop()
+                continue
+            mutant = allele.edited(at, n_replaced, bases)
+            if mutant not in seen:
+                seen.add(mutant)
+                drawn.append((at, mutant))
+        return [mutant for _, mutant in sorted(drawn)]
+
+    def _substitutions(self, allele):
         """Places in the window, and the base put there: every substitution to draw from, the variant left out."""
         wild_type = allele.wild_type
         middle = allele.start - allele.window[0]
-        first, end = middle - self.width // 2, middle + (self.width - 1) // 2 + 1
         is_substitution = len(allele.ref) == len(allele.alt) == 1
         of_variant = (middle, allele.alt) if is_substitution else None
         possible = [
             (at, base)
-            for at in range(max(0, first), min(len(wild_type), end))
+            for at in self._around(middle, len(wild_type))
             for base in BASES
             if base != wild_type[at] and (at, base) != of_variant
         ]
@@ -75,6 +111,18 @@ class Background:
             return []
         wanted = _change(wild_type, *of_variant)
         return [place for place in possible if wanted is not None and _change(wild_type, *place) == wanted]
+
+
+def _orders(bases: str, n: int, generator: random.Random) -> Iterator[str]:
+    """Orders of `bases`, at random: each once if they are few, else `n`."""
+    if len(set(bases)) < 2:
+        yield bases
+    elif len(bases) <= _LISTED_ORDERS:
+        every = sorted(set(permutations(bases)))
+        yield from map("".join, generator.sample(every, len(every)))
+    else:
+        for _ in range(n):
+            yield "".join(generator.sample(bases, len(bases)))
 
 
 def _change(sequence, at, base):

@@ -69,17 +69,28 @@ class Single:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A wild type and a mutant to score. `carried` estimates the memory that the payload takes, in bytes."""
+    """A wild type and a mutant to score. `carried` estimates the memory that the payload takes, in bytes.
+
+    `shifting`: the reference and the alternate allele of a pair that has equally many bases although these two have
+    not. After them, the mutant's bases are shifted. So bases are counted in the alleles, and tokens are not compared
+    one by one.
+    """
 
     payload: Any
     wild_type: Record
     mutant: Record
     carried: int = 0
+    shifting: tuple[str, str] | None = None
 
     @property
     def records(self) -> tuple[Record, ...]:
         """What the model reads."""
         return self.wild_type, self.mutant
+
+    @property
+    def is_aligned(self) -> bool:
+        """Whether the n-th base of the one corresponds to the n-th base of the other."""
+        return self.shifting is None and len(self.wild_type.sequence) == len(self.mutant.sequence)
 
 
 def embed(
@@ -129,9 +140,9 @@ def score(
         readable = [number for number, status in enumerate(statuses) if status == OK]
         values = {}
         if readable:
-            same_length = [len(portion[n].wild_type.sequence) == len(portion[n].mutant.sequence) for n in readable]
+            aligned = [portion[n].is_aligned for n in readable]
             of_strands = [
-                _scores(checkpoint, [tokens[n] for n in readable], same_length, settings, budget, pad_to)
+                _scores(checkpoint, [tokens[n] for n in readable], aligned, settings, budget, pad_to)
                 for tokens in strands
             ]
             values = _finite_means(of_strands, readable, statuses)
@@ -222,7 +233,7 @@ def _encode(checkpoint, token_lists, settings, budget, pad_to):
 
 
 @np.errstate(invalid="ignore", over="ignore")
-def _scores(checkpoint, token_pairs, same_length, settings, budget, pad_to):
+def _scores(checkpoint, token_pairs, aligned, settings, budget, pad_to):
     """The scores of one strand: float64 (pairs, scores)."""
     sides = list(zip(*token_pairs, strict=True))
     padded = [ids for side, n_tokens in zip(sides, pad_to, strict=True) for ids in _padded(checkpoint, side, n_tokens)]
@@ -240,7 +251,7 @@ def _scores(checkpoint, token_pairs, same_length, settings, budget, pad_to):
         of_wild_types, of_mutants = np.split(log_likelihoods, 2)
         values[scores.LLR] = of_mutants - of_wild_types
     elif with_llr:
-        values[scores.LLR] = likelihood.masked_log_likelihood_ratios(checkpoint, token_pairs, same_length, budget)
+        values[scores.LLR] = likelihood.masked_log_likelihood_ratios(checkpoint, token_pairs, aligned, budget)
     return np.stack([values[name] for name in settings.scores], axis=1)
 
 
@@ -251,7 +262,7 @@ def _padded(checkpoint, token_lists, pad_to):
 def _counts(item, status, tokens, ends):
     wild_type, mutant = item.wild_type.sequence, item.mutant.sequence
     # The edit distance of two long sequences takes long: not for a row that has no score.
-    n_differences = scores.count_differences(wild_type, mutant) if status == OK else None
+    n_differences = scores.count_differences(*(item.shifting or (wild_type, mutant))) if status == OK else None
     of_tokens = (None, None, None)
     if tokens is not None:
         of_tokens = (*map(len, tokens), scores.count_changed_tokens(*tokens))

@@ -23,7 +23,7 @@ PREFIX = "DNALM"
 
 
 class _Scored(NamedTuple):
-    """An allele, and how many background substitutions come after it."""
+    """An allele, and how many background mutations come after it."""
 
     allele: Allele
     n_drawn: int
@@ -31,12 +31,12 @@ class _Scored(NamedTuple):
 
 @dataclass
 class VariantSource:
-    """The alleles of a VCF, to score in windows of `window` bases of an open reference.
+    """The alleles of a VCF, to score in windows of `window` bases of an open reference; `indel_window`: their kind.
 
     A row has chrom, pos, ref, alt, id, status, the scores; with a `background` a percentile for each score and the
-    number drawn; the counts; the window, counted from 1 and its end included; with `regions` the names of those that
-    the changed bases lie in. `refused_ids`: INFO fields that the VCF must not have. `header`: the lines of the VCF's
-    header, known after `check`.
+    number drawn; the counts; the wild-type window, counted from 1 and its end included; with `regions` the names of
+    those that the changed bases lie in. `refused_ids`: INFO fields that the VCF must not have. `header`: the lines of
+    the VCF's header, known after `check`.
     """
 
     path: str
@@ -47,6 +47,7 @@ class VariantSource:
     regions: Regions | None = None
     refused_ids: frozenset[str] = frozenset()
     allow_ref_mismatches: bool = False
+    indel_window: str = alleles.SAME_FLANKS
     header: list[str] = field(default_factory=list)
     compute = staticmethod(pipeline.score)
 
@@ -55,11 +56,13 @@ class VariantSource:
         return vcf.is_chunk(self.header)
 
     def items(self, _checkpoint: Checkpoint, _settings: Settings) -> Iterator[Item]:
-        for allele in alleles.read_alleles(self.path, self.reference, self.window):
+        for allele in alleles.read_alleles(self.path, self.reference, self.window, self.indel_window):
             drawn = self.background.draw(allele) if self.background else []
-            yield Item(_Scored(allele, len(drawn)), *allele.windows(), carried=len(allele.line.text))
-            for wild_type, mutant in drawn:
-                yield Item(None, wild_type, mutant)
+            payload = _Scored(allele, len(drawn))
+            yield Item(payload, *allele.windows(), len(allele.line.text), allele.shifting)
+            for pair in drawn:
+                # Drawn indels shift the bases after them as the allele does.
+                yield Item(None, *pair, shifting=allele.shifting)
 
     def rows(self, computed: Iterator[tuple[Any, Row]]) -> Iterator[tuple[Allele, Row]]:
         for (allele, n_drawn), row in computed:
@@ -127,10 +130,10 @@ class Annotation:
         texts = [(name, "Float", SCORES[name].description) for name in self.scores]
         if self.with_background:
             texts += [
-                (f"{name}_percentile", "Float", f"Percentile of {self._id(name)} among the background substitutions")
+                (f"{name}_percentile", "Float", f"Percentile of {self._id(name)} among the background mutations")
                 for name in self.scores
             ]
-            texts.append(("n_background", "Integer", "Background substitutions drawn"))
+            texts.append(("n_background", "Integer", "Background mutations drawn"))
         texts.append(("status", "String", "ok, or why the allele has no score"))
         return {name: vcf.Field(self._id(name), kind, text) for name, kind, text in texts}
 
