@@ -15,7 +15,6 @@ from galaxy_user import User, new_user, table_rows, wait_until
 import hub_server
 from conftest import HUB_MODEL_ID
 
-
 ORACLES = ROOT / "tests" / "oracles"
 
 
