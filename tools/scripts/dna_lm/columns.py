@@ -4,6 +4,7 @@ Knows the layout of a table (one header line, tabs, an empty cell for a missing 
 A fault is a `UserError` that names the table and the line; no line is dropped silently.
 """
 
+import contextlib
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import TextIO
+
+import numpy as np
 
 from dna_lm.errors import UserError, counted, quoted
 from dna_lm.labels import short_labels
@@ -20,6 +23,9 @@ MISSING = {"", "na", "nan"}
 
 # The fourth power of a score is part of Welch's degrees of freedom: below this limit the sum of a million is finite.
 LARGEST = 1e70
+
+# Rows that are turned into numbers at once.
+_PORTION = 10_000
 
 
 @dataclass
@@ -135,6 +141,40 @@ def number(cell: str, column: str, title: str, line: int) -> float:
             "of such numbers cannot be computed"
         )
     return value
+
+
+def read_columns(table: Table, texts: Sequence[str], numbers: Sequence[str]) -> dict[str, list[str] | np.ndarray]:
+    """The wanted columns of a table, by name: lists of text, and float64 arrays (rows,) with NaN for a missing number.
+
+    Equal texts are one object, so that a column of few values takes little memory. Raises `UserError` for a cell that
+    is not a number, and for a table without rows.
+    """
+    text_at = {name: table.place(name, "text") for name in texts}
+    number_at = {name: table.place_of_score(name) for name in numbers}
+    found = {name: [] for name in texts}
+    parts = {name: [] for name in numbers}
+    known = {}
+    rows = table.rows()
+    while portion := list(islice(rows, _PORTION)):
+        for name, place in text_at.items():
+            found[name] += [known.setdefault(fields[place], fields[place]) for _, fields in portion]
+        for name, place in number_at.items():
+            parts[name].append(_numbers(portion, place, name, table.title))
+        if len(known) > _PORTION:  # a column in which every row has another text
+            known.clear()
+    if not any(parts.values()) and not any(found.values()):
+        raise UserError(f"{table.title} has a header and no rows")
+    return found | {name: np.concatenate(arrays) for name, arrays in parts.items()}
+
+
+def _numbers(portion: Sequence[tuple[int, list[str]]], place: int, column: str, title: str) -> np.ndarray:
+    cells = [fields[place] for _, fields in portion]
+    with contextlib.suppress(ValueError):
+        values = np.array([cell or "nan" for cell in cells], dtype=float)
+        # Both of these are looked at again, cell by cell.
+        if not (np.abs(values) > LARGEST).any() and "_" not in "".join(cells):
+            return values
+    return np.array([number(fields[place], column, title, line) for line, fields in portion])
 
 
 def quoted_list(names: Sequence[str]) -> str:
