@@ -117,11 +117,12 @@ def read(arguments: argparse.Namespace) -> tuple[joining.Rows, known.Labels, dic
 
 def main(argv: list[str]) -> None:
     arguments = parse_arguments(argv)
+    given_directions = directions.parse(arguments.direction)
     rows, found_labels, texts = read(arguments)
     found = evaluation.evaluate(
         rows,
         found_labels,
-        directions.parse(arguments.direction),
+        given_directions,
         is_measured=arguments.measured_column is not None,
         strata=texts.get(arguments.stratum_column),
         clusters=texts.get(arguments.cluster_column),

@@ -138,7 +138,7 @@ def _read(label: str, path: str, scores: Sequence[str], texts: Sequence[str]) ->
             raise UserError(f"{table.title} has none of the scores {wanted}; its columns: {columns.quoted_list(names)}")
         places = key_places(names)
         parts = {names[at] for found in places.values() for at in found}
-        parts |= {name for name in ("status", "ref", "alt") if name in names}
+        parts |= {"status"} & set(names)
         read = columns.read_columns(
             table, [*parts, *(name for name in texts if name not in parts)], [*chosen, *(set(COUNTS) & set(names))]
         )
@@ -150,6 +150,9 @@ def _read(label: str, path: str, scores: Sequence[str], texts: Sequence[str]) ->
     if ID in keys and not any(keys[ID]):
         del keys[ID]
     ids = keys.get(ID) or keys.get(PLACE) or [f"row {number}" for number in range(1, n + 1)]
+    alleles = None
+    for found in (places[kind] for kind in (PLACE, MUTATION) if kind in places):
+        alleles = list(zip(*(read[names[at]] for at in found[2:]), strict=True))
     status = read.get("status", [OK] * n)
     reasons = {text: None if text == OK else clean_label(text) or None for text in set(status)}
     return Rows(
@@ -158,7 +161,7 @@ def _read(label: str, path: str, scores: Sequence[str], texts: Sequence[str]) ->
         [ScoreColumn(f"{label}:{name}", name, label, read[name]) for name in chosen],
         {label: {name: read[name] for name in COUNTS if name in read}},
         {label: [reasons[text] for text in status]},
-        list(zip(read["ref"], read["alt"], strict=True)) if "ref" in read and "alt" in read else None,
+        alleles,
         {name: read[name] for name in texts},
     )
 
@@ -209,9 +212,10 @@ def _join(first: Rows, other: Rows, name: str, label: str) -> Rows:
 def _matched(first: Rows, other: Rows, name: str, label: str) -> tuple[str, np.ndarray]:
     """What the tables are joined by, and for each row of the first its row in the other, or -1."""
     shared = [kind for kind in KEYS if kind in first.keys and kind in other.keys]
-    for kind in shared:
-        if first.keys[kind] == other.keys[kind]:
-            return f"{kind}, in the same order", np.arange(len(first.ids))
+    # Two rows of one allele are the same mutation in both tables; two rows of one id need not be.
+    in_order = shared and all(first.keys[kind] == other.keys[kind] for kind in shared)
+    if in_order and (shared != [ID] or not first_twice(first.keys[ID])):
+        return f"{shared[-1]}, in the same order", np.arange(len(first.ids))
     faults = []
     for kind in shared:
         twice = [(table, first_twice(rows.keys[kind])) for table, rows in ((name, first), (label, other))]

@@ -226,7 +226,8 @@ def _found(
             for key, (_, found) in matched[kind].items():
                 for at in of_key[kind][key]:
                     cells[at] = found
-            used = kind + "".join(f"; not by {other}: {fault}" for other, fault in faults.items() if other in kinds)
+            passed = kinds[: kinds.index(kind)]
+            used = kind + "".join(f"; not by {other}: {faults[other]}" for other in passed if other in faults)
             return used, cells, n_matched[kind], n_records
     if not faults:
         faults = {

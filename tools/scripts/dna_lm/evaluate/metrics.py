@@ -104,7 +104,7 @@ def binary(scores: list[np.ndarray], labels: np.ndarray, clusters: np.ndarray | 
     its error is that of `number` bootstraps of whole clusters, with one degree of freedom less than there are clusters.
     The average precision has the error of `number` bootstraps of rows, positives and negatives each among themselves,
     or of clusters; its interval is on the logit scale with one degree of freedom less than there are positives
-    (clusters), without clusters widened as that of an AUC in as many trials (`estimates.with_few_trials`).
+    (clusters); without clusters and near 1 it is widened as that of an AUC (`estimates.with_few_trials`).
     """
     n_positive, n_negative = int(labels.sum()), int((~labels).sum())
     placed = [estimates.placements(score[labels], score[~labels]) for score in scores]
@@ -135,7 +135,8 @@ def binary(scores: list[np.ndarray], labels: np.ndarray, clusters: np.ndarray | 
             main, error = Estimate(main.value, math.nan, math.nan), math.nan
         else:
             error = float(resampled[:, at, 1].std(ddof=1)) if can_resample else math.nan
-        interval = _limited(precision, error, df, trials, widen=clusters is None)
+        # Near 1 few rows decide, as of an AUROC; near the prevalence, its least value, they do not.
+        interval = _limited(precision, error, df, trials, widen=clusters is None and precision > 0.5)
         fits.append(Fit(main, interval, _sensitivities(labels, score), is_constant=is_constant))
     error = math.sqrt((n_positive + n_negative + 1) / (12 * n_positive * n_negative))
     null_errors = np.array([0.0 if fit.is_constant else error for fit in fits])
