@@ -121,7 +121,7 @@ def _finding(found: Evaluation, lead: Line) -> str:
         counts = f"n = {lead.n_positive:,} positive and {lead.n_negative:,} negative rows"
     text = (
         f"{opening}: {metric} {_interval(lead.fit.main)} against {_interval(against.fits[1].main)} of "
-        f"**{_name(against.b.name)}**"
+        f"**{_name(against.b.name)}**{' (constant: chance)' if against.fits[1].is_constant else ''}"
     )
     if verdict != "untested":
         n_tests = sum(one.stratum == ALL and not math.isnan(one.p) for one in found.comparisons)
