@@ -28,7 +28,7 @@ UPLOADS = (
     "bad_protein.fasta",
     "variants.vcf",
 )
-TOOLS = ("score_pairs", "compare_groups", "score_variants", "mutagenesis", "embed", "split", "collapse")
+TOOLS = ("score_pairs", "compare_groups", "evaluate", "score_variants", "mutagenesis", "embed", "split", "collapse")
 TOUR = "dna_lm_mutation_impact"
 WIDTH, HEIGHT = 1440, 900
 # States that a dataset does not leave by itself.
@@ -221,7 +221,7 @@ def test_forms(window: Window) -> None:
     """Every form says what it needs, has a model chosen, and can be run as it stands if its files are there."""
     for number, tool in enumerate(TOOLS):
         window.open_tool(tool)
-        if tool not in ("compare_groups", "split", "collapse"):
+        if tool not in ("compare_groups", "evaluate", "split", "collapse"):
             model = window.page.locator('[id="form-element-model|installed"] .multiselect__single')
             expect(model).to_have_text(re.compile("Demonstration Mixtral"))
             expect(window.page.locator("#execute").first).to_be_enabled()

@@ -57,6 +57,8 @@ def test_formatted(capsys: pytest.CaptureFixture) -> None:
         (f"{SHED}dna_lm_mutagenesis/0.1.0", 0, "slurm_gpu", 4096),
         ("dna_lm_compare_groups", 0, "slurm_cpu", 2048),
         ("dna_lm_compare_groups", 10, "slurm_large", 43008),
+        ("dna_lm_evaluate", 0, "slurm_cpu", 2048),
+        (f"{SHED}dna_lm_evaluate/0.1.0", 1, "slurm_cpu", 6144),
         ("dna_lm_split", 20, "slurm_cpu", 2048),
         ("dna_lm_collapse", 20, "slurm_cpu", 2048),
         ("data_manager_dna_lm", 0, "galaxy_host", None),

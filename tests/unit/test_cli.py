@@ -17,16 +17,17 @@ from dna_lm.errors import UserError, is_out_of_memory
 
 
 def test_text_in_a_file_reaches_the_script_as_it_was_typed(tmp_path):
-    texts = {"title": "--x; rm -rf 'a' \"$HOME\" `id`\n%s", "label": "-1", "note": ""}
+    texts = {"title": "--x; rm -rf 'a' \"$HOME\" `id`\n%s", "label": "-1", "note": "", "values": ["-1", "a b", ""]}
     (tmp_path / "options.json").write_text(json.dumps(texts))
     parser = argparse.ArgumentParser()
     for option in ("--title", "--label", "--note"):
         parser.add_argument(option)
     parser.add_argument("--scores", nargs="+")
+    parser.add_argument("--values", nargs="+", action="extend")
     given = ["--scores", "l2", "l1", "--options", str(tmp_path / "options.json")]
     arguments = cli.parse_arguments(parser, given)
     assert (arguments.title, arguments.label, arguments.note) == (texts["title"], texts["label"], None)
-    assert arguments.scores == ["l2", "l1"]
+    assert arguments.scores == ["l2", "l1"] and arguments.values == ["-1", "a b"]
 
 
 @pytest.mark.parametrize("content", [None, "{", "[1]", "\x00"])

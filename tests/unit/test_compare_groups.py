@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import compare_groups
+from dna_lm import markdown
 from dna_lm.compare import plots, report, score_tables, statistics
 from dna_lm.errors import UserError
 
@@ -294,7 +295,9 @@ def report_of(labels, seed=0, **options):
         **options,
         **design,
         correction="holm",
-        plot=report.plot_block("plot.png", "png", "Points: a random 500 of each larger group.", options["galaxy"]),
+        plot=markdown.plot_block(
+            "plot.png", "png", "Scores", "Points: a random 500 of each larger group.", options["galaxy"]
+        ),
         settings={"Score column": "|" * 2000, "Tests": ", ".join(statistics.TITLES.values()), "Versions": "x" * 90},
     )
 
@@ -352,7 +355,7 @@ def test_a_report_of_forty_groups_has_long_labels_whole(character, design):
 def test_a_report_that_is_too_long_ends_at_a_line_and_says_so():
     lines = ["# Title", "", "é" * 100, "", "```galaxy", "history_dataset_as_table()", "```", "", *["last"] * 50]
     for limit in range(330, 450):
-        text = report.cut_at_line("\n".join(lines), limit)
+        text = markdown.cut_at_line("\n".join(lines), limit)
         assert len(text.encode()) <= limit and text.endswith(" tables have all numbers.*\n")
         whole = text.partition("\n\n*This report was too long")[0]
         shown = whole.split("\n")
@@ -379,7 +382,7 @@ def test_long_labels_stay_apart():
 
 def test_inert_text_reads_as_before():
     text = "".join(map(chr, range(32, 127)))
-    assert html.unescape(report.inert(text)) == text
+    assert html.unescape(markdown.inert(text)) == text
 
 
 def test_a_table_may_have_crlf_a_byte_order_mark_comment_header_and_na(tmp_path):

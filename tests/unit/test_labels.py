@@ -46,7 +46,7 @@ def output_labels():
     """Labels of the suite's score tables, with the tokens of macros.xml: (tool, label)."""
     tokens = {token.get("name"): token.text or "" for token in ElementTree.parse(TOOLS / "macros.xml").iter("token")}
     for wrapper in sorted(TOOLS.glob("dna_lm_*.xml")):
-        if wrapper.stem == "dna_lm_compare_groups":
+        if wrapper.stem in ("dna_lm_compare_groups", "dna_lm_evaluate"):
             continue
         for output in ElementTree.parse(wrapper).iter("data"):
             label = output.get("label", "")

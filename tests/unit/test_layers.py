@@ -17,6 +17,7 @@ BELOW = {
     "model": {"dna_lm", "families"},
     "engine": {"dna_lm", "model"},
     "compare": {"dna_lm"},
+    "evaluate": {"dna_lm", "inputs"},
     "scoring": {"dna_lm", "inputs", "model", "engine"},
 }
 # Libraries that only the packages around the model may import.

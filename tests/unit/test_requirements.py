@@ -108,8 +108,10 @@ def test_a_script_imports_no_more_than_its_work_needs():
     """Importing these takes time at the start of every job."""
     imports = {name: imported(script_of(wrapper)) for name, wrapper in WRAPPER_OF.items()}
     assert {name for name in imports if "torch" in imports[name]} == {*MODEL_TOOLS, "data_manager_dna_lm"}
-    assert {name for name in imports if "scipy" in imports[name]} == {"compare_groups"}
-    assert {name for name in imports if "matplotlib" in imports[name]} == {"compare_groups", "mutagenesis"}
+    assert {name for name in imports if "scipy" in imports[name]} == {"compare_groups", "evaluate"}
+    assert {name for name in imports if "sklearn" in imports[name]} == {"evaluate"}
+    drawing = {"compare_groups", "evaluate", "mutagenesis"}
+    assert {name for name in imports if "matplotlib" in imports[name]} == drawing
     assert imports["collapse"] == set()
 
 
@@ -134,6 +136,11 @@ RUNS = {
         ["models", "rows.json"],
     ),
     "embed": (["--model", DEMO, "--input", CFTR, "--format", "h5ad", "--output", "x.h5ad"], ["x.h5ad"]),
+    "evaluate": (
+        ["--table", TEST_DATA / "evaluate_scores.tsv", "--labels", TEST_DATA / "evaluate_clinvar.vcf", "--clinvar"]
+        + ["--output", "metrics.tsv", "--rows", "rows.tsv", "--plot", "plot.png", "--report", "report.md"],
+        ["metrics.tsv", "rows.tsv", "plot.png", "report.md"],
+    ),
     "mutagenesis": (
         ["--model", DEMO, "--intervals", TEST_DATA / "one_exon.gff3", "--intervals-format", "gff"]
         + ["--reference", REFERENCE, "--output", "all.tsv", "--heatmap", "map.png", "--track", "track.bedgraph"],

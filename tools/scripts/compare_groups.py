@@ -5,7 +5,7 @@ import os
 import platform
 from importlib.metadata import version
 
-from dna_lm import cli, figures, labels
+from dna_lm import cli, columns, estimates, figures, labels, markdown
 from dna_lm.compare import plots, report, score_tables, statistics
 from dna_lm.errors import UserError
 
@@ -36,7 +36,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
         "three or more independent groups, Kruskal-Wallis and one-way ANOVA are added",
     )
     tests.add_argument("--paired", action="store_true", help="rows i of all groups belong together")
-    tests.add_argument("--correction", choices=statistics.CORRECTIONS, default="holm", help="(default: holm)")
+    tests.add_argument("--correction", choices=estimates.CORRECTIONS, default="holm", help="(default: holm)")
     tests.add_argument(
         "--tutorial", action="store_true", help="the tutorial's two tests instead, to reproduce its numbers"
     )
@@ -66,7 +66,7 @@ def read_groups(arguments: argparse.Namespace) -> list[statistics.Group]:
         return score_tables.read_grouped_table(arguments.table, arguments.column, column, arguments.paired, only)
     if arguments.only:
         raise UserError("--only needs --table: leave out the tables of the other groups instead")
-    labelled = score_tables.read_group_list(arguments.groups) if arguments.groups else []
+    labelled = columns.read_table_list(arguments.groups) if arguments.groups else []
     labelled += [score_tables.split_group(argument) for argument in arguments.group or ()]
     return score_tables.read_groups(labelled, arguments.column, with_ids=arguments.paired)
 
@@ -100,7 +100,7 @@ def main(argv: list[str]) -> None:
                 paired=arguments.paired,
                 correction=arguments.correction,
                 tutorial=arguments.tutorial,
-                plot=report.plot_block(plot_name, arguments.plot_format, note, in_galaxy),
+                plot=markdown.plot_block(plot_name, arguments.plot_format, "Scores of the groups", note, in_galaxy),
                 settings=settings(arguments, results),
                 galaxy=in_galaxy,
             )
@@ -115,7 +115,7 @@ def settings(arguments: argparse.Namespace, results: list[statistics.Result]) ->
         "Score column": arguments.column,
         "Tests": ", ".join(dict.fromkeys(statistics.TITLES[result.test] for result in results)),
         "Rows": "paired by their order" if arguments.paired else "independent",
-        "Correction": statistics.CORRECTIONS[arguments.correction],
+        "Correction": estimates.CORRECTIONS[arguments.correction],
         "Plot": f"{arguments.plot_kind}, {axis} axis" if arguments.plot else "none",
         "Versions": ", ".join(
             [f"Python {platform.python_version()}"]

@@ -59,8 +59,9 @@ def run(main: Callable[[list[str]], None]) -> NoReturn | None:
 def parse_arguments(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:
     """Parse a script's arguments, of which those that a user typed as free text may be in a file.
 
-    The file, given as `--options JSON`, has a JSON object from an option's name without dashes to its text. Text in it
-    passes no shell. An empty text means that the option is not given.
+    The file, given as `--options JSON`, has a JSON object from an option's name without dashes to its text, or to a
+    list of texts for an option that takes several. Text in it passes no shell. An empty text means that the option is
+    not given.
     """
     parser.add_argument("--options", metavar="JSON", help='more options in a file: {"name": "text", ...}')
     in_file = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -69,7 +70,8 @@ def parse_arguments(parser: argparse.ArgumentParser, argv: list[str]) -> argpars
     if known.options:
         try:
             with open(known.options, encoding="utf-8") as handle:
-                rest += [f"--{name}={text}" for name, text in json.load(handle).items() if text]
+                for name, given in json.load(handle).items():
+                    rest += [f"--{name}={text}" for text in (given if isinstance(given, list) else [given]) if text]
         except (OSError, ValueError, AttributeError) as error:
             raise UserError(f"--options: {quoted(known.options)} is not a JSON object of texts: {error}") from error
     arguments = parser.parse_args(rest)

@@ -19,15 +19,10 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
 from dna_lm.errors import UserError, quoted
-from dna_lm.figures import METADATA, STYLE
+from dna_lm.figures import COLOURS, LINES, METADATA, STYLE
 from dna_lm.labels import shortened
 
 KINDS = ("box", "violin", "ecdf")
-
-# Okabe and Ito's palette (2008), which readers with any common colour-vision deficiency can tell apart. Black is kept
-# for lines. Colours and line styles together tell 40 groups apart.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999", "#F0E442")
-LINES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 
 # The most scores of a group that are drawn as points, as steps of an ECDF, or used for a violin's outline. More cannot
 # be told apart and would make files of many megabytes. Boxes use every score.

@@ -6,48 +6,41 @@ have to allow HTML.
 """
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from urllib.parse import quote
 
-from dna_lm.compare.statistics import CORRECTIONS, TITLES, Effects, Estimate, Group, Result
-from dna_lm.labels import shortened
+from dna_lm.compare.statistics import TITLES, Effects, Group, Result
+from dna_lm.estimates import CORRECTIONS, Estimate
+from dna_lm.markdown import (
+    MAX_BYTES,
+    MAX_TITLE,
+    NO_INTERVAL,
+    Blocks,
+    distinct,
+    embedded_table,
+    estimate_text,
+    fitting,
+    inert,
+    limited,
+    number_text,
+    p_text,
+    p_value_text,
+    settings_list,
+    table,
+)
 
 # |Cliff's delta| below each bound has the name (Romano, Kromrey, Coraggio and Skowronek 2006).
 MAGNITUDES = ((0.147, "negligible"), (0.33, "small"), (0.474, "medium"), (math.inf, "large"))
 NEGLIGIBLE = MAGNITUDES[0][0]
 ALPHA = 0.05
 
-# The most rows of a table that people read; the tests table has all.
-MAX_ROWS = 30
-
-# Galaxy shows the first 10,240 characters of a report and leaves out the rest without a message. A report has at most
-# this many bytes, which fits whether a server counts bytes or characters: long tables get fewer rows.
-MAX_BYTES = 9_500
-
-# Bytes of a text from the user. A label of 60 characters is never cut: a character takes at most six bytes.
-MAX_LABEL = 360
+# Bytes of the score's name.
 MAX_SCORE = 120
-MAX_TITLE = 400
-MAX_SETTING = 250
-
-NO_INTERVAL = "too few rows for an interval"
 
 # A sentence quotes the test that fits the effect size (both are of ranks) if that test was made.
 RANK_TESTS = ("mann-whitney", "wilcoxon-signed-rank")
 
 Pair = list[Result]  # the results of one pair of groups
-Blocks = list[str]  # parts of a report with an empty line between them: headings, paragraphs, lists, tables
-
-
-def inert(text: str) -> str:
-    """User text as Markdown that is shown as typed: ASCII punctuation except .,:;()/%'- becomes entities.
-
-    The result has no Markdown, HTML, table cell, code fence or Galaxy directive (`${galaxy …}`). It must not be at the
-    beginning of a line, where `-` or `1.` would begin a list.
-    """
-    return re.sub(r"[!\"#$&*+<=>?@\[\\\]^_`{|}~]", lambda match: f"&#{ord(match.group())};", text)
 
 
 def magnitude(delta: float) -> str:
@@ -76,17 +69,16 @@ def write_report(
     galaxy: show the tables of the Galaxy tool. A long report has fewer rows in each list and table, and says where the
     others are. A report that is still too long ends early and says so.
     """
-    labels = _labels([group.label for group in groups])
+    labels = distinct([group.label for group in groups])
     groups = [replace(group, label=labels[group.label]) for group in groups]
     results = [replace(result, a=labels.get(result.a), b=labels.get(result.b)) for result in results]
-    score = _limited(score, MAX_SCORE)
-    heading = inert(_limited(title or "Comparison of mutation scores", MAX_TITLE))
-    settings_list = _settings_list(settings)
+    score = limited(score, MAX_SCORE)
+    heading = inert(limited(title or "Comparison of mutation scores", MAX_TITLE))
     pairs = _by_pair(results)
     overall = [result for result in results if result.a is None]
     correction_words = _correction_words(results, correction)
 
-    def compose(rows: int) -> str:
+    def compose(rows: int) -> Blocks:
         blocks = [f"# {heading}"]
         blocks += _findings(overall, pairs, score, correction_words, rows)
         blocks += _warnings(groups, paired, tutorial, rows)
@@ -96,45 +88,10 @@ def write_report(
         blocks += ["## Effect sizes", _effect_table(pairs, paired, rows)]
         blocks += _test_section(overall + [result for tests in pairs for result in tests], rows, galaxy)
         blocks += ["## How to read this", _how_to_read(paired)]
-        blocks += ["## Settings", settings_list]
-        text = "\n\n".join(blocks) + "\n"
-        # Galaxy shows the cells of a table without space between them. Add one at which no line breaks; no text of the
-        # user has a bar in it.
-        return re.sub(r" \| (?!---)", " | &#8199;", text) if galaxy else text
+        blocks += ["## Settings", settings_list(settings)]
+        return blocks
 
-    for rows in range(MAX_ROWS, 0, -1):
-        text = compose(rows)
-        if len(text.encode()) <= MAX_BYTES:
-            return text
-    return cut_at_line(text, MAX_BYTES)
-
-
-def cut_at_line(text: str, limit: int) -> str:
-    """The first whole lines of a Markdown text and a sentence that says so, together at most `limit` bytes.
-
-    The cut is not inside a fenced block.
-    """
-    ending = "\n\n*This report was too long and ends here. The summary and tests tables have all numbers.*\n"
-    lines = text.splitlines()
-    while lines and (
-        len("\n".join(lines).encode()) + len(ending) > limit or sum(line.startswith("```") for line in lines) % 2
-    ):
-        lines.pop()
-    return "\n".join(lines).rstrip() + ending
-
-
-def _limited(text: str, limit: int) -> str:
-    """The text, shortened if it would take more than `limit` bytes in the report."""
-    return shortened(text, limit, lambda text: len(inert(text).encode()))
-
-
-def _labels(labels: Sequence[str]) -> dict[str, str]:
-    """Label -> the group's name in the report. Of shortened names that are equal, all except the first get a number."""
-    names = {}
-    for number, label in enumerate(labels, start=1):
-        name = _limited(label, MAX_LABEL)
-        names[label] = f"{_limited(label, MAX_LABEL - 5)} ({number})" if name in names.values() else name
-    return names
+    return fitting(compose, MAX_BYTES, galaxy)
 
 
 def _summary_section(
@@ -142,40 +99,15 @@ def _summary_section(
 ) -> Blocks:
     blocks = ["## Groups", _summary_table(groups, summaries, rows)]
     if galaxy and rows < len(groups):
-        blocks.append(_embedded_table("summary", "Every number of every group"))
+        blocks.append(embedded_table("summary", "Every number of every group"))
     return blocks
 
 
 def _test_section(results: Sequence[Result], rows: int, galaxy: bool) -> Blocks:
     blocks = ["## Tests", _test_table(results, rows)]
     if galaxy:
-        blocks.append(_embedded_table("tests", "Every number of every test"))
+        blocks.append(embedded_table("tests", "Every number of every test"))
     return blocks
-
-
-def _settings_list(settings: Mapping[str, str]) -> str:
-    return "\n".join(f"- {name}: {inert(_limited(str(value), MAX_SETTING))}" for name, value in settings.items())
-
-
-def _embedded_table(output: str, title: str) -> str:
-    return f'```galaxy\nhistory_dataset_as_table(output="{output}", collapse="{title}")\n```'
-
-
-def plot_block(name: str | None, file_format: str, note: str | None = None, galaxy: bool = False) -> str | None:
-    """Markdown that shows the plot: the file `name` next to the report, or in Galaxy the output `plot`.
-
-    None without a name. note: a sentence below the plot.
-    """
-    if not name:
-        return None
-    if file_format == "pdf" or (galaxy and file_format == "svg"):  # Galaxy's reports show no SVG as an image
-        text = f"The plot is {'a PDF' if file_format == 'pdf' else 'an SVG'}, which cannot be shown inside a report: "
-        text += "open the plot itself."
-    elif galaxy:
-        text = '```galaxy\nhistory_dataset_as_image(output="plot")\n```'
-    else:
-        text = f"![Scores of the groups](<{quote(name)}>)"
-    return f"{text}\n\n{note}" if note else text
 
 
 def _by_pair(results: Sequence[Result]) -> list[Pair]:
@@ -208,7 +140,7 @@ def _findings(
         f"{inert(score)}. The largest difference is of {high} over {low}: {effect}."
     )
     if overall:
-        tests = "; ".join(f"{TITLES[result.test]} {_p(result.outcome.p)}" for result in overall)
+        tests = "; ".join(f"{TITLES[result.test]} {p_text(result.outcome.p)}" for result in overall)
         lead += f" All groups at once: {tests} (before correction)."
     which = "Every pair, the largest difference first"
     if rows < len(pairs):
@@ -266,9 +198,9 @@ def _sentence(tests: Pair, in_score: str, correction: str | None) -> str:
         size += f"; the interval is on one side, but the corrected p is not below {ALPHA:g}"
     elif verdict == "clear":
         size += f"; a {magnitude(delta.value)} difference"
-    p = f"{TITLES[quoted_test.test]} {_p(quoted_test.outcome.p)}"
+    p = f"{TITLES[quoted_test.test]} {p_text(quoted_test.outcome.p)}"
     if correction:
-        p += f" ({correction}: {_p(quoted_test.p_corrected)})"
+        p += f" ({correction}: {p_text(quoted_test.p_corrected)})"
     return f"{opening}: {size}. {p}; {counts}."
 
 
@@ -327,29 +259,17 @@ def _count_differing_ids(groups: Sequence[Group]) -> int:
 # --- tables ----------------------------------------------------------------------------------------------------------
 
 
-def _table(header: list[str], rows: list[list[str]], n_texts: int, total: int, source: str = "tests") -> str:
-    """A Markdown table whose first `n_texts` columns are text and whose others are numbers.
-
-    If it has fewer rows than the `total` of the `source` table, a line below says so.
-    """
-    lines = [header, ["---"] * n_texts + ["---:"] * (len(header) - n_texts), *rows]
-    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    if total > len(rows):
-        text += f"\n\nThe first {len(rows)} of {total}; the {source} table has them all."
-    return text
-
-
 def _summary_table(groups: Sequence[Group], summaries: Sequence[Mapping[str, float]], rows: int) -> str:
     names = list(summaries[0])
     header = ["Group", *(name.replace("_", " ") for name in names)]
     lines = [
         [
             inert(group.label),
-            *(f"{summary[name]:,}" if name.startswith("n") else _number(summary[name]) for name in names),
+            *(f"{summary[name]:,}" if name.startswith("n") else number_text(summary[name]) for name in names),
         ]
         for group, summary in zip(groups, summaries, strict=True)
     ]
-    return _table(header, lines[:rows], 1, len(groups), "summary")
+    return table(header, lines[:rows], 1, len(groups), "summary")
 
 
 def _effect_table(pairs: Sequence[Pair], paired: bool, rows: int) -> str:
@@ -365,8 +285,8 @@ def _effect_table(pairs: Sequence[Pair], paired: bool, rows: int) -> str:
         else:
             estimates = (effects.auc, effects.cliffs_delta, effects.hedges_g)
         size = magnitude(_delta(effects).value)
-        lines.append([inert(tests[0].a), inert(tests[0].b), *map(_estimate, estimates), size])
-    return _table(header, lines, 2, len(pairs))
+        lines.append([inert(tests[0].a), inert(tests[0].b), *map(estimate_text, estimates), size])
+    return table(header, lines, 2, len(pairs))
 
 
 def _test_table(results: Sequence[Result], rows: int) -> str:
@@ -377,33 +297,9 @@ def _test_table(results: Sequence[Result], rows: int) -> str:
         between = "all groups" if result.a is None else f"{inert(result.a)} – {inert(result.b)}"
         df = "" if math.isnan(outcome.df) else f"{outcome.df:.4g}"
         df += "" if math.isnan(outcome.df_error) else f", {outcome.df_error:.4g}"
-        p, corrected = _p_value(outcome.p), _p_value(result.p_corrected)
-        lines.append([between, TITLES[result.test], _number(outcome.statistic), df, p, corrected])
-    return _table(header, lines, 2, len(results))
-
-
-def _number(value: float) -> str:
-    if math.isnan(value):
-        return "undefined"
-    return f"{value:,.0f}" if 9999.5 <= abs(value) < 1e9 else f"{value:.4g}"
-
-
-def _estimate(estimate: Estimate) -> str:
-    if math.isnan(estimate.value):
-        return "undefined"
-    interval = NO_INTERVAL if math.isnan(estimate.low) else f"{estimate.low:.3f} to {estimate.high:.3f}"
-    return f"{estimate.value:.3f} ({interval})"
-
-
-def _p_value(p: float) -> str:
-    if math.isnan(p):
-        return "undefined"
-    return f"{p:.2g}" if p > 1e-300 else "below 1e-300"
-
-
-def _p(p: float) -> str:
-    text = _p_value(p)
-    return f"p {text}" if text[0] in "ub" else f"p = {text}"
+        p, corrected = p_value_text(outcome.p), p_value_text(result.p_corrected)
+        lines.append([between, TITLES[result.test], number_text(outcome.statistic), df, p, corrected])
+    return table(header, lines, 2, len(results))
 
 
 def _how_to_read(paired: bool) -> str:

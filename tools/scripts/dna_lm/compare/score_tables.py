@@ -5,28 +5,18 @@ with NaN for a row without a score. A line that cannot be read ends in a `UserEr
 no row is dropped silently.
 """
 
-import json
-import math
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from itertools import islice
-from typing import TextIO
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
+from dna_lm import columns
 from dna_lm.compare.statistics import Group, Result
 from dna_lm.errors import UserError, counted, quoted
-from dna_lm.labels import clean_label, short_labels
-
-# How a table says that a row has no score: the suite's own tables leave the cell empty, R writes NA, pandas nan.
-NOT_SCORED = {"", "na", "nan"}
+from dna_lm.labels import clean_label
 
 # More groups than this can neither be read in a plot nor compared in pairs: the column is probably the wrong one.
 MAX_GROUPS = 40
-
-# The fourth power of a score is part of Welch's degrees of freedom: below this limit the sum of a million is finite.
-LARGEST = 1e70
-
 
 # The scores of a group, and its ids or None.
 Columns = tuple[array, list[str] | None]
@@ -38,24 +28,6 @@ def split_group(argument: str) -> tuple[str, str]:
     if not equals or not path:
         raise UserError(f"--group takes LABEL=TABLE, found {quoted(argument)}")
     return label, path
-
-
-def read_group_list(path: str) -> list[tuple[str, str]]:
-    """(label, path) pairs from a JSON list of objects `{"label": …, "table": …}` or `{"name": …, "table": …}`.
-
-    A label is not changed. Labels are made from names of datasets by `labels.short_labels`. Labels and names may
-    contain any character. Raises `UserError` for another file.
-    """
-    try:
-        with open(path, encoding="utf-8") as handle:
-            entries = json.load(handle)
-        # open() would take a number for an open file.
-        if not all(isinstance(entry["table"], str) for entry in entries):
-            raise ValueError("a table is not the path of a file")
-        made = iter(short_labels([entry["name"] for entry in entries if "label" not in entry]))
-        return [(entry["label"] if "label" in entry else next(made), entry["table"]) for entry in entries]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f'{quoted(path)} is not a JSON list of {{"label": …, "table": …}}: {error}') from error
 
 
 def read_groups(labelled_paths: Iterable[tuple[str, str]], column: str, with_ids: bool = False) -> list[Group]:
@@ -88,135 +60,53 @@ def read_grouped_table(
 
 def _read(
     path: str,
-    name: str,
+    title: str,
     column: str,
     group_column: str | int | None,
     with_ids: bool,
     only: Collection[str] = (),
 ) -> dict[str | None, Columns]:
-    """The columns of each label; without a group column the only label is None. name: of the table, in messages."""
-    try:
-        with open(path, encoding="utf-8-sig") as handle:
-            return _parse(handle, name, column, group_column, with_ids, only)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{name} is not text: a score table is tab-separated text in UTF-8") from error
-    except OSError as error:
-        raise UserError(f"cannot read {name}: {error.strerror}") from error
-
-
-def _parse(
-    handle: TextIO,
-    name: str,
-    column: str,
-    group_column: str | int | None,
-    with_ids: bool,
-    only: Collection[str],
-) -> dict[str | None, Columns]:
-    lines = enumerate((line.rstrip("\n") for line in handle), start=1)
-    header = next(lines, (1, ""))[1]
-    if "\0" in header:
-        raise UserError(f"{name} is binary: a score table is tab-separated text in UTF-8")
-    if not header.strip():
-        raise UserError(f"{name} is empty: need a header line with the column names")
-    names = header.lstrip("#").split("\t")
-    score_at = _find_score(names, column, name, lines)
-    group_at = None if group_column is None else _find_group(names, group_column, name)
-    id_at = names.index("id") if with_ids and "id" in names else None
-
-    groups = {}
-    for number, line in lines:
-        fields = line.split("\t")
-        if len(fields) != len(names):
-            if not line:  # an empty line is not a record
+    """The columns of each label; without a group column the only label is None. title: of the table, in messages."""
+    with columns.open_table(path, title) as table:
+        score_at = table.place_of_score(column)
+        group_at = None if group_column is None else _find_group(table, group_column)
+        id_at = table.names.index("id") if with_ids and "id" in table.names else None
+        groups = {}
+        for number, fields in table.rows():
+            label = None if group_at is None else clean_label(fields[group_at])
+            if label == "":
+                raise UserError(f"{title}, line {number}: no group in column {quoted(table.names[group_at])}")
+            if only and label not in only:
                 continue
-            raise UserError(f"{name}, line {number}: {counted(len(fields), 'field')} where the header has {len(names)}")
-        label = None if group_at is None else clean_label(fields[group_at])
-        if label == "":
-            raise UserError(f"{name}, line {number}: no group in column {quoted(names[group_at])}")
-        if only and label not in only:
-            continue
-        if label not in groups:
-            if len(groups) == MAX_GROUPS:
-                raise UserError(
-                    f"{name}, line {number}: more than {MAX_GROUPS} groups in column {quoted(names[group_at])}: "
-                    "is it the column that says which group a row belongs to?"
-                )
-            groups[label] = (array("d"), None if id_at is None else [])
-        scores, ids = groups[label]
-        scores.append(_score(fields[score_at], column, name, number))
-        if ids is not None:
-            ids.append(fields[id_at])
-    if missing := [label for label in only if label not in groups]:
-        raise UserError(f"{name} has no row of group {quoted(missing[0])} in column {quoted(names[group_at])}")
+            if label not in groups:
+                if len(groups) == MAX_GROUPS:
+                    raise UserError(
+                        f"{title}, line {number}: more than {MAX_GROUPS} groups in column "
+                        f"{quoted(table.names[group_at])}: is it the column that says which group a row belongs to?"
+                    )
+                groups[label] = (array("d"), None if id_at is None else [])
+            scores, ids = groups[label]
+            scores.append(columns.number(fields[score_at], column, title, number))
+            if ids is not None:
+                ids.append(fields[id_at])
+        if missing := [label for label in only if label not in groups]:
+            raise UserError(
+                f"{title} has no row of group {quoted(missing[0])} in column {quoted(table.names[group_at])}"
+            )
     if not groups:
-        raise UserError(f"{name} has a header and no rows")
+        raise UserError(f"{title} has a header and no rows")
     return groups
 
 
-def _score(cell: str, column: str, name: str, number: int) -> float:
-    text = cell.strip()
-    if text.lower() in NOT_SCORED:
-        return math.nan
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value) or "_" in text:  # Python reads 1_000 as a number, other programs do not
-        raise UserError(
-            f"{name}, line {number}: {quoted(cell)} in column {quoted(column)} is not a finite number "
-            "(a row without a score has an empty cell)"
-        )
-    if abs(value) > LARGEST:
-        raise UserError(
-            f"{name}, line {number}: {quoted(cell)} in column {quoted(column)} is beyond ±{LARGEST:g}: variances "
-            "of such numbers cannot be computed"
-        )
-    return value
-
-
-def _find_score(names: Sequence[str], column: str, table: str, lines: Iterator[tuple[int, str]]) -> int:
-    """The place of the score column. lines: those below the header, read only to say which columns are numeric."""
-    if column in names:
-        return _only_place(names, column, table)
-    numeric = _quoted_list(_numeric_columns(names, lines))
-    raise UserError(f"{table} has no column {quoted(column)} (score); its numeric columns: {numeric}")
-
-
-def _find_group(names: Sequence[str], column: str | int, table: str) -> int:
+def _find_group(table: columns.Table, column: str | int) -> int:
     """The place of the group column, which has a name, or a number from 1."""
     if isinstance(column, int):
-        if not 1 <= column <= len(names):
-            raise UserError(f"{table} has no column {column} (group): it has {counted(len(names), 'column')}")
+        if not 1 <= column <= len(table.names):
+            raise UserError(
+                f"{table.title} has no column {column} (group): it has {counted(len(table.names), 'column')}"
+            )
         return column - 1
-    if column in names:
-        return _only_place(names, column, table)
-    raise UserError(f"{table} has no column {quoted(column)} (group); its columns: {_quoted_list(names)}")
-
-
-def _only_place(names: Sequence[str], column: str, table: str) -> int:
-    times = names.count(column)
-    if times > 1:
-        raise UserError(f"{table} has {times} columns called {quoted(column)}: rename all but one")
-    return names.index(column)
-
-
-def _quoted_list(names: Sequence[str]) -> str:
-    return ", ".join(quoted(name, 30) for name in names[:20]) or "none"
-
-
-def _numeric_columns(names: Sequence[str], lines: Iterator[tuple[int, str]]) -> list[str]:
-    """Names of the columns in which the next rows have numbers and no other text."""
-    with_number, with_text = set(), set()
-    for _, line in islice(lines, 1000):
-        for place, cell in enumerate(line.split("\t")[: len(names)]):
-            if cell.strip().lower() in NOT_SCORED:
-                continue
-            try:
-                float(cell)
-                with_number.add(place)
-            except ValueError:
-                with_text.add(place)
-    return [name for place, name in enumerate(names) if place in with_number - with_text]
+    return table.place(column, "group")
 
 
 # --- results ---------------------------------------------------------------------------------------------------------
@@ -253,13 +143,7 @@ def write_summaries(path: str, groups: Iterable[Group], summaries: Iterable[dict
     _write(path, SUMMARY_COLUMNS, rows)
 
 
-def _write(path: str, columns: Sequence[str], rows: Iterable[Sequence]) -> None:
+def _write(path: str, header: Sequence[str], rows: Iterable[Sequence]) -> None:
     with open(path, "w", encoding="utf-8", newline="\n") as handle:
-        for row in (columns, *rows):
-            handle.write("\t".join(map(_cell, row)) + "\n")
-
-
-def _cell(value: str | int | float) -> str:
-    if isinstance(value, float):  # the shortest text that reads back as the same number
-        return "" if math.isnan(value) else repr(float(value))
-    return str(value)
+        for row in (header, *rows):
+            handle.write("\t".join(map(columns.cell, row)) + "\n")

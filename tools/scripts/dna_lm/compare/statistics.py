@@ -17,9 +17,17 @@ import numpy as np
 from scipy import special, stats
 
 from dna_lm.errors import UserError, counted, quoted
-
-CONFIDENCE = 0.95
-Z = special.ndtri((1 + CONFIDENCE) / 2)
+from dna_lm.estimates import (
+    CONFIDENCE,
+    MIN_FOR_INTERVAL,
+    UNDEFINED,
+    Estimate,
+    Z,
+    auc,
+    correct,
+    on_logit_scale,
+    with_few_trials,
+)
 
 # Rank tests are exact, with or without ties, where counting every arrangement takes at most about a second. Beyond, the
 # normal (or chi-square) approximation is used: good for many rows, but wrong by up to half for a few rows with ties.
@@ -29,28 +37,8 @@ EXACT_KRUSKAL_WALLIS = 50_000  # ways to divide the rows among the groups: 1 s
 # scipy has a faster count for one group of at most 8 rows and no ties. Up to this product it takes under a second.
 EXACT_WITHOUT_TIES = 100_000
 
-# With fewer rows (of one group, or pairs that differ) an effect size has no interval: no method reaches 95 %.
-MIN_FOR_INTERVAL = 3
-FEW = 5  # the usual bound for trusting the normal approximation of a proportion
-
 # Above this t, scipy's inverse of the noncentral t distribution loses digits, and for a t of ten million it never ends.
 LARGE_T = 1_000
-
-CORRECTIONS = {"holm": "Holm", "benjamini-hochberg": "Benjamini–Hochberg", "none": "none"}
-
-
-class Estimate(NamedTuple):
-    """An effect size with the limits of its 95 % interval.
-
-    All three are NaN when it is undefined. With too few rows only the limits are NaN.
-    """
-
-    value: float
-    low: float
-    high: float
-
-
-UNDEFINED = Estimate(math.nan, math.nan, math.nan)
 
 
 class Outcome(NamedTuple):
@@ -316,81 +304,7 @@ def run_test(test: Test, *groups: np.ndarray) -> Outcome:
     return Outcome(*(float(value) for value in outcome))
 
 
-def correct(p: Sequence[float], method: str) -> np.ndarray:
-    """p-values (n,) corrected for the number of tests made: an array (n,).
-
-    `holm`: Holm 1979 (family-wise error rate). `benjamini-hochberg`: 1995 (false discovery rate). `none`: unchanged.
-    NaN (a test that is undefined) stays NaN and does not count.
-    """
-    p = np.asarray(p, dtype=float)
-    corrected = p.copy()
-    made = ~np.isnan(p)
-    if not made.any():
-        return corrected
-    if method == "holm":
-        values = p[made]
-        order = np.argsort(values)
-        stepped = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
-        values[order] = np.minimum(stepped, 1)
-        corrected[made] = values
-    elif method == "benjamini-hochberg":
-        corrected[made] = stats.false_discovery_control(p[made], method="bh")
-    return corrected
-
-
 # --- effect sizes ----------------------------------------------------------------------------------------------------
-
-
-def auc(a: np.ndarray, b: np.ndarray) -> Estimate:
-    """AUC = P(a > b) + P(a = b) / 2 = U / (n_a n_b), the probability of superiority, with its 95 % interval.
-
-    Interval: variance of DeLong, DeLong and Clarke-Pearson 1988 on the logit scale (Pepe 2003, section 5.2.4), with the
-    quantile of Student's t at the degrees of freedom of Brunner and Munzel 2000. The variance of an AUC is at most
-    AUC (1 - AUC) / min(n_a, n_b) (Birnbaum and Klose 1957), that of a proportion in so many trials; where few scores
-    overlap, the interval is widened to contain that proportion's (`_with_few_trials`). With fewer rows than
-    `MIN_FOR_INTERVAL` in a group the limits are NaN.
-    """
-    n_a, n_b = len(a), len(b)
-    ranks = stats.rankdata(np.concatenate((a, b)))
-    # Each score's share of the other group that it exceeds (ties half): the placements of DeLong et al.
-    exceeded_by_a = (ranks[:n_a] - stats.rankdata(a)) / n_b
-    below_a = 1 - (ranks[n_a:] - stats.rankdata(b)) / n_a
-    value = float(exceeded_by_a.mean())
-    if min(n_a, n_b) < MIN_FOR_INTERVAL:
-        return Estimate(value, math.nan, math.nan)
-    parts = np.array((exceeded_by_a.var(ddof=1) / n_a, below_a.var(ddof=1) / n_b))
-    if parts.sum() == 0:
-        return Estimate(value, *_wilson(value, min(n_a, n_b)))
-    df = parts.sum() ** 2 / (parts**2 / (n_a - 1, n_b - 1)).sum()
-    limits = _on_logit_scale(value, math.sqrt(parts.sum()), df)
-    return Estimate(value, *_with_few_trials(limits, value, min(n_a, n_b)))
-
-
-def _on_logit_scale(probability: float, standard_error: float, df: float) -> tuple[float, float]:
-    """Limits of a probability."""
-    centre = special.logit(probability)
-    half_width = special.stdtrit(df, (1 + CONFIDENCE) / 2) * standard_error / (probability * (1 - probability))
-    return float(special.expit(centre - half_width)), float(special.expit(centre + half_width))
-
-
-def _with_few_trials(limits: tuple[float, float], probability: float, trials: float) -> tuple[float, float]:
-    """Limits widened to contain Wilson's if the expected number of the rarer outcome in these trials is below `FEW`.
-
-    The estimated variance is then usually too small, because the scores that would raise it are rare.
-    """
-    if trials * min(probability, 1 - probability) >= FEW:
-        return limits
-    wilson = _wilson(probability, trials)
-    return min(limits[0], wilson[0]), max(limits[1], wilson[1])
-
-
-def _wilson(probability: float, trials: float) -> tuple[float, float]:
-    """Limits of Wilson 1927 for a proportion in independent trials; the number of trials need not be whole."""
-    extra = Z**2 / trials
-    centre = (probability + extra / 2) / (1 + extra)
-    half_width = math.sqrt(extra * probability * (1 - probability) + extra**2 / 4) / (1 + extra)
-    # Rounding must not put a limit on the wrong side of 0, 1 or the estimate.
-    return min(max(centre - half_width, 0.0), probability), max(min(centre + half_width, 1.0), probability)
 
 
 def to_delta(estimate: Estimate) -> Estimate:
@@ -479,8 +393,8 @@ def rank_biserial(a: np.ndarray, b: np.ndarray) -> Estimate:
     below = (np.searchsorted(ordered, -difference, "left") + np.searchsorted(ordered, -difference, "right")) / 2
     standard_error = 2 * (1 - below / n).std(ddof=1) / math.sqrt(n)
     probability = (r + 1) / 2
-    limits = _on_logit_scale(probability, standard_error, n - 1)
-    return Estimate(r, *(2 * limit - 1 for limit in _with_few_trials(limits, probability, n / 2)))
+    limits = on_logit_scale(probability, standard_error, n - 1)
+    return Estimate(r, *(2 * limit - 1 for limit in with_few_trials(limits, probability, n / 2)))
 
 
 # --- the whole comparison --------------------------------------------------------------------------------------------

@@ -1,0 +1,155 @@
+"""Markdown of reports: text from users made inert, tables, numbers in words, and a limit to the length.
+
+Knows nothing of what is reported. In Galaxy a report is a `tool_markdown` dataset, which every server shows; an
+administrator would have to allow HTML.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import quote
+
+from dna_lm.estimates import Estimate
+from dna_lm.labels import shortened
+
+# Galaxy shows the first 10,240 characters of a report and leaves out the rest without a message. A report has at most
+# this many bytes, which fits whether a server counts bytes or characters: long tables get fewer rows.
+MAX_BYTES = 9_500
+
+# Bytes of a text from the user. A label of 60 characters is never cut: a character takes at most six bytes.
+MAX_LABEL = 360
+MAX_TITLE = 400
+MAX_SETTING = 250
+
+# The most rows of a table that people read; the output tables have all.
+MAX_ROWS = 30
+
+NO_INTERVAL = "too few rows for an interval"
+
+Blocks = list[str]  # parts of a report with an empty line between them: headings, paragraphs, lists, tables
+
+
+def inert(text: str) -> str:
+    """User text as Markdown that is shown as typed: ASCII punctuation except .,:;()/%'- becomes entities.
+
+    The result has no Markdown, HTML, table cell, code fence or Galaxy directive (`${galaxy …}`). It must not be at the
+    beginning of a line, where `-` or `1.` would begin a list.
+    """
+    return re.sub(r"[!\"#$&*+<=>?@\[\\\]^_`{|}~]", lambda match: f"&#{ord(match.group())};", text)
+
+
+def fitting(compose: Callable[[int], Blocks], max_bytes: int = MAX_BYTES, galaxy: bool = False) -> str:
+    """The report with as many rows in its lists and tables as fit into `max_bytes`.
+
+    compose: from the most rows of a list or table to the blocks of the report; galaxy: it is read in Galaxy. A report
+    that is still too long with one row ends early and says so.
+    """
+    for rows in range(MAX_ROWS, 0, -1):
+        text = "\n\n".join(compose(rows)) + "\n"
+        if galaxy:
+            # Galaxy shows the cells of a table without space between them. Add one at which no line breaks; no text of
+            # the user has a bar in it.
+            text = re.sub(r" \| (?!---)", " | &#8199;", text)
+        if len(text.encode()) <= max_bytes:
+            return text
+    return cut_at_line(text, max_bytes)
+
+
+def cut_at_line(text: str, limit: int) -> str:
+    """The first whole lines of a Markdown text and a sentence that says so, together at most `limit` bytes.
+
+    The cut is not inside a fenced block.
+    """
+    ending = "\n\n*This report was too long and ends here. The tables have all numbers.*\n"
+    lines = text.splitlines()
+    while lines and (
+        len("\n".join(lines).encode()) + len(ending) > limit or sum(line.startswith("```") for line in lines) % 2
+    ):
+        lines.pop()
+    return "\n".join(lines).rstrip() + ending
+
+
+def limited(text: str, limit: int) -> str:
+    """The text, shortened if it would take more than `limit` bytes in the report."""
+    return shortened(text, limit, lambda text: len(inert(text).encode()))
+
+
+def distinct(labels: Sequence[str]) -> dict[str, str]:
+    """Label -> its text in a report, which is not yet inert.
+
+    Of shortened names that are equal, all except the first get a number.
+    """
+    names = {}
+    for number, label in enumerate(labels, start=1):
+        name = limited(label, MAX_LABEL)
+        names[label] = f"{limited(label, MAX_LABEL - 5)} ({number})" if name in names.values() else name
+    return names
+
+
+def settings_list(settings: Mapping[str, str]) -> str:
+    """A list of settings, name to value; the names are ours, the values may be a user's."""
+    return "\n".join(f"- {name}: {inert(limited(str(value), MAX_SETTING))}" for name, value in settings.items())
+
+
+def embedded_table(output: str, title: str) -> str:
+    """A directive that shows a table of the Galaxy tool, folded under its title."""
+    return f'```galaxy\nhistory_dataset_as_table(output="{output}", collapse="{title}")\n```'
+
+
+def plot_block(
+    name: str | None, file_format: str, alt: str, note: str | None = None, galaxy: bool = False
+) -> str | None:
+    """Markdown that shows the plot: the file `name` next to the report, or in Galaxy the output `plot`.
+
+    None without a name. alt: what it shows; note: a sentence below the plot.
+    """
+    if not name:
+        return None
+    if file_format == "pdf" or (galaxy and file_format == "svg"):  # Galaxy's reports show no SVG as an image
+        text = f"The plot is {'a PDF' if file_format == 'pdf' else 'an SVG'}, which cannot be shown inside a report: "
+        text += "open the plot itself."
+    elif galaxy:
+        text = '```galaxy\nhistory_dataset_as_image(output="plot")\n```'
+    else:
+        text = f"![{alt}](<{quote(name)}>)"
+    return f"{text}\n\n{note}" if note else text
+
+
+def table(header: list[str], rows: list[list[str]], n_texts: int, total: int, source: str = "tests") -> str:
+    """A Markdown table whose first `n_texts` columns are text and whose others are numbers.
+
+    If it has fewer rows than the `total` of the `source` table, a line below says so.
+    """
+    lines = [header, ["---"] * n_texts + ["---:"] * (len(header) - n_texts), *rows]
+    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    if total > len(rows):
+        text += f"\n\nThe first {len(rows)} of {total}; the {source} table has them all."
+    return text
+
+
+def number_text(value: float) -> str:
+    """A number with four digits, or a whole number; `undefined` for NaN."""
+    if math.isnan(value):
+        return "undefined"
+    return f"{value:,.0f}" if 9999.5 <= abs(value) < 1e9 else f"{value:.4g}"
+
+
+def estimate_text(estimate: Estimate) -> str:
+    """An estimate with its interval in brackets."""
+    if math.isnan(estimate.value):
+        return "undefined"
+    interval = NO_INTERVAL if math.isnan(estimate.low) else f"{estimate.low:.3f} to {estimate.high:.3f}"
+    return f"{estimate.value:.3f} ({interval})"
+
+
+def p_value_text(p: float) -> str:
+    """A p-value with two digits."""
+    if math.isnan(p):
+        return "undefined"
+    return f"{p:.2g}" if p > 1e-300 else "below 1e-300"
+
+
+def p_text(p: float) -> str:
+    """A p-value in a sentence: `p = 0.02`."""
+    text = p_value_text(p)
+    return f"p {text}" if text[0] in "ub" else f"p = {text}"
