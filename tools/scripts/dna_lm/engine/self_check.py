@@ -130,14 +130,16 @@ def check_mirror(checkpoint: Checkpoint) -> None:
     )
     if not is_pairing or bases[0] != bases[1] or any(mirror.complement[token] != token for token in special):
         raise UserError("model: its complement_map does not give the complements of the tokens")
-    layers = range(checkpoint.n_layers if checkpoint.blocks else 0)
-    for layer in (-1, *layers):
-        given, other = (
-            forward.sequence_states(checkpoint, torch.tensor([tokens], device=checkpoint.device), layer)[0][0]
-            for tokens in (ids, mirror.ids(ids))
-        )
-        if _differ(checkpoint, other, given.flip(0, 1)):
-            raise UserError("model: its outputs for the two strands are not mirror images, as those of its kind are")
+    given, other = (_states_of_layers(checkpoint, tokens) for tokens in (ids, mirror.ids(ids)))
+    if any(_differ(checkpoint, other[layer], states.flip(0, 1)) for layer, states in given.items()):
+        raise UserError("model: its outputs for the two strands are not mirror images, as those of its kind are")
+
+
+def _states_of_layers(checkpoint: Checkpoint, ids: list[int]) -> dict[int, torch.Tensor]:
+    """Hidden states (tokens, width) for one sequence: of layers by their numbers, and of the last one by -1."""
+    with forward.watching_layers(checkpoint, range(checkpoint.n_layers)) as states:
+        last = checkpoint.trunk(torch.tensor([ids], device=checkpoint.device), use_cache=False).last_hidden_state
+    return {layer: of_layer[0] for layer, of_layer in states.items()} | {-1: last[0]}
 
 
 def _states_alone(checkpoint: Checkpoint, ids: list[int] | tuple[int, ...]) -> torch.Tensor:

@@ -12,9 +12,10 @@ tensors with N numbers for each token and channel, so memory does not grow with 
 On the CPU a result is the same to the last bit, whatever else is in the batch.
 """
 
+import contextlib
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch.nn.functional import pad
@@ -68,13 +69,14 @@ def selective_scan(
     state = torch.zeros_like(exponents) if state is None else state
     outputs = torch.empty_like(driven)
     n_rows = max(1, _STEP_NUMBERS.get(inputs.device.type, _STEP_NUMBERS["cpu"]) // exponents[0].numel())
-    for rows in map(slice, range(0, len(state), n_rows), range(n_rows, len(state) + n_rows, n_rows)):
-        _scan_rows(
-            *(tensor[:, rows] for tensor in (driven, steps, drives, readouts)),
-            exponents[rows],
-            state[rows],
-            outputs[:, rows],
-        )
+    with _one_thread():
+        for rows in map(slice, range(0, len(state), n_rows), range(n_rows, len(state) + n_rows, n_rows)):
+            _scan_rows(
+                *(tensor[:, rows] for tensor in (driven, steps, drives, readouts)),
+                exponents[rows],
+                state[rows],
+                outputs[:, rows],
+            )
     return outputs.transpose(0, 1).unflatten(0, (-1, n_sequences))[..., :n_channels], state
 
 
@@ -107,6 +109,21 @@ def _scan_rows(
             before = after
         state.copy_(before)
         outputs[tokens] = torch.matmul(readouts[tokens, :, None], states[:n_tokens])[:, :, 0]
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """A context in which torch computes on one thread of the CPU.
+
+    What is computed for one token takes some microseconds. Threads that share it wait for each other, and on a busy
+    machine, where they do not run at the same time, they wait a hundred times as long.
+    """
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 def whole_loops(function: Callable[[torch.Tensor], torch.Tensor], numbers: torch.Tensor) -> torch.Tensor:
