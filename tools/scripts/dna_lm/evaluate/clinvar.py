@@ -24,6 +24,6 @@ def classification(text: str) -> str:
 
 
 def reason(classified: str) -> str:
-    """Why a classification that is no label is left out, in a word or two."""
+    """Why a classification that is not a label is left out, in a word or two."""
     lower = classified.lower()
     return next((words for part, words in _REASONS if part in lower), "another kind of classification")

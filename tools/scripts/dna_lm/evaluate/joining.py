@@ -229,7 +229,7 @@ def _matched(first: Rows, other: Rows, name: str, label: str) -> tuple[str, np.n
         examples = " and ".join(quoted(rows.keys[kind][0], 40) for rows in (first, other))
         faults.append(f"by {kind}: no row in common, for example {examples}")
     if not faults:
-        faults = [f"they share neither id nor {PLACE}"]
+        faults = [f"because they share neither id nor {PLACE}"]
     raise UserError(
         f"tables {quoted(name)} and {quoted(label)} cannot be joined {'; '.join(faults)}: give tables of the same "
         f"mutations, with unique ids or with the columns {PLACE} ({counted(len(first.ids), 'row')} and "

@@ -35,7 +35,7 @@ MEASURED_COMPARISONS = (*_COMPARED, "spearman_a", "spearman_b", *_TESTED)
 
 
 def write_metrics(path: str, found: Evaluation) -> None:
-    """One row a score, ensemble or baseline and stratum; a number that is not computed is an empty cell."""
+    """One row for each score, ensemble or baseline in each stratum; a number that is not computed is an empty cell."""
     _write(
         path,
         MEASURED_METRICS if found.is_measured else BINARY_METRICS,
@@ -56,7 +56,7 @@ def _metrics(line: Line, is_measured: bool) -> list:
 
 
 def write_comparisons(path: str, found: Evaluation) -> None:
-    """One row a comparison of two columns on the same rows."""
+    """One row for each comparison of two columns on the same rows."""
     header = MEASURED_COMPARISONS if found.is_measured else BINARY_COMPARISONS
     _write(path, header, (_comparison(one, found.is_measured) for one in found.comparisons))
 

@@ -41,7 +41,7 @@ def find(settings: Settings, shapes: Shapes) -> Family | None:
 
 
 def shape_of(shapes: Shapes, ending: str) -> list[int] | None:
-    """The shape of the weight whose name ends like this: published names differ in what stands before."""
+    """The shape of the weight whose name ends like this: published names differ in what comes before."""
     return next((shape for name, shape in shapes.items() if f".{name}".endswith(f".{ending}")), None)
 
 
@@ -99,7 +99,7 @@ FAMILIES = (
     ),
 )
 
-# What transformers' own classes for a `model_type` are called, and what authors call those who only wrap one. Such a
+# What transformers' own classes for a `model_type` are called, and the authors' classes that only wrap one. Such a
 # checkpoint must have the weights of transformers' class, all of them and no others.
 _WRAPPED = {
     "llama": ("Llama", "GENERator"),
@@ -107,7 +107,7 @@ _WRAPPED = {
     "mistral": ("Mistral",),
     "mixtral": ("Mixtral",),
 }
-# Several families call their classes like BERT's, so DNABERT-1 is told by the one class that it does not.
+# Several families name their classes after BERT's. The one class that DNABERT-1 names otherwise identifies it.
 _DNABERT_1 = "DNABertForSequenceClassification"
 _ENDINGS = "(Config|Model|ForCausalLM|ForMaskedLM|ForPreTraining|ForSequenceClassification|ForTokenClassification)?"
 

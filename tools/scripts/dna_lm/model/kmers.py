@@ -1,7 +1,7 @@
 """Tokenizers whose tokens are all k-mers of one k: Nucleotide Transformer, GENERator, Carbon and DNABERT.
 
 Their authors wrote them in Python. Each is built here from the published list of tokens, for the library that reads all
-other tokenizers; `Reading` is what cannot be said to that library.
+other tokenizers; `Reading` has what that library cannot express.
 """
 
 import itertools
@@ -16,8 +16,8 @@ import transformers
 from dna_lm.errors import UserError, quoted
 from dna_lm.model import assembly, files
 
-# What becomes of bases at an end of a sequence, the weakest first: all are read as they are; bases are added; some are
-# not read.
+# What happens to bases at an end of a sequence, the smallest change first: all are read as they are; bases are added;
+# some are not read.
 WHOLE, FILLED, CUT = ENDS = ("whole", "filled", "cut")
 
 # More than any published model has: a small file cannot make its reader reserve much memory.
@@ -32,7 +32,7 @@ _CARBON_SPECIAL = ("<dna>", "</dna>", "<oov>")
 class Reading:
     """How a sequence becomes the text that a tokenizer is given.
 
-    k: bases in a token. ends: what becomes of bases that do not fill a token. `CUT`: those on the left are left out.
+    k: bases in a token. ends: what happens to bases that do not fill a token. `CUT`: those on the left are left out.
     `FILLED`: A is added on the right. `WHOLE`: the tokenizer has tokens for them, or tokens overlap. is_overlapping:
     whether every base begins a token, as long as there are k bases.
     """
@@ -58,7 +58,7 @@ class Reading:
         return sequence
 
     def ends_of(self, sequences: Iterable[str]) -> str:
-        """What becomes of the ends of sequences: of `ENDS`, the one that applies to any of them and comes last."""
+        """What happens to the ends of sequences: the last of `ENDS` that applies to any of them."""
         is_whole = self.ends == WHOLE or all(len(sequence) % self.k == 0 for sequence in sequences)
         return WHOLE if is_whole else self.ends
 

@@ -2,7 +2,7 @@
 
 `pickles` starts it as `python -m dna_lm.model.unpickling SECONDS`. Standard input is the pickle, standard output the
 safetensors file, and the last line on standard error a report as JSON. torch's restricted loader runs no code of a
-pickle. The limits of the process are for the case that a pickle gets around the loader, or only wastes time or memory.
+pickle. The limits of the process are for a pickle that gets around the loader, or only wastes time or memory.
 """
 
 import codecs
@@ -103,7 +103,7 @@ def set_limits(n_bytes: int, seconds: int) -> None:
 
 
 def read_weights(file: IO[bytes], n_bytes: int) -> tuple[dict[str, torch.Tensor], list[str]]:
-    """The tensors in a pickle of this size by their names, and the names of what is no tensor.
+    """The tensors in a pickle of this size by their names, and the names of the other entries.
 
     Raises `UserError` for content that is not a model's weights, and whatever torch raises.
     """
