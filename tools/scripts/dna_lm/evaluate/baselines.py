@@ -60,7 +60,8 @@ def all_baselines(
             found[name if len(different) == 1 else f"{table}:{name}"] = values
     if alleles:
         found[TRANSVERSION] = transversions(alleles)
-    return found | {RANDOM: np.random.default_rng(seed).random(n)}
+    # Not from the seed alone: labels that somebody drew with the same seed would be predicted.
+    return found | {RANDOM: np.random.default_rng([seed, *RANDOM.encode()]).random(n)}
 
 
 def _agree(a: np.ndarray, b: np.ndarray) -> bool:
