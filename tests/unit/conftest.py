@@ -57,6 +57,17 @@ def run_script(tmp_path, monkeypatch):
     return run
 
 
+@pytest.fixture
+def one_thread():
+    """torch computes on one thread: then most scores are the same to the last bit in every batch."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def random_mixtral(tmp_path_factory):
     """A folder with a Mixtral of random weights, wide enough to route to every expert, and a BPE tokenizer."""

@@ -1,12 +1,13 @@
 """Rows of pairs and records from the library, for tests that have them in memory."""
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from dna_lm.engine.encoder import Budget, Embedding
 from dna_lm.inputs.fasta import Record
 from dna_lm.model.checkpoint import Checkpoint
+from dna_lm.scores import SCORES
 from dna_lm.scoring import pipeline
 from dna_lm.scoring.pipeline import Item, Row, Single
 from dna_lm.scoring.settings import Settings
@@ -29,6 +30,15 @@ def embed(loaded: Checkpoint, records: Iterable[Record], embedding: Embedding, s
     """The row of each record."""
     rows = pipeline.embed(loaded, map(Single, records), Settings(embedding, strand, scores=()), Budget())
     return [row for _, row in rows]
+
+
+def assert_same_bits(loaded: Checkpoint, pairs: Sequence[tuple[Record, Record]]) -> None:
+    """Assert that every score of a pair is the same to the last bit in other batches and in another order."""
+    rows = score_pairs(loaded, pairs, SCORES)
+    order = random.Random(4).sample(range(len(pairs)), len(pairs))
+    for batch_tokens, chosen in ((1, order), (100, order[:7]), (5000, order[5:])):
+        found = score_pairs(loaded, [pairs[number] for number in chosen], SCORES, batch_tokens)
+        assert found == [rows[number] for number in chosen]
 
 
 def random_pairs(

@@ -22,21 +22,13 @@ from dna_lm.inputs.fasta import Record
 from dna_lm.model.checkpoint import load_unchecked
 from dna_lm.scoring import pipeline
 from dna_lm.scoring.settings import Settings
-from scored import embed, random_pairs, score_pairs
+from scored import assert_same_bits, embed, random_pairs, score_pairs
 
 ORACLES = ROOT / "tests" / "oracles"
 PLANT, PS, PS_UNFUSED, PH = (
     ORACLES / name for name in ("plantcaduceus", "caduceus_ps", "caduceus_ps_unfused", "caduceus_ph")
 )
 COMPLEMENT = np.array([0, 1, 2, 3, 4, 5, 6, 10, 9, 8, 7, 11, 12, 13, 14, 15])
-
-
-@pytest.fixture
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 # --- the whole model, in numpy, float64, token by token ------------------------------------------------------------
@@ -413,12 +405,7 @@ def pairs_of(n, seed=3, longest=60):
 def test_a_score_belongs_to_its_pair(tmp_path, kind, one_thread):
     """Widths that do not fill vector registers: 22 and 17 channels, 44 and 51 in the scan."""
     random_model(tmp_path, **KINDS[kind])
-    loaded, pairs = load_checkpoint(tmp_path), pairs_of(16)
-    rows = score_pairs(loaded, pairs, scores.SCORES)
-    order = random.Random(4).sample(range(len(pairs)), len(pairs))
-    for batch_tokens, chosen in ((1, order), (100, order[:7]), (5000, order[5:])):
-        found = score_pairs(loaded, [pairs[number] for number in chosen], scores.SCORES, batch_tokens)
-        assert found == [rows[number] for number in chosen]
+    assert_same_bits(load_checkpoint(tmp_path), pairs_of(16))
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])

@@ -11,14 +11,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from conftest import ROOT
-from dna_lm import scores
 from dna_lm.engine import encoder
 from dna_lm.engine.encoder import Budget, Embedding
 from dna_lm.engine.loading import load_checkpoint
 from dna_lm.errors import UserError
 from dna_lm.families import gpn, hyenadna, long_filter
 from dna_lm.inputs.fasta import Record
-from scored import random_pairs, score_pairs
+from scored import assert_same_bits, random_pairs, score_pairs
 
 ORACLES = ROOT / "tests" / "oracles"
 ROUNDING = 1e-5
@@ -286,26 +285,13 @@ def test_sizes_of_transforms():
         assert rest == 1 and size % 2 == 0 and n <= size <= 1.1 * n + 1
 
 
-@pytest.fixture
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.parametrize("settings", [FIRST, CONVNET, BYTENET | {"hidden_size": 64, "slim": True}, HYENA])
 def test_a_score_belongs_to_its_pair(tmp_path, settings, one_thread):
-    """The same to the last bit, whatever is beside it."""
+    """A score is the same to the last bit, whatever other pairs are in the batch."""
     save(tmp_path, settings)
-    checkpoint = load_checkpoint(tmp_path)
     # Of few lengths, so that batches have several sequences.
     pairs = [pair for length in (24, 33, 64) for pair in random_pairs(8, length, (length, length), (1,), (1,))]
-    rows = score_pairs(checkpoint, pairs, scores.SCORES)
-    order = random.Random(4).sample(range(len(pairs)), len(pairs))
-    for batch_tokens, chosen in ((1, order), (100, order[:7]), (5000, order[5:])):
-        found = score_pairs(checkpoint, [pairs[number] for number in chosen], scores.SCORES, batch_tokens)
-        assert found == [rows[number] for number in chosen]
+    assert_same_bits(load_checkpoint(tmp_path), pairs)
 
 
 def test_the_ratio_of_gpn_is_that_of_the_masked_base(tmp_path):

@@ -11,13 +11,12 @@ from safetensors.torch import load_file, save_file
 
 import random_models
 from conftest import ROOT, TEST_DATA
-from dna_lm import scores
 from dna_lm.engine import encoder
 from dna_lm.engine.encoder import Budget, Embedding
 from dna_lm.engine.loading import load_checkpoint
 from dna_lm.errors import UserError
 from dna_lm.families import dnabert2
-from scored import random_pairs, score_pairs
+from scored import assert_same_bits, random_pairs
 from test_layers import MODULES, imports_of
 
 ORACLES = ROOT / "tests" / "oracles"
@@ -443,22 +442,6 @@ def test_queries_may_be_read_in_parts(monkeypatch, at_once):
 
 
 # --- bits, precisions, start-up --------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def assert_same_bits(loaded, pairs):
-    rows = score_pairs(loaded, pairs, scores.SCORES)
-    order = random.Random(4).sample(range(len(pairs)), len(pairs))
-    for batch_tokens, chosen in ((1, order), (100, order[:7]), (5000, order[5:])):
-        found = score_pairs(loaded, [pairs[number] for number in chosen], scores.SCORES, batch_tokens)
-        assert found == [rows[number] for number in chosen]
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -10,13 +10,12 @@ import pytest
 import torch
 
 from conftest import TEST_DATA
-from dna_lm import scores
 from dna_lm.engine import encoder, pooling
 from dna_lm.engine.encoder import Budget, Embedding
 from dna_lm.engine.loading import load_checkpoint
 from dna_lm.inputs.fasta import Record
 from naive import Naive
-from scored import random_pairs, score_pairs
+from scored import assert_same_bits, random_pairs, score_pairs
 
 ROUNDING = 1e-5
 CAUSAL = ["tiny-mistral", "tiny-llama", "tiny-gpt-neox", "tiny-gpt2", "tiny-mamba"]
@@ -56,26 +55,13 @@ def test_llr_equals_one_sequence_at_a_time(model):
     assert np.std(expected) > 0.01
 
 
-@pytest.fixture
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def test_a_score_belongs_to_its_pair(model, one_thread):
-    """The same to the last bit, whatever is beside it.
+    """A score is the same to the last bit, whatever other pairs are in the batch.
 
     With several threads torch's GELU of ModernBERT rounds the end of each thread's share otherwise, by some 1e-7.
     """
     loaded, _ = model
-    pairs = list(pairs_of(16, seed=3, longest=60))
-    rows = score_pairs(loaded, pairs, scores.SCORES)
-    order = random.Random(4).sample(range(len(pairs)), len(pairs))
-    for batch_tokens, chosen in ((1, order), (100, order[:7]), (5000, order[5:])):
-        found = score_pairs(loaded, [pairs[number] for number in chosen], scores.SCORES, batch_tokens)
-        assert found == [rows[number] for number in chosen]
+    assert_same_bits(loaded, list(pairs_of(16, seed=3, longest=60)))
 
 
 def edited(name, folder, **changes):
