@@ -11,22 +11,13 @@ from torch.nn import functional
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import MaskedLMOutput
 
-from dna_lm.errors import UserError
-from dna_lm.families.registry import Shapes, shape_of
+from dna_lm.families.registry import Shapes, check_shape
 
 
 def check_tables(shapes: Shapes, n_tokens: int, width: int) -> None:
-    """Raise `UserError` unless the table of tokens, by each of its two names, has a row of this width for each token.
-
-    transformers names weights of another shape, but fails when two that should be the same have one.
-    """
+    """Raise `UserError` unless the table of tokens, by both its names, has a row of this width for each token."""
     for ending in ("embeddings.word_embeddings.weight", "predictions.decoder.weight"):
-        shape = shape_of(shapes, ending)
-        if shape not in (None, [n_tokens, width]):
-            raise UserError(
-                f"model: weights of another shape than config.json says: {ending} has the shape {shape}, "
-                f"but vocab_size and hidden_size are {n_tokens} and {width}"
-            )
+        check_shape(shapes, ending, [n_tokens, width])
 
 
 class MaskedLM(PreTrainedModel):

@@ -18,7 +18,7 @@ from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput
 from dna_lm.errors import UserError, quoted
 from dna_lm.families.both_strands import HeadOfBothStrands, Norm, NormOfBothStrands, OnBothStrands, WordsOfBothStrands
 from dna_lm.families.mamba import Mixer
-from dna_lm.families.registry import Shapes, shape_of
+from dna_lm.families.registry import Shapes, check_shape, shape_of
 from dna_lm.families.settings import Settings, flag, number, require, whole_number
 
 IS_CAUSAL = False
@@ -91,18 +91,9 @@ def configure(settings: Settings, shapes: Shapes) -> Config:
         rcps=is_rcps,
         fused_add_norm=flag(settings, "fused_add_norm", True),
     )
-    # transformers cannot compare two tensors that are to be one when neither has the right shape.
-    _check_shape(shapes, f"word_embeddings{'.embedding' * is_rcps}.weight", [config.vocab_size, d_model])
-    _check_shape(shapes, f"{mamba}.in_proj.weight", [2 * config.expand * d_model, d_model])
+    check_shape(shapes, f"word_embeddings{'.embedding' * is_rcps}.weight", [config.vocab_size, d_model])
+    check_shape(shapes, f"{mamba}.in_proj.weight", [2 * config.expand * d_model, d_model])
     return config
-
-
-def _check_shape(shapes: Shapes, ending: str, expected: list[int]) -> None:
-    shape = shape_of(shapes, ending)
-    if shape not in (None, expected):
-        raise UserError(
-            f"model: weights of another shape than config.json says: {quoted(ending)} is {shape}, not {expected}"
-        )
 
 
 class ForMaskedLM(PreTrainedModel):

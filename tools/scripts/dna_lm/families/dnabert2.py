@@ -15,7 +15,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from dna_lm.families import bert
 from dna_lm.families.registry import Shapes
-from dna_lm.families.settings import Settings, check_heads, number, require, whole_number
+from dna_lm.families.settings import Settings, check_heads, number, require, token_id, whole_number
 
 IS_CAUSAL = False
 # The same in all of the authors' models: config.json has no setting for it.
@@ -58,7 +58,7 @@ def configure(settings: Settings, shapes: Shapes) -> Config:
         **sizes,
         type_vocab_size=whole_number(settings, "type_vocab_size", 2),
         layer_norm_eps=number(settings, "layer_norm_eps", 1e-12),
-        pad_token_id=settings.get("pad_token_id"),
+        pad_token_id=token_id(settings, "pad_token_id"),
         tie_word_embeddings=True,
     )
 

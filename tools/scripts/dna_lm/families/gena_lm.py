@@ -14,7 +14,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from dna_lm.errors import UserError
 from dna_lm.families import bert
 from dna_lm.families.registry import Shapes
-from dna_lm.families.settings import Settings, check_heads, flag, number, require, whole_number
+from dna_lm.families.settings import Settings, check_heads, flag, number, require, token_id, whole_number
 
 IS_CAUSAL = False
 _LABEL = "GENA-LM"
@@ -72,7 +72,7 @@ def configure(settings: Settings, shapes: Shapes) -> Config:
         layer_norm_eps=number(settings, "layer_norm_eps", 1e-12),
         # The authors' default is the value of pre_layer_norm, which is true for all models read here.
         last_layer_norm=flag(settings, "last_layer_norm", True),
-        pad_token_id=settings.get("pad_token_id"),
+        pad_token_id=token_id(settings, "pad_token_id"),
         tie_word_embeddings=True,
     )
 

@@ -19,7 +19,7 @@ from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput
 from dna_lm.errors import UserError
 from dna_lm.families.long_filter import BLOCK, LongFilter
 from dna_lm.families.registry import Shapes
-from dna_lm.families.settings import Settings, number, require, whole_number
+from dna_lm.families.settings import Settings, number, require, token_id, whole_number
 
 IS_CAUSAL = True
 _EPSILON = 1e-5
@@ -70,7 +70,7 @@ def configure(settings: Settings, shapes: Shapes) -> Config:
         emb_dim=whole_number(settings, "emb_dim"),
         filter_order=whole_number(settings, "filter_order"),
         layer_norm_epsilon=number(settings, "layer_norm_epsilon", 1e-5),
-        pad_token_id=settings.get("pad_token_id"),
+        pad_token_id=token_id(settings, "pad_token_id"),
         # Of all weights only the frequencies below are tied, and transformers asks this setting for them.
         tie_word_embeddings=True,
     )

@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForMaskedLM, PreTrainedConfig, Pre
 from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput
 
 from dna_lm.families.registry import Shapes
-from dna_lm.families.settings import Settings, check_heads, flag, number, require, whole_number
+from dna_lm.families.settings import Settings, check_heads, flag, number, require, token_id, whole_number
 
 IS_CAUSAL = False
 _ROTARY_BASE = 10_000
@@ -59,7 +59,7 @@ def configure(settings: Settings, shapes: Shapes) -> Config:
         **sizes,
         layer_norm_eps=number(settings, "layer_norm_eps", 1e-12),
         add_bias_fnn=flag(settings, "add_bias_fnn", True),
-        pad_token_id=settings.get("pad_token_id"),
+        pad_token_id=token_id(settings, "pad_token_id"),
         tie_word_embeddings=False,
     )
 

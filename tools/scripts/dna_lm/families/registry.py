@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
+from dna_lm.errors import UserError, quoted
 from dna_lm.families.settings import Settings
 
 # Name of a weight -> its shape.
@@ -43,6 +44,18 @@ def find(settings: Settings, shapes: Shapes) -> Family | None:
 def shape_of(shapes: Shapes, ending: str) -> list[int] | None:
     """The shape of the weight whose name ends like this: published names differ in what comes before."""
     return next((shape for name, shape in shapes.items() if f".{name}".endswith(f".{ending}")), None)
+
+
+def check_shape(shapes: Shapes, ending: str, expected: list[int]) -> None:
+    """Raise `UserError` when there is a weight whose name ends like this, of another shape.
+
+    For weights that share their numbers with others: transformers names the others itself, but fails on these.
+    """
+    shape = shape_of(shapes, ending)
+    if shape not in (None, expected):
+        raise UserError(
+            f"model: weights of another shape than config.json says: {quoted(ending)} is {shape}, not {expected}"
+        )
 
 
 def _having(ending: str) -> Callable[[Shapes], bool]:

@@ -15,6 +15,14 @@ def whole_number(settings: Settings, name: str, default: int | None = None) -> i
     return value
 
 
+def token_id(settings: Settings, name: str) -> int | None:
+    """The number of a token, or `None` when there is none. Raises `UserError` for another value."""
+    value = settings.get(name)
+    if value is not None and (type(value) is not int or value < 0):
+        raise UserError(f"model: in config.json, {name} is {quoted(value)}, not the number of a token")
+    return value
+
+
 def number(settings: Settings, name: str, default: float) -> float:
     """A number. Raises `UserError` for another value."""
     value = settings.get(name, default)

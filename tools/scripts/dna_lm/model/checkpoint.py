@@ -186,9 +186,8 @@ def _architecture(folder: Path, settings: dict, weights: files.Weights) -> _Arch
     """The architecture of a checkpoint: one of `families`, or one of transformers."""
     if family := registry.find(settings, weights.shapes):
         module = family.load()
-        with files.refusing(f"{files.CONFIG} does not describe a {family.label}"):
-            config = module.configure(settings, weights.shapes)
-        return _Architecture(family.label, _prepared(config), module.IS_CAUSAL, is_exact=True)
+        config = _prepared(module.configure(settings, weights.shapes))
+        return _Architecture(family.label, config, module.IS_CAUSAL, is_exact=True)
     if "auto_map" in settings and not registry.is_wrapper(settings):
         raise files.own_code(files.CONFIG)
     is_causal = _is_causal(settings)
