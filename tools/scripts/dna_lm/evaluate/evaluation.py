@@ -143,18 +143,8 @@ def evaluate(
             f"the stratum column has {len(set(named_strata)):,} values: is it the column that says the stratum?"
         )
     codes = None if clusters is None else _codes([clusters[at] for at in used])[0]
-    found = Evaluation(
-        rows,
-        labels,
-        is_measured,
-        used,
-        reasons,
-        columns,
-        ranks,
-        named_strata,
-        0 if codes is None else len(np.unique(codes)),
-        missing,
-    )
+    n_clusters = 0 if codes is None else len(np.unique(codes))
+    found = Evaluation(rows, labels, is_measured, used, reasons, columns, ranks, named_strata, n_clusters, missing)
     _measure(found, codes, seed)
     return found
 
