@@ -4,6 +4,8 @@ And the suite without those names: it loads the same models, and computes the sa
 """
 
 import ast
+import importlib
+import pkgutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -17,6 +19,7 @@ from transformers.activations import ACT2FN
 
 import random_models
 from conftest import ROOT, TEST_DATA
+from dna_lm import families
 from dna_lm.engine import encoder
 from dna_lm.engine.encoder import Budget, Embedding
 from dna_lm.engine.loading import load_checkpoint
@@ -81,6 +84,20 @@ def test_only_one_module_uses_private_names(module):
 def test_a_private_name_is_found(source):
     assert list(private_names(source))
     assert not list(private_names("self._a; type(x).__name__; a._replace(b=1); from torch.nn.functional import pad"))
+
+
+# Hooks of transformers for classes of models: what a class states about its weights.
+HOOKS = {"_tied_weights_keys", "_keys_to_ignore_on_load_unexpected", "_keep_in_fp32_modules_strict", "_init_weights"}
+
+
+@pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(families.__path__)])
+def test_model_classes_override_known_hooks_only(name):
+    module = importlib.import_module(f"{families.__name__}.{name}")
+    for value in vars(module).values():
+        if isinstance(value, type) and issubclass(value, PreTrainedModel) and value.__module__ == module.__name__:
+            private = {attribute for attribute in vars(value) if attribute[0] == "_" and attribute[1] != "_"}
+            assert private <= HOOKS
+    assert all(hasattr(PreTrainedModel, hook) for hook in HOOKS)
 
 
 # --- torch and the C library ---------------------------------------------------------------------------------------
