@@ -120,7 +120,7 @@ def precision(folder, wild_type, mutant):
 
 
 def by_token(inputs, steps, drives, readouts, rates):
-    """The recurrence as it is written, all coefficients of a token at a time."""
+    """The recurrence, token after token, with all coefficients of a token at once."""
     state, outputs = 0, []
     for u, delta, b, c in zip(*(x.unbind(2) for x in (inputs, steps, drives, readouts)), strict=True):
         decay = torch.exp(delta[..., None] * rates[:, None])

@@ -54,7 +54,7 @@ def threads():
 
 
 class Process:
-    """A contender in a process of its own."""
+    """A contender in a separate process."""
 
     def __init__(self, name, job, scratch):
         self.log = scratch / "log.txt"

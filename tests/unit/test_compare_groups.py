@@ -40,7 +40,7 @@ def prepare(tmp_path, *arguments):
 
 
 def run_script(arguments):
-    """The script as a process of its own, as Galaxy runs it. It starts slowly: most tests call its `main`."""
+    """The script in a new process, as Galaxy runs it. It starts slowly, so most tests call `main`."""
     return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, timeout=60)
 
 

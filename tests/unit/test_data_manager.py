@@ -297,7 +297,7 @@ def test_an_id_of_another_form_is_refused(model_id):
         model_sources.check_model_id(model_id)
 
 
-# Archives and folders, without a job of their own.
+# Archives and folders, installed in this process.
 
 
 def packed(path, members):

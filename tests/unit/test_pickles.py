@@ -349,7 +349,7 @@ REFUSED = {
     "sparse": (lambda: saved({"w": torch.eye(9).to_sparse()}), "torch.sparse_coo"),
     "quantised": (lambda: saved({"w": torch.quantize_per_tensor(torch.ones(9), 1, 0, torch.qint8)}), "torch.qint8"),
     "complex": (lambda: saved({"w": torch.ones(9, dtype=torch.complex64)}), "torch.complex64"),
-    "without numbers": (lambda: saved({"w": torch.ones(9, device="meta")}), "has no numbers of its own"),
+    "without numbers": (lambda: saved({"w": torch.ones(9, device="meta")}), "does not store its numbers"),
 }
 
 

@@ -260,7 +260,7 @@ def test_running_out_of_memory_has_its_own_exit_code(tmp_path):
 
 
 def test_a_script_needs_nothing_but_its_interpreter(tmp_path):
-    """In a process of its own, without PATH or a home folder of the user, from another folder, on one thread."""
+    """In a new process, without PATH or a home folder of the user, from another folder, on one thread."""
     output = tmp_path / "scores.tsv"
     done = subprocess.run(
         [sys.executable, SCRIPTS / "score_pairs.py", "--model", DEMO, "--wild-type", CFTR[0], "--mutant", CFTR[1]]

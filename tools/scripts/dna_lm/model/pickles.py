@@ -1,6 +1,6 @@
 """Pickled weights (`pytorch_model.bin`), converted to safetensors once, when a model is installed.
 
-A pickle can run code, so no tool reads one. Here each file is read by a process of its own, `unpickling`, with torch's
+A pickle can run code, so no tool reads one. Here each file is read by a separate process, `unpickling`, with torch's
 restricted loader, limits of memory and processor time, no network and no environment variables with secrets. What it
 writes is then checked like the weights of any model.
 """

@@ -18,7 +18,7 @@ from dna_lm.model.kmers import Reading, Tokenizer
 PROBE = "ACGTTGCATTAGCCGATACCAGTTTGACTA"
 _LONG_PROBE = "".join(random.Random(0).choices("ACGT", k=1000))
 
-# Classes of authors whose rules the suite follows with code of its own. They have no tokenizer.json, or one for text.
+# Classes of authors whose rules the suite implements. They have no tokenizer.json, or one for text.
 _OWN_CLASSES: dict[str, Callable[[Path], Tokenizer]] = {
     "DNAKmerTokenizer": kmers.load_blocks,
     "HybridDNATokenizer": kmers.load_tagged,

@@ -39,7 +39,7 @@ _TYPES = {
 _NESTED = ("state_dict", "model_state_dict", "model")
 # The largest published models have some thousand tensors.
 _MAX_ENTRIES = 100_000
-# The format has a name of its own.
+# safetensors keeps the name `__metadata__` for itself.
 _NAME = re.compile(r"(?!__metadata__$)[\w.:-]{1,256}", re.ASCII)
 _SPARE_BYTES = 2**28
 _BYTES_PER_SECOND = 20_000_000
@@ -93,7 +93,7 @@ def set_limits(n_bytes: int, seconds: int) -> None:
         resource.RLIMIT_NOFILE: 3,
     }
     for kind, limit in limits.items():
-        # At the soft limit of time the process ends with a signal of its own, at the hard one with SIGKILL.
+        # At the soft limit of time the process gets SIGXCPU, at the hard one SIGKILL.
         hard = limit + 1 if kind == resource.RLIMIT_CPU else limit
         _, earlier = resource.getrlimit(kind)
         if earlier != resource.RLIM_INFINITY:
@@ -185,7 +185,7 @@ def _plain(name: str, tensor: torch.Tensor) -> torch.Tensor:
     elif tensor.layout is not torch.strided or tensor.is_quantized or tensor.dtype not in _TYPES:
         problem = f"is {tensor.dtype}, {tensor.layout}"
     elif tensor.device.type != "cpu" or tensor.is_neg():
-        problem = "has no numbers of its own"
+        problem = "does not store its numbers"
     elif tensor.nbytes > tensor.untyped_storage().nbytes():
         problem = "repeats its numbers (an expanded view)"
     if problem:
