@@ -13,6 +13,7 @@ from dna_lm.model.checkpoint import Checkpoint
 from dna_lm.scores import SCORES
 from dna_lm.scoring import pipeline
 from dna_lm.scoring.background import Background, percentile
+from dna_lm.scoring.forecast import Checked
 from dna_lm.scoring.pipeline import COUNTS, Item, Row
 from dna_lm.scoring.settings import Settings
 from dna_lm.statuses import OK
@@ -51,9 +52,11 @@ class VariantSource:
     header: list[str] = field(default_factory=list)
     compute = staticmethod(pipeline.score)
 
-    def check(self) -> bool:
-        self.header = alleles.check_vcf(self.path, self.reference, self.refused_ids, self.allow_ref_mismatches)
-        return vcf.is_chunk(self.header)
+    def check(self) -> Checked:
+        given = self.path, self.reference, self.refused_ids, self.allow_ref_mismatches
+        self.header, counts = alleles.check_vcf(*given)
+        n_pairs = counts[OK] * (1 + (self.background.n if self.background else 0))
+        return Checked(vcf.is_chunk(self.header), counts.total(), 2 * self.window * n_pairs)
 
     def items(self, _checkpoint: Checkpoint, _settings: Settings) -> Iterator[Item]:
         for allele in alleles.read_alleles(self.path, self.reference, self.window, self.indel_window):
