@@ -1,15 +1,18 @@
 """Score the variants of a VCF: the same VCF with scores in INFO, and a score table."""
 
 import argparse
+import logging
 import re
 from contextlib import AbstractContextManager
 
 from dna_lm import cli, labels, tables
 from dna_lm.inputs import alleles, regions
 from dna_lm.inputs.reference import Reference, open_reference
-from dna_lm.scoring import job, options, provenance, variants
+from dna_lm.scoring import job, options, provenance, ranking, variants
 from dna_lm.scoring.background import Background
 from dna_lm.scoring.variants import VariantSource
+
+log = logging.getLogger(__name__)
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
@@ -18,6 +21,13 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--reference", required=True, metavar="FASTA", help="their reference (may be bgzipped)")
     parser.add_argument("--output", required=True, metavar="TSV", help="score table, one row per alternate allele")
     parser.add_argument("--output-vcf", metavar="VCF", help="the same variants with scores in INFO, uncompressed")
+    parser.add_argument(
+        "--sort",
+        choices=("vcf", "impact"),
+        default="vcf",
+        help="order of the table: as in the VCF, or by the first score (its percentile if there is one), the largest "
+        "impact first, substitutions before all other alleles; a chunk keeps its order (default: vcf)",
+    )
     parser.add_argument("--wild-type-windows", metavar="FASTA", help="the wild-type window of each allele that has one")
     parser.add_argument("--mutant-windows", metavar="FASTA", help="the mutant windows, in the same order")
     parser.add_argument(
@@ -124,8 +134,16 @@ def main(argv: list[str]) -> None:
             model = provenance.model_and_settings(arguments, options.settings_from(arguments))
             return annotation.annotated_vcf(path, source, model | settings)
 
+        def score_table(path: str) -> AbstractContextManager[job.Sink]:
+            if arguments.sort == "vcf":
+                return tables.score_table(path)
+            if source.is_chunk:
+                log.warning("this VCF is a chunk, so its table keeps the order: sort when the chunks are put together")
+                return tables.score_table(path)
+            return ranking.ranked_table(path, scores[0])
+
         outputs = [
-            (arguments.output, tables.score_table),
+            (arguments.output, score_table),
             (arguments.output_vcf, annotated_vcf),
             (arguments.wild_type_windows, variants.wild_type_windows),
             (arguments.mutant_windows, variants.mutant_windows),

@@ -35,8 +35,8 @@ class VariantSource:
 
     A row has chrom, pos, ref, alt, id, status, the scores; with a `background` a percentile for each score and the
     number drawn; the counts; the wild-type window, counted from 1 and its end included; with `regions` the names of
-    those that the changed bases lie in. `refused_ids`: INFO fields that the VCF must not have. `header`: the lines of
-    the VCF's header, known after `check`.
+    those that the changed bases lie in; the kind of the allele. `refused_ids`: INFO fields that the VCF must not have.
+    `header`: the lines of the VCF's header, known after `check`.
     """
 
     path: str
@@ -53,6 +53,11 @@ class VariantSource:
 
     def check(self) -> bool:
         self.header = alleles.check_vcf(self.path, self.reference, self.refused_ids, self.allow_ref_mismatches)
+        return self.is_chunk
+
+    @property
+    def is_chunk(self) -> bool:
+        """Whether the VCF is a chunk of a larger one, known after `check`."""
         return vcf.is_chunk(self.header)
 
     def items(self, _checkpoint: Checkpoint, _settings: Settings) -> Iterator[Item]:
@@ -81,7 +86,8 @@ class VariantSource:
         row |= counts | {"window_start": None if start is None else start + 1, "window_end": end}
         if self.regions:
             row["region"] = self.regions.names(line.chrom, *allele.changed())
-        return row
+        # Last, so that the other columns keep their numbers.
+        return row | {"kind": allele.kind}
 
     def _percentiles(self, scored, drawn):
         background = [row for row in drawn if row["status"] == OK] if scored["status"] == OK else []
