@@ -2,13 +2,15 @@
 
 import argparse
 import logging
+import os
 import re
 from contextlib import AbstractContextManager
+from functools import cache, partial
 
-from dna_lm import cli, labels, tables
+from dna_lm import cli, labels, markdown, tables
 from dna_lm.inputs import alleles, regions
 from dna_lm.inputs.reference import Reference, open_reference
-from dna_lm.scoring import job, options, provenance, ranking, variants
+from dna_lm.scoring import job, options, provenance, ranking, variant_report, variants
 from dna_lm.scoring.background import Background
 from dna_lm.scoring.variants import VariantSource
 
@@ -45,6 +47,14 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
         "longer; or both N bases, so that one ends further to the right in the reference (default: same-flanks)",
     )
     options.add_score_option(parser)
+    parser.add_argument("--report", metavar="MD", help="the result in words, in Markdown")
+    parser.add_argument(
+        "--report-for", choices=("file", "galaxy"), help="show the picture by its path, or by Galaxy (default: file)"
+    )
+    parser.add_argument("--plot", metavar="PNG", help="picture of the distribution of the first score")
+    parser.add_argument(
+        "--track", metavar="BIGWIG", help="the first score along the genome, the largest impact at each base"
+    )
     parser.add_argument(
         "--info-prefix",
         type=_prefix,
@@ -86,6 +96,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     arguments = cli.parse_arguments(parser, argv)
     cli.refuse_unless_given(arguments, "output_vcf", info_prefix=variants.PREFIX)
     cli.refuse_unless_given(arguments, "background", background_width=51, same_change=False, seed=1)
+    cli.refuse_unless_given(arguments, "report", report_for="file")
     cli.refuse_unless_given(arguments, "regions", regions_format="bed", region_names="")
     return arguments
 
@@ -130,9 +141,12 @@ def main(argv: list[str]) -> None:
         settings = {"window": arguments.window, "indel_window": arguments.indel_window}
         settings |= background.as_text() if background else {}
 
+        @cache
+        def model_and_settings() -> dict[str, object]:
+            return provenance.model_and_settings(arguments, options.settings_from(arguments)) | settings
+
         def annotated_vcf(path: str) -> AbstractContextManager[job.Sink]:
-            model = provenance.model_and_settings(arguments, options.settings_from(arguments))
-            return annotation.annotated_vcf(path, source, model | settings)
+            return annotation.annotated_vcf(path, source, model_and_settings())
 
         def score_table(path: str) -> AbstractContextManager[job.Sink]:
             if arguments.sort == "vcf":
@@ -142,9 +156,22 @@ def main(argv: list[str]) -> None:
                 return tables.score_table(path)
             return ranking.ranked_table(path, scores[0])
 
+        def report(path: str) -> AbstractContextManager[job.Sink]:
+            in_galaxy = arguments.report_for == "galaxy"
+            name = arguments.plot and os.path.basename(arguments.plot)
+            plot = markdown.plot_block(name, "png", "Distribution of the score", galaxy=in_galaxy)
+            texts = model_and_settings()
+            is_ranked = arguments.sort == "impact" and not source.is_chunk
+            is_demonstration = provenance.is_demonstration(arguments)
+            chosen = variant_report.Settings(scores, texts, is_demonstration, is_ranked, plot, in_galaxy)
+            return variant_report.report(path, chosen)
+
         outputs = [
             (arguments.output, score_table),
             (arguments.output_vcf, annotated_vcf),
+            (arguments.report, report),
+            (arguments.plot, partial(variant_report.picture, score=scores[0])),
+            (arguments.track, partial(variants.track, score=scores[0], reference=reference)),
             (arguments.wild_type_windows, variants.wild_type_windows),
             (arguments.mutant_windows, variants.mutant_windows),
         ]
