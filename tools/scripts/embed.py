@@ -13,6 +13,12 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--input", required=True, metavar="FASTA", help="sequences (may be gzipped)")
     parser.add_argument("--output", required=True, metavar="FILE", help="embeddings, one row per sequence")
     parser.add_argument("--format", choices=("table", "h5ad"), default="table", help="of the output (default: table)")
+    parser.add_argument(
+        "--log-likelihood",
+        action="store_true",
+        help="also give each sequence's log-likelihood, in nats, and bits per base; a masked model then reads a "
+        "sequence once for each of its tokens",
+    )
     options.add_model_options(parser, with_tutorial=True)
     return cli.parse_arguments(parser, argv)
 

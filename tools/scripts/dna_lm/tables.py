@@ -41,7 +41,10 @@ def score_table(path: str) -> Iterator[Callable[[Any, Row], None]]:
 
 @contextmanager
 def embedding_table(path: str) -> Iterator[Callable[[Any, Row], None]]:
-    """A table of id, status, length, tokens, ends, dim_1 ...; the dimensions are empty when the status is not ok."""
+    """A table of the row's columns and dim_1 ...; the dimensions are empty when the status is not ok.
+
+    The last key of a row is the embedding.
+    """
     with score_table(path) as write_row:
 
         def write(payload: object, row: Row) -> None:
@@ -55,7 +58,7 @@ def embedding_table(path: str) -> Iterator[Callable[[Any, Row], None]]:
 
 @contextmanager
 def h5ad(path: str, settings: dict[str, str]) -> Iterator[Callable[[Any, Row], None]]:
-    """An AnnData file: X float32 (embedded records, width), obs: id, length, tokens, ends.
+    """An AnnData file: X float32 (embedded records, width), obs: the row's other columns, from id to ends or more.
 
     scanpy's methods take no missing values, so records without an embedding are not in X: `uns["not_embedded"]` lists
     their ids and statuses. `uns["dna_lm"]` holds `settings`.
@@ -64,12 +67,13 @@ def h5ad(path: str, settings: dict[str, str]) -> Iterator[Callable[[Any, Row], N
     import pandas as pd
     from anndata.io import write_elem
 
-    embedded, left_out, waiting = [], [], []
+    embedded, left_out, waiting, observed = [], [], [], []
     with h5py.File(path, "w") as file:
 
         def write(_payload: object, row: Row) -> None:
             *others, (_, embedding) = row.items()
             if "X" not in file:
+                observed.extend(name for name, _ in others if name != "status")
                 write_elem(
                     file,
                     "X",
@@ -85,7 +89,7 @@ def h5ad(path: str, settings: dict[str, str]) -> Iterator[Callable[[Any, Row], N
         yield write
         _append(file["X"], waiting)
         index = pd.Index([str(number) for number in range(len(embedded))])
-        write_elem(file, "obs", pd.DataFrame(embedded, index=index, columns=["id", "length", "tokens", "ends"]))
+        write_elem(file, "obs", pd.DataFrame(embedded, index=index, columns=observed))
         dimensions = [f"dim_{number}" for number in range(1, file["X"].shape[1] + 1)]
         write_elem(file, "var", pd.DataFrame(index=dimensions))
         not_embedded = {name: np.array([row[name] for row in left_out], dtype=object) for name in ("id", "status")}
