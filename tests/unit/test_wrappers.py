@@ -14,6 +14,7 @@ from dna_lm.cli import OUT_OF_MEMORY_EXIT_CODE
 MACROS = ROOT / "tools" / "macros.xml"
 # Parts of the wrappers' tests.
 TEST_MACROS = ROOT / "tools" / "macros_test.xml"
+EMBED_MACROS = ROOT / "tools" / "macros_embed.xml"
 DATA_MANAGER = ROOT / "data_managers/data_manager_dna_lm/data_manager/data_manager_dna_lm.xml"
 TOOLS = sorted((ROOT / "tools").glob("dna_lm_*.xml"))
 WRAPPERS = [DATA_MANAGER, *TOOLS]
@@ -109,7 +110,7 @@ def test_text_that_a_user_types_reaches_no_shell():
 
 
 def test_every_macro_is_used():
-    paths = [MACROS, TEST_MACROS, *TOOLS]
+    paths = [MACROS, TEST_MACROS, EMBED_MACROS, *TOOLS]
     trees = [ElementTree.parse(path) for path in paths]
     defined = [found.get("name") for tree in trees for found in tree.iter("xml")]
     used = {found.get("macro") for tree in trees for found in tree.iter("expand")}

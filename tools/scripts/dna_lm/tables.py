@@ -15,6 +15,7 @@ from dna_lm.statuses import OK
 _ROWS_PER_WRITE = 512
 
 Row = dict[str, Any]
+Sink = Callable[[Any, Row], None]
 
 
 def cell(value: object) -> str:
@@ -57,11 +58,14 @@ def embedding_table(path: str) -> Iterator[Callable[[Any, Row], None]]:
 
 
 @contextmanager
-def h5ad(path: str, settings: dict[str, str]) -> Iterator[Callable[[Any, Row], None]]:
+def h5ad(
+    path: str, settings: dict[str, str], components: Callable[[], Any] | None = None
+) -> Iterator[Callable[[Any, Row], None]]:
     """An AnnData file: X float32 (embedded records, width), obs: the row's other columns, from id to ends or more.
 
     scanpy's methods take no missing values, so records without an embedding are not in X: `uns["not_embedded"]` lists
-    their ids and statuses. `uns["dna_lm"]` holds `settings`.
+    their ids and statuses. `uns["dna_lm"]` holds `settings`. `components`: gives the `pca.Components` of X, or `None`,
+    when all rows have come; they are where `scanpy.pp.pca` puts them.
     """
     import h5py
     import pandas as pd
@@ -93,9 +97,13 @@ def h5ad(path: str, settings: dict[str, str]) -> Iterator[Callable[[Any, Row], N
         dimensions = [f"dim_{number}" for number in range(1, file["X"].shape[1] + 1)]
         write_elem(file, "var", pd.DataFrame(index=dimensions))
         not_embedded = {name: np.array([row[name] for row in left_out], dtype=object) for name in ("id", "status")}
-        write_elem(file, "uns", {"dna_lm": settings, "not_embedded": not_embedded})
-        for name in ("layers", "obsm", "varm", "obsp", "varp"):
-            write_elem(file, name, {})
+        groups = {"uns": {"dna_lm": settings, "not_embedded": not_embedded}, "obsm": {}, "varm": {}}
+        if components and (found := components()):
+            groups["obsm"]["X_pca"] = found.coordinates
+            groups["varm"]["PCs"] = found.axes.T
+            groups["uns"]["pca"] = {"variance": found.variances, "variance_ratio": found.shares}
+        for name in ("uns", "layers", "obsm", "varm", "obsp", "varp"):
+            write_elem(file, name, groups.get(name, {}))
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
 
 
