@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from dna_lm.engine import batches, forward
+from dna_lm.engine import batches, encoder, forward
 from dna_lm.engine.batches import Budget
 from dna_lm.engine.prefix_tree import Tokens
 from dna_lm.errors import UserError
@@ -49,12 +49,14 @@ def masked_log_likelihood_ratios(
 
 
 @torch.inference_mode()
-def pseudo_log_likelihoods(checkpoint: Checkpoint, token_lists: Sequence[Sequence[int]], budget: Budget) -> np.ndarray:
-    """Pseudo-log-likelihoods of a masked model, in nats: one forward pass for each token that is not special.
+def log_likelihoods(checkpoint: Checkpoint, token_lists: Sequence[Sequence[int]], budget: Budget) -> np.ndarray:
+    """Log-likelihoods of a causal model, pseudo-log-likelihoods of a masked one, in nats.
 
-    token_lists: n lists of token ids, special tokens included. Returns float64 (n,). Raises `UserError` when the
-    tokenizer has no mask.
+    These take one forward pass for each token that is not special. token_lists: n lists of token ids, special tokens
+    included. Returns float64 (n,). Raises `UserError` when a masked model's tokenizer has no mask.
     """
+    if checkpoint.is_causal:
+        return encoder.encode(checkpoint, token_lists, None, True, budget)[1]
     require_mask(checkpoint, "the log-likelihood")
     queries = (query for row, ids in enumerate(token_lists) for query in _one_by_one(checkpoint, row, ids, 1))
     return _sums(checkpoint, queries, len(token_lists), budget)

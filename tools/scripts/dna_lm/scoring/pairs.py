@@ -10,6 +10,7 @@ from dna_lm.inputs import chunks, fasta
 from dna_lm.inputs.fasta import Record
 from dna_lm.model.checkpoint import Checkpoint
 from dna_lm.scoring import pipeline
+from dna_lm.scoring.forecast import Checked
 from dna_lm.scoring.groups import NONE
 from dna_lm.scoring.pipeline import Item, Row, Single
 from dna_lm.scoring.settings import Settings
@@ -41,20 +42,24 @@ class SequenceSource:
             for record in fasta.read_fasta(path, role):
                 yield label, record
 
-    def check(self) -> bool:
-        n_records = n_grouped = 0
-        for _, record in self._records():
-            n_records += 1
-            n_grouped += self.groups is None or record.id in self.groups
-        if not n_grouped:
+    def check(self) -> Checked:
+        n_records, n_bases = fasta.count_bases(record for _, record in self._records())
+        if self.groups is not None:
+            self._check_groups(n_records)
+        is_chunk = len(self.files) == 1 and chunks.is_fasta_chunk(self.files[0][1])
+        return Checked(is_chunk, n_records, n_bases)
+
+    def _check_groups(self, n_records: int) -> None:
+        """Raise `UserError` when the table of groups has none of the records; log how many it does not have."""
+        n_missing = sum(record.id not in self.groups for _, record in self._records())
+        if n_missing == n_records:
             examples = [quoted(next(iter(names)), 30) for names in (self.groups, (r.id for _, r in self._records()))]
             raise UserError(
                 f"no record has an identifier of the table of groups, for example {examples[0]} in the table and "
                 f"{examples[1]} in the FASTA: its column 'id', or its first column, must have the FASTA's identifiers"
             )
-        if n_grouped < n_records:
-            log.info("%d of %d records are not in the table of groups", n_records - n_grouped, n_records)
-        return len(self.files) == 1 and chunks.is_fasta_chunk(self.files[0][1])
+        if n_missing:
+            log.info("%d of %d records are not in the table of groups", n_missing, n_records)
 
     def items(self, checkpoint: Checkpoint, settings: Settings) -> Iterator[Single]:
         if settings.log_likelihood and not checkpoint.is_causal:
@@ -97,13 +102,13 @@ class PairSource:
     def _pairs(self) -> Iterator[tuple[Record, Record]]:
         return fasta.PAIRINGS[self.pair_by](self.wild_type_path, self.mutant_path)
 
-    def check(self) -> bool:
+    def check(self) -> Checked:
         paths = self.wild_type_path, self.mutant_path
-        n_pairs, n_identical = fasta.count_pairs(self._pairs())
+        n_pairs, n_identical, n_bases = fasta.count_pairs(self._pairs())
         is_chunk = chunks.are_fasta_chunks(*paths)
         if not self.allow_identical and not is_chunk:
             fasta.refuse_identical(n_pairs, n_identical, *paths)
-        return is_chunk
+        return Checked(is_chunk, n_pairs, n_bases)
 
     def items(self, _checkpoint: Checkpoint, _settings: Settings) -> Iterator[Item]:
         return (Item(None, wild_type, mutant) for wild_type, mutant in self._pairs())

@@ -176,6 +176,11 @@ def _portions(items):
         yield portion
 
 
+def strands_read(checkpoint: Checkpoint, settings: Settings) -> tuple[bool, ...]:
+    """The strands that the model reads: for each, whether it is the reverse complement."""
+    return STRANDS["forward" if _is_mirrored(checkpoint, settings) else settings.strand]
+
+
 def _is_mirrored(checkpoint, settings):
     """Whether only the given strand is read, because the results for the other follow from it.
 
@@ -186,7 +191,7 @@ def _is_mirrored(checkpoint, settings):
 
 def _tokenise(checkpoint, portion, settings):
     """Statuses of items; per strand read, a dict from an item's number to its records' ids; one from it to its ends."""
-    reverses = STRANDS["forward" if _is_mirrored(checkpoint, settings) else settings.strand]
+    reverses = strands_read(checkpoint, settings)
     statuses = [status_of(checkpoint, item.records) for item in portion]
     readable = [number for number, status in enumerate(statuses) if status == OK]
     strands = []
@@ -243,13 +248,9 @@ def _encode(checkpoint, token_lists, settings, budget, pad_to):
     # One pass gives both, unless the embeddings are those of padded sequences.
     with_both = settings.log_likelihood and checkpoint.is_causal and not settings.tutorial
     embeddings, summed = encoder.encode(checkpoint, padded, settings.embedding, with_both, budget)
-    if not settings.log_likelihood:
-        return embeddings, None
-    if not checkpoint.is_causal:
-        summed = likelihood.pseudo_log_likelihoods(checkpoint, token_lists, budget)
-    elif summed is None:
-        _, summed = encoder.encode(checkpoint, token_lists, None, True, budget)
-    return embeddings, summed[:, None]
+    if settings.log_likelihood and summed is None:
+        summed = likelihood.log_likelihoods(checkpoint, token_lists, budget)
+    return embeddings, None if summed is None else summed[:, None]
 
 
 @np.errstate(invalid="ignore", over="ignore")
@@ -267,7 +268,7 @@ def _scores(checkpoint, token_pairs, aligned, settings, budget, pad_to):
         values = {name: scores.SCORES[name].formula(wild_type, mutant) for name in settings.distances}
     if with_llr and checkpoint.is_causal:
         if log_likelihoods is None:
-            _, log_likelihoods = encoder.encode(checkpoint, [*sides[0], *sides[1]], None, True, budget)
+            log_likelihoods = likelihood.log_likelihoods(checkpoint, [*sides[0], *sides[1]], budget)
         of_wild_types, of_mutants = np.split(log_likelihoods, 2)
         values[scores.LLR] = of_mutants - of_wild_types
     elif with_llr:
