@@ -92,7 +92,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     named.add_argument("--regions", metavar="FILE", help="BED or GFF (may be gzipped)")
     named.add_argument("--regions-format", choices=regions.FORMATS, help="(default: bed)")
     named.add_argument("--region-names", metavar="A,B", help="use only regions of these names (default: all)")
-    options.add_model_options(parser)
+    options.add_model_options(parser, strand="mean")
     arguments = cli.parse_arguments(parser, argv)
     cli.refuse_unless_given(arguments, "output_vcf", info_prefix=variants.PREFIX)
     cli.refuse_unless_given(arguments, "background", background_width=51, same_change=False, seed=1)
