@@ -134,7 +134,7 @@ def _explanation(score, n_not_drawn, n_again):
             "minus the mean ratio of the base's substitutions: above the line, the model prefers the base."
         )
     elif kind.no_change is None:
-        text = "Bright: more change (the embeddings of sequence and mutant are less alike)."
+        text = "Darker: more change (the embeddings of sequence and mutant are less alike)."
     else:
         text = (
             "Darker: more change of the model's output. Letters are as high as the mean score of the base's "
@@ -217,7 +217,7 @@ def _colours(landscapes, score):
         norm, colour_map = TwoSlopeNorm(0, -limit, limit), "RdBu"
         low, high = -limit, limit
     elif SCORES[score].no_change is None:
-        norm, colour_map = Normalize(low, high if high > low else low + 1), "magma_r"
+        norm, colour_map = Normalize(low, high if high > low else low + 1), "magma"
     else:
         low = 0
         norm, colour_map = Normalize(0, high or 1), "magma_r"
