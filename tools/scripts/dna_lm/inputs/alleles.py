@@ -127,9 +127,10 @@ class Allele:
 
 def check_vcf(
     path: str, reference: Reference, refused_ids: Collection[str] = (), allow_ref_mismatches: bool = False
-) -> list[str]:
-    """Read a VCF to its end, so that a fault is found before any work is done, and return its header's lines.
+) -> tuple[list[str], Counter[str]]:
+    """Read a VCF to its end, so that a fault is found before any work is done.
 
+    Returns its header's lines, and the number of alleles with each status, as far as it is known without windows.
     Raises `UserError` as `vcf.read_lines` does; for a position past the end of its sequence; for a file without
     variants; when no CHROM is in the reference; and, unless `allow_ref_mismatches`, when so many REF alleles differ
     from the reference that the two are of different genome builds. The last two are rules for a whole file: for a chunk
@@ -143,6 +144,7 @@ def check_vcf(
         if length is None:
             if len(unknown) < 10_000:
                 unknown.setdefault(line.chrom, line.number)
+            counts[UNKNOWN_CONTIG] += len(line.alts)
             continue
         n_known += 1
         last = length + all(map(vcf.is_symbolic, line.alts))
@@ -168,7 +170,7 @@ def check_vcf(
         if not vcf.is_chunk(header):
             raise
         log.warning("in this chunk, %s", error)
-    return header
+    return header, counts
 
 
 def _refuse_mismatches(message, path, reference, line):

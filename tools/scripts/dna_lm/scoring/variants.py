@@ -15,6 +15,7 @@ from dna_lm.model.checkpoint import Checkpoint
 from dna_lm.scores import SCORES
 from dna_lm.scoring import pipeline
 from dna_lm.scoring.background import Background, percentile
+from dna_lm.scoring.forecast import Checked
 from dna_lm.scoring.pipeline import COUNTS, Item, Row
 from dna_lm.scoring.settings import Settings
 from dna_lm.statuses import OK
@@ -53,9 +54,11 @@ class VariantSource:
     header: list[str] = field(default_factory=list)
     compute = staticmethod(pipeline.score)
 
-    def check(self) -> bool:
-        self.header = alleles.check_vcf(self.path, self.reference, self.refused_ids, self.allow_ref_mismatches)
-        return self.is_chunk
+    def check(self) -> Checked:
+        given = self.path, self.reference, self.refused_ids, self.allow_ref_mismatches
+        self.header, counts = alleles.check_vcf(*given)
+        n_pairs = counts[OK] * (1 + (self.background.n if self.background else 0))
+        return Checked(self.is_chunk, counts.total(), 2 * self.window * n_pairs)
 
     @property
     def is_chunk(self) -> bool:
