@@ -42,6 +42,9 @@ log = logging.getLogger(__name__)
 # Kinds of windows; the first is the default.
 SAME_FLANKS, SAME_LENGTH = INDEL_WINDOWS = "same-flanks", "same-length"
 
+# What an allele does to the reference's bases. A combination replaces some by another number of bases.
+SUBSTITUTION, INSERTION, DELETION, COMBINATION = "substitution", "insertion", "deletion", "combination"
+
 # Bases read at once to the left of an insertion or deletion: few repeats are longer.
 _LEFT_BLOCK = 256
 _LISTED = 3
@@ -105,6 +108,16 @@ class Allele:
     def trimmed(self) -> tuple[int, str, str]:
         """Start, reference and alternate without the bases that they share; one of the two can be empty."""
         return _trimmed(self.start, self.ref, self.alt)
+
+    @property
+    def kind(self) -> str | None:
+        """`SUBSTITUTION` (of one or more bases), `INSERTION`, `DELETION` or `COMBINATION`; None without a window."""
+        if self.window is None:
+            return None
+        _, ref, alt = self.trimmed()
+        if len(ref) == len(alt):
+            return SUBSTITUTION
+        return COMBINATION if ref and alt else (DELETION if ref else INSERTION)
 
     def windows(self) -> tuple[Record, Record]:
         """The wild-type and the mutant window."""
