@@ -110,7 +110,7 @@ def test_a_script_imports_no_more_than_its_work_needs():
     assert {name for name in imports if "torch" in imports[name]} == {*MODEL_TOOLS, "data_manager_dna_lm"}
     assert {name for name in imports if "scipy" in imports[name]} == {"compare_groups", "evaluate"}
     assert {name for name in imports if "sklearn" in imports[name]} == {"evaluate"}
-    drawing = {"compare_groups", "evaluate", "mutagenesis"}
+    drawing = {"compare_groups", "evaluate", "mutagenesis", "score_variants"}
     assert {name for name in imports if "matplotlib" in imports[name]} == drawing
     assert imports["collapse"] == set()
 

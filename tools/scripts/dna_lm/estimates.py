@@ -32,6 +32,15 @@ class Estimate(NamedTuple):
 
 
 UNDEFINED = Estimate(math.nan, math.nan, math.nan)
+NO_INTERVAL = "too few rows for an interval"
+
+
+def estimate_text(estimate: Estimate) -> str:
+    """An estimate with its interval in brackets."""
+    if math.isnan(estimate.value):
+        return "undefined"
+    interval = NO_INTERVAL if math.isnan(estimate.low) else f"{estimate.low:.3f} to {estimate.high:.3f}"
+    return f"{estimate.value:.3f} ({interval})"
 
 
 def correct(p: Sequence[float], method: str) -> np.ndarray:

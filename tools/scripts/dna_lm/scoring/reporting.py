@@ -4,6 +4,7 @@ Knows what decides a score, nothing of the rows.
 """
 
 from collections.abc import Mapping, Sequence
+from html import unescape
 
 from dna_lm import statuses
 from dna_lm.markdown import Blocks, inert, settings_list
@@ -27,23 +28,28 @@ def unscored(counts: Mapping[str, int], noun: str) -> Blocks:
     listed = sorted((item for item in counts.items() if item[0] != statuses.OK), key=lambda item: -item[1])
     meanings = statuses.meanings()
     lines = [f"- {number:,} `{status}`: {inert(meanings[status])}" for status, number in listed]
-    return [f"{noun} without a score, by status:", "\n".join(lines)] if lines else []
+    return [f"## {noun} without a score", "\n".join(lines)] if lines else []
 
 
-def of_settings(settings: Mapping[str, object], is_demonstration: bool) -> list[str]:
-    """Warnings about the model and the settings, as Markdown. settings: of `provenance.model_and_settings`."""
+def of_settings(strand: str, is_demonstration: bool) -> list[str]:
+    """Warnings about the model and the strand, as Markdown."""
     found = []
     if is_demonstration:
         found.append(
             "**The demonstration model was used.** It is for learning how the tools work. Its scores say nothing about "
             "biology."
         )
-    if settings["strand"] != "mean":
+    if strand != "mean":
         found.append(
-            f"**One strand was read** ({settings['strand']}). Most models give another score on the other strand; the "
+            f"**One strand was read** ({strand}). Most models give another score on the other strand; the "
             "mean of both does not depend on the strand of the file."
         )
     return found
+
+
+def plain(warning: str) -> str:
+    """A warning without its Markdown, for the log."""
+    return unescape(warning.replace("**", ""))
 
 
 def warning_list(warnings: Sequence[str]) -> Blocks:

@@ -4,6 +4,7 @@ scores are the largest.
 Nothing in it grows with the number of alleles. Text of the VCF and of the regions passes through `inert`.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from dna_lm.scores import LLR, SCORES
 from dna_lm.scoring import distribution, reporting
 from dna_lm.scoring.ranking import INDELS, SUBSTITUTIONS, UNSCORED, Largest, group_of
 from dna_lm.tables import Row
+
+log = logging.getLogger(__name__)
 
 N_LARGEST = 20
 # Bytes of a name of a sequence or region, and of each allele of a change.
@@ -66,12 +69,13 @@ class Settings:
     """What the report says of the job.
 
     scores: those of the table, which is ranked by the first. texts: name -> value of the model and the settings.
-    is_ranked: whether the table is sorted by impact. plot: from `markdown.plot_block`.
+    warnings: about these, from `reporting.of_settings`. is_ranked: whether the table is sorted by impact.
+    plot: from `markdown.plot_block`.
     """
 
     scores: tuple[str, ...]
     texts: Mapping[str, object]
-    is_demonstration: bool
+    warnings: list[str]
     is_ranked: bool
     plot: str | None
     galaxy: bool = False
@@ -82,6 +86,8 @@ def report(path: str, settings: Settings) -> Iterator[Callable[[Allele, Row], No
     """The report as a Markdown file."""
     summary = Summary(settings.scores[0])
     yield summary.add
+    for warning in _warnings(summary, settings):
+        log.warning("%s", reporting.plain(warning))
     with open(path, "w", encoding="utf-8") as handle:
         handle.write(written(summary, settings))
 
@@ -97,20 +103,17 @@ def picture(path: str, score: str) -> Iterator[Callable[[Allele, Row], None]]:
 
 def written(summary: Summary, settings: Settings) -> str:
     """The text of the report, short enough for Galaxy."""
-    warnings = reporting.of_settings(settings.texts, settings.is_demonstration) + _warnings(summary, settings)
-    around = [
-        *reporting.unscored(summary.statuses, "Alleles"),
-        *reporting.warning_list(warnings),
-    ]
+    warnings = reporting.warning_list(settings.warnings + _warnings(summary, settings))
 
     def compose(rows: int) -> Blocks:
-        blocks = ["# Variant scores", *_answer(summary), *around]
+        blocks = ["# Variant scores", *_answer(summary), *warnings]
         for group in summary.groups:
             blocks += [f"## Largest impact: {GROUPS[group]}", _largest_table(summary, group, rows)]
         if summary.groups:
             picture = [settings.plot] if settings.plot else []
             blocks += ["## Distribution of the score", *picture, _distribution_table(summary)]
             blocks += ["## What the numbers mean, and what not", _meaning(summary)]
+        blocks += reporting.unscored(summary.statuses, "Alleles")
         return blocks + reporting.model_and_settings(settings.texts)
 
     return fitting(compose, galaxy=settings.galaxy)
@@ -172,8 +175,7 @@ def _warnings(summary: Summary, settings: Settings) -> list[str]:
     if len(summary.groups) == 2 and not (summary.has_percentiles or settings.is_ranked):
         found.append(
             f"**The table has {_counted(n_indels, 'insertion or deletion', 'insertions and deletions')} among its "
-            "substitutions.** They move every base after them and tend to score higher, so do not rank them together. "
-            "The tables below keep them apart."
+            "substitutions.** They move every base after them and tend to score higher, so do not rank them together."
         )
     if summary.n_other_tokens > MANY * n_scored:
         found.append(
