@@ -17,6 +17,8 @@ Z = special.ndtri((1 + CONFIDENCE) / 2)
 MIN_FOR_INTERVAL = 3
 FEW = 5  # the usual bound for trusting the normal approximation of a proportion
 
+NO_INTERVAL = "too few rows for an interval"
+
 CORRECTIONS = {"holm": "Holm", "benjamini-hochberg": "Benjamini–Hochberg", "none": "none"}
 
 
@@ -32,7 +34,6 @@ class Estimate(NamedTuple):
 
 
 UNDEFINED = Estimate(math.nan, math.nan, math.nan)
-NO_INTERVAL = "too few rows for an interval"
 
 
 def estimate_text(estimate: Estimate) -> str:
