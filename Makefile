@@ -27,7 +27,7 @@ fuzz: $(TOOLS)  ## the property tests with new examples, for 30 minutes or ARGS=
 .PHONY: test-galaxy test-workflows test-slurm test-pulsar test-toolshed test-browser
 PYTEST = .venv/galaxy/bin/python -m pytest
 TOOL_TESTS = tests/galaxy/test_wrappers.py tests/galaxy/test_model_installation.py
-WORKFLOW_TESTS = tests/galaxy/test_rules.py tests/galaxy/test_workflows.py
+WORKFLOW_TESTS = tests/galaxy/test_rules.py tests/galaxy/test_ci.py tests/galaxy/test_workflows.py
 
 test-galaxy: $(TOOLS) $(GALAXY) $(PLANEMO)  ## test-tools and test-workflows in one Galaxy; here and below, ARGS="-k TEXT -x" goes to pytest
 	@$(PYTEST) $(TOOL_TESTS) $(WORKFLOW_TESTS) $(ARGS)
