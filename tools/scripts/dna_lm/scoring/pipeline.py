@@ -166,6 +166,11 @@ def _portions(items):
         yield portion
 
 
+def strands_read(checkpoint: Checkpoint, settings: Settings) -> tuple[bool, ...]:
+    """The strands that the model reads: for each, whether it is the reverse complement."""
+    return STRANDS["forward" if _is_mirrored(checkpoint, settings) else settings.strand]
+
+
 def _is_mirrored(checkpoint, settings):
     """Whether only the given strand is read, because the results for the other follow from it.
 
@@ -176,7 +181,7 @@ def _is_mirrored(checkpoint, settings):
 
 def _tokenise(checkpoint, portion, settings):
     """Statuses of items; per strand read, a dict from an item's number to its records' ids; one from it to its ends."""
-    reverses = STRANDS["forward" if _is_mirrored(checkpoint, settings) else settings.strand]
+    reverses = strands_read(checkpoint, settings)
     statuses = [status_of(checkpoint, item.records) for item in portion]
     readable = [number for number, status in enumerate(statuses) if status == OK]
     strands = []
