@@ -10,6 +10,7 @@ from pathlib import Path
 
 import ci_commands
 import pytest
+from clones import git
 from galaxy_server import ROOT, wrappers
 from planemo_runs import PLANEMO
 
@@ -34,34 +35,6 @@ RUN = {
     # By test_toolshed.py, to a Tool Shed on this machine.
     "planemo/publish/Publish",
 }
-
-
-def git(folder: Path, *arguments: str) -> str:
-    """Run git in a clone; returns its output."""
-    identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(["git", "-C", folder, *identity, *arguments], check=True, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
-@pytest.fixture
-def clone(tmp_path: Path) -> Path:
-    """A clone of this checkout's last commit, with its uncommitted files in one more commit."""
-    folder = tmp_path / "clone"
-    subprocess.run(["git", "clone", "--quiet", "--shared", ROOT, folder], check=True)
-    changes = subprocess.run(["git", "-C", ROOT, "diff", "HEAD", "--binary"], check=True, capture_output=True).stdout
-    if changes:
-        subprocess.run(["git", "-C", folder, "apply"], input=changes, check=True)
-    new = subprocess.run(
-        ["git", "-C", ROOT, "ls-files", "--others", "--exclude-standard", "-z"],
-        check=True, capture_output=True, text=True,
-    ).stdout  # fmt: skip
-    for name in filter(None, new.split("\0")):
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes((ROOT / name).read_bytes())
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--allow-empty", "--message", "Uncommitted changes")
-    return folder
 
 
 def commit(folder: Path, path: str) -> str:
