@@ -142,7 +142,7 @@ def test_an_indel_of_a_masked_model_is_a_difference_of_pseudo_log_likelihoods(ru
         start, bases = int(row["window_start"]) - 1, sequences["chr1"]
         wild_type = bases[start : int(row["window_end"])]
         mutant = edited(bases, row)[start : start + len(wild_type)][: length + 1]
-        both = [naive._pseudo_log_likelihood(naive.ids(sequence)[0]) for sequence in (wild_type, mutant)]
+        both = [naive.pseudo_log_likelihood(naive.ids(sequence)[0]) for sequence in (wild_type, mutant)]
         assert (len(wild_type), len(mutant)) == ((22, 21) if kind == "same-flanks" else (21, 21))
         assert float(row["llr"]) == pytest.approx(both[1] - both[0], rel=1e-4)
 
