@@ -124,7 +124,7 @@ DEMONSTRATION, STRAND, INDELS = (
     "One strand was read (forward)",
     "7 insertions and deletions among",
 )
-TOKENS, LENGTHS = "number of tokens changes in 6 of 22", "windows of 7 alleles differ in length"
+TOKENS, LENGTHS = "number of tokens changes in 6 of 22", "differ in length in 7 of 22 alleles"
 
 
 @pytest.mark.parametrize(

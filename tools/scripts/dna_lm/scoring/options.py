@@ -90,6 +90,7 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
         scores=tuple(getattr(arguments, "scores", ())),
         tutorial=getattr(arguments, "tutorial", False),
         truncate=getattr(arguments, "truncate", False),
+        log_likelihood=getattr(arguments, "log_likelihood", False),
     )
 
 

@@ -4,7 +4,6 @@ scores are the largest.
 Nothing in it grows with the number of alleles. Text of the VCF and of the regions passes through `inert`.
 """
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,13 +18,9 @@ from dna_lm.scoring import distribution, reporting
 from dna_lm.scoring.ranking import INDELS, SUBSTITUTIONS, UNSCORED, Largest, group_of
 from dna_lm.tables import Row
 
-log = logging.getLogger(__name__)
-
 N_LARGEST = 20
 # Bytes of a name of a sequence or region, and of each allele of a change.
 MAX_NAME, MAX_ALLELE = 60, 24
-# Warn when the number of tokens changes in more than this share of the alleles.
-MANY = 0.1
 
 GROUPS = {SUBSTITUTIONS: "substitutions", INDELS: "insertions and deletions"}
 
@@ -37,7 +32,6 @@ class Summary:
         self.score = score
         self.n_lines = 0
         self.statuses: Counter[str] = Counter()
-        self.n_other_tokens = self.n_other_lengths = 0
         self.samples = {group: distribution.Sample() for group in GROUPS}
         self.largest = {group: Largest(N_LARGEST, score) for group in GROUPS}
 
@@ -50,8 +44,6 @@ class Summary:
             return
         self.samples[group].add(row[self.score])
         self.largest[group].add(row)
-        self.n_other_tokens += row["wt_tokens"] != row["mut_tokens"]
-        self.n_other_lengths += row["wt_length"] != row["mut_length"]
 
     @property
     def has_percentiles(self) -> bool:
@@ -69,14 +61,14 @@ class Settings:
     """What the report says of the job.
 
     scores: those of the table, which is ranked by the first. texts: name -> value of the model and the settings.
-    warnings: about these, from `reporting.of_settings`. is_ranked: whether the table is sorted by impact.
+    warnings: about these, from `reporting.of_settings`. row_warnings: about the rows, which the job adds.
     plot: from `markdown.plot_block`.
     """
 
     scores: tuple[str, ...]
     texts: Mapping[str, object]
     warnings: list[str]
-    is_ranked: bool
+    row_warnings: reporting.RowWarnings
     plot: str | None
     galaxy: bool = False
 
@@ -86,8 +78,6 @@ def report(path: str, settings: Settings) -> Iterator[Callable[[Allele, Row], No
     """The report as a Markdown file."""
     summary = Summary(settings.scores[0])
     yield summary.add
-    for warning in _warnings(summary, settings):
-        log.warning("%s", reporting.plain(warning))
     with open(path, "w", encoding="utf-8") as handle:
         handle.write(written(summary, settings))
 
@@ -103,7 +93,7 @@ def picture(path: str, score: str) -> Iterator[Callable[[Allele, Row], None]]:
 
 def written(summary: Summary, settings: Settings) -> str:
     """The text of the report, short enough for Galaxy."""
-    warnings = reporting.warning_list(settings.warnings + _warnings(summary, settings))
+    warnings = reporting.warning_list(settings.warnings + settings.row_warnings.texts())
 
     def compose(rows: int) -> Blocks:
         blocks = ["# Variant scores", *_answer(summary), *warnings]
@@ -165,29 +155,6 @@ def _place(row: Row) -> str:
 
 def _change(row: Row) -> str:
     return "→".join(inert(limited(row[name], MAX_ALLELE)) for name in ("ref", "alt"))
-
-
-def _warnings(summary: Summary, settings: Settings) -> list[str]:
-    """What misleads a reader of these scores, one sentence or two each."""
-    n_scored = sum(sample.n for sample in summary.samples.values())
-    n_indels = summary.samples[INDELS].n
-    found = []
-    if len(summary.groups) == 2 and not (summary.has_percentiles or settings.is_ranked):
-        found.append(
-            f"**The table has {_counted(n_indels, 'insertion or deletion', 'insertions and deletions')} among its "
-            "substitutions.** They move every base after them and tend to score higher, so do not rank them together."
-        )
-    if summary.n_other_tokens > MANY * n_scored:
-        found.append(
-            f"**The number of tokens changes in {summary.n_other_tokens:,} of {n_scored:,} alleles.** A part of their "
-            "scores says how the tokenizer cuts the sequence: look at the column changed&#95;tokens as well."
-        )
-    if summary.n_other_lengths and LLR in settings.scores:
-        found.append(
-            f"**The windows of {_counted(summary.n_other_lengths, 'allele')} differ in length**, which moves a "
-            "log-likelihood ratio: choose windows of the same length, or compare percentiles."
-        )
-    return found
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------
