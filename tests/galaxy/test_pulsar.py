@@ -44,7 +44,10 @@ def job_configuration(folder: Path, url: str, token: str, models: Path) -> dict:
     rules["tools"]["(.*/)?dna_lm_.*"] = {"cores": 1, "scheduling": {"require": ["pulsar"]}}
     path = folder / "tpv.yml"
     path.write_text(yaml.safe_dump(rules))
-    configuration["execution"]["environments"]["tpv_dispatcher"]["tpv_config_files"] = [str(ADMIN / "tpv.yml"), str(path)]
+    configuration["execution"]["environments"]["tpv_dispatcher"]["tpv_config_files"] = [
+        str(ADMIN / "tpv.yml"),
+        str(path),
+    ]
     return configuration
 
 

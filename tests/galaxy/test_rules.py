@@ -27,7 +27,9 @@ def tpv(command: str, rules: Path) -> int:
     return arguments.func(arguments)
 
 
-def mapped(tool: str, input_gib: float = 0, rules: tuple[Path, ...] = (SITE, RULES), tries: int = 1) -> list[JobDestination]:
+def mapped(
+    tool: str, input_gib: float = 0, rules: tuple[Path, ...] = (SITE, RULES), tries: int = 1
+) -> list[JobDestination]:
     """Where a job goes in each of its tries, of which all but the last run out of memory."""
     found, params = [], None
     for _ in range(tries):
