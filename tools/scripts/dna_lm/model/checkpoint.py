@@ -49,6 +49,7 @@ class Checkpoint:
     max_shared_tokens: the longest input that can share a prefix with others in one forward pass; 0 when none can.
     blocks: the modules of the trunk's layers in their order; empty when they cannot be identified, and then only the
     last layer's hidden states can be read.
+    is_demonstration: whether config.json says that the model is for demonstration only (`demonstration_only`).
     n_parameters: the number of parameters, head included, as far as the checkpoint has it.
     n_layers, vocabulary_size, hidden_size, output_size: the number of layers, and how many numbers the logits, hidden
     states, and hidden states of the last layer have for each token.
@@ -69,6 +70,7 @@ class Checkpoint:
     max_shared_tokens: int
     pad_token_id: int
     blocks: tuple[torch.nn.Module, ...]
+    is_demonstration: bool
     n_parameters: int
     n_layers: int
     vocabulary_size: int
@@ -99,12 +101,15 @@ class Checkpoint:
         """The head's output in float32: hidden states (..., width) -> (..., vocabulary)."""
         return self.head(states).float()
 
-    def require_head(self, purpose: str) -> None:
-        """Raise `UserError` when a `purpose` needs logits and the checkpoint lacks the weights of the head."""
+    def require_head(self, purpose: str, instead: str = "choose the representation 'hidden'") -> None:
+        """Raise `UserError` when a `purpose` needs logits and the checkpoint lacks the weights of the head.
+
+        instead: what the user can do with this checkpoint.
+        """
         if self.head is None:
             raise UserError(
                 f"{purpose} needs the model's language-model head, but the checkpoint lacks "
-                f"{', '.join(self.missing_head)}: choose the representation 'hidden', or a checkpoint with a head"
+                f"{', '.join(self.missing_head)}: {instead}, or choose a checkpoint with a head"
             )
 
 
@@ -120,7 +125,7 @@ def load_unchecked(folder: Path, precision: str) -> tuple[Checkpoint, transforme
     device = _device()
     architecture = _architecture(folder, settings, weights)
     dna_tokenizer, reading = tokenizer.load_tokenizer(folder)
-    model, missing = _load_model(folder, architecture, weights, PRECISIONS[precision])
+    model, missing = _load_model(architecture, weights, PRECISIONS[precision])
     model.to(device)
     _, trunk = parts.find_trunk(model)
     head, missing_head = parts.split_head(model, missing)
@@ -140,6 +145,7 @@ def load_unchecked(folder: Path, precision: str) -> tuple[Checkpoint, transforme
         max_shared_tokens=0,
         pad_token_id=_pad_token_id(model.config, dna_tokenizer),
         blocks=parts.find_blocks(trunk, model.config),
+        is_demonstration=settings.get("demonstration_only") is True,
         n_parameters=sum(parameter.numel() for parameter in (trunk if head is None else model).parameters()),
         n_layers=model.config.num_hidden_layers,
         vocabulary_size=model.config.vocab_size,
@@ -220,20 +226,20 @@ def _is_causal(settings: dict) -> bool:
 
 
 def _load_model(
-    folder: Path, architecture: _Architecture, weights: files.Weights, dtype: torch.dtype
+    architecture: _Architecture, weights: files.Weights, dtype: torch.dtype
 ) -> tuple[transformers.PreTrainedModel, list[str]]:
     """The model in evaluation mode, and the names of the weights that the checkpoint does not have."""
     transformers.logging.disable_progress_bar()
     config = architecture.config
-    _check_size(architecture, weights)
+    model_class = type(_empty_model(architecture, weights))
     with files.refusing(f"transformers cannot load the model that {files.CONFIG} describes"):
-        model, report = architecture.model_class.from_pretrained(
-            folder,
+        model, report = model_class.from_pretrained(
+            None,
             config=config,
+            state_dict=internals.stored_weights(weights.paths, dtype),
             dtype=dtype,
             local_files_only=True,
             trust_remote_code=False,
-            use_safetensors=True,
             output_loading_info=True,
             # Reported by name below instead of with a reference to a table on stderr.
             ignore_mismatched_sizes=True,
@@ -270,17 +276,19 @@ def _prepared(config: transformers.PreTrainedConfig) -> transformers.PreTrainedC
     return config
 
 
-def _check_size(architecture: _Architecture, weights: files.Weights) -> None:
-    """Refuse a config.json that describes a larger model than the weights are for, before it takes memory."""
+def _empty_model(architecture: _Architecture, weights: files.Weights) -> transformers.PreTrainedModel:
+    """The model, without memory for its weights. Refuse a config.json for a larger model than the weights are for."""
     message = "model: config.json describes a larger model than the weights are for"
     if architecture.config.num_hidden_layers > len(weights.shapes):
         raise UserError(message)
     with files.refusing(_CANNOT_BUILD), torch.device("meta"):
-        trunk = architecture.model_class.from_config(architecture.config, trust_remote_code=False).base_model
+        model = architecture.model_class.from_config(architecture.config, trust_remote_code=False)
+    trunk = model.base_model
     n_numbers = sum(tensor.numel() for tensor in (*trunk.parameters(), *trunk.buffers()))
     # Twice, and tables of positions: weights that are merely missing are named after loading.
     if n_numbers > 2 * weights.n_numbers + _SPARE_NUMBERS:
         raise UserError(f"{message}: {n_numbers} numbers, of which there are {weights.n_numbers}")
+    return model
 
 
 def _is_deeper(n_layers: int, name: str) -> bool:
