@@ -110,7 +110,7 @@ def test_a_script_imports_no_more_than_its_work_needs():
     assert {name for name in imports if "torch" in imports[name]} == {*MODEL_TOOLS, "data_manager_dna_lm"}
     assert {name for name in imports if "scipy" in imports[name]} == {"compare_groups", "evaluate"}
     assert {name for name in imports if "sklearn" in imports[name]} == {"embed", "evaluate"}
-    drawing = {"compare_groups", "embed", "evaluate", "mutagenesis"}
+    drawing = {"compare_groups", "embed", "evaluate", "mutagenesis", "score_variants"}
     assert {name for name in imports if "matplotlib" in imports[name]} == drawing
     assert imports["collapse"] == set()
 
@@ -147,8 +147,9 @@ RUNS = {
     ),
     "mutagenesis": (
         ["--model", DEMO, "--intervals", TEST_DATA / "one_exon.gff3", "--intervals-format", "gff"]
-        + ["--reference", REFERENCE, "--output", "all.tsv", "--heatmap", "map.png", "--track", "track.bedgraph"],
-        ["all.tsv", "map.png", "track.bedgraph"],
+        + ["--reference", REFERENCE, "--output", "all.tsv", "--heatmap", "map.png", "--track", "track.bw"]
+        + ["--report", "report.md"],
+        ["all.tsv", "map.png", "track.bw", "report.md"],
     ),
     "score_pairs": (
         ["--model", DEMO, "--wild-type", CFTR, "--mutant", MUTANTS, "--scores", "l2", "llr", "--output", "scores.tsv"],
