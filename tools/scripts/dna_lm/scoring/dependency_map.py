@@ -33,7 +33,7 @@ _PIXELS = 150
 _WIDEST_CELL, _MAP = 36, 1800
 # Inches.
 _TOP, _NAME, _BETWEEN, _BOTTOM, _RIGHT = 0.75, 0.35, 0.85, 0.3, 1.35
-_LEAST_WIDTH, _LEAST_HEIGHT, _BAR = 8.2, 3.6, 2.2
+_LEAST_WIDTH, _LEAST_HEIGHT, _LEAST_SIDE, _BAR = 8.2, 3.6, 2.0, 2.2
 _STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 _CHARACTER = 0.075
 # Points: smaller letters cannot be read.
@@ -84,7 +84,7 @@ def draw(
             _draw_panel(axes, panel, colours)
             top += panel.side + _BETWEEN
         if panels:
-            x = left + max(panel.side for panel in panels) + 0.3
+            x = left + max(_LEAST_SIDE, *(panel.side for panel in panels)) + 0.3
             y = height - _TOP - _NAME - _BAR
             axes = figure.add_axes((x / width, y / height, 0.14 / width, _BAR / height))
             figure.colorbar(colours, cax=axes, extend=extend).set_label("largest change of log2 odds", fontsize=9)
