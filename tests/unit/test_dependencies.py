@@ -301,6 +301,7 @@ def test_what_tokens_show(name, k, overlap, n_letters):
 @pytest.fixture
 def run(run_script, tmp_path):
     def run_with(model, *options):
+        options = options if "--strand" in options else [*options, "--strand", "forward"]
         done = run_script("mutagenesis.py", "--model", MODELS / model, "--output", tmp_path / "out.tsv", *options)
         assert done.returncode == 0, done.stderr
         return read_table(tmp_path / "out.tsv")

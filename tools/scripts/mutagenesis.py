@@ -37,18 +37,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     outputs.add_argument("--heatmap", metavar="FILE", help="picture of the scores")
     outputs.add_argument("--heatmap-format", choices=figures.FORMATS, help="(default: png)")
     outputs.add_argument("--track", metavar="BEDGRAPH", help="mean score of each base's substitutions, for intervals")
-    group = parser.add_argument_group("dependencies: how much a mutation changes the prediction for each other base")
-    group.add_argument("--dependencies", metavar="TSV", help="table of all pairs of a mutated and another base")
-    group.add_argument("--dependency-map", metavar="FILE", help="picture of them")
-    group.add_argument("--dependency-map-format", choices=figures.FORMATS, help="(default: png)")
-    group.add_argument(
-        "--dependency-bases",
-        type=options.at_least(1),
-        metavar="N",
-        help="refuse a longer sequence or interval, and several with more pairs of bases than one "
-        f"(default: {dependency_outputs.MOST_BASES})",
-    )
-    group.add_argument("--influence", action="store_true", help="column of each substitution's mean dependency")
+    dependency_outputs.add_options(parser)
     options.add_model_options(parser)
     return cli.parse_arguments(parser, argv)
 
@@ -63,9 +52,7 @@ def score_to_draw(arguments: argparse.Namespace) -> str:
         raise UserError("--track needs --intervals: sequences have no coordinates")
     cli.refuse_unless_given(arguments, "intervals", intervals_format="bed", flank=0, reference=None)
     cli.refuse_unless_given(arguments, "heatmap", heatmap_format="png")
-    cli.refuse_unless_given(arguments, "dependency_map", dependency_map_format="png")
-    if not (arguments.dependencies or arguments.dependency_map):
-        cli.refuse_unless_given(arguments, "dependencies", dependency_bases=None)
+    dependency_outputs.check_options(arguments)
     if arguments.draw and not arguments.heatmap and not arguments.track:
         raise UserError("--draw has no effect without --heatmap or --track: give one of them, or leave --draw out")
     drawn = arguments.draw or arguments.scores[0]
@@ -84,22 +71,15 @@ def main(argv: list[str]) -> None:
             read = partial(stretches.from_intervals, *given)
         else:
             read = partial(read_sequences, arguments.sequences)
-        if arguments.dependencies or arguments.dependency_map:
-            read = partial(
-                dependency_outputs.limited, read, arguments.dependency_bases or dependency_outputs.MOST_BASES
-            )
+        read = partial(dependency_outputs.limited, read, arguments)
         heat_map = partial(
             mutagenesis.heat_map, score=drawn, deletions=arguments.deletions, file_format=arguments.heatmap_format
-        )
-        dependency_map = partial(
-            dependency_outputs.picture, strand=arguments.strand, file_format=arguments.dependency_map_format
         )
         outputs = [
             (arguments.output, tables.score_table),
             (arguments.heatmap, heat_map),
             (arguments.track, partial(mutagenesis.track, score=drawn)),
-            (arguments.dependencies, dependency_outputs.table),
-            (arguments.dependency_map, dependency_map),
+            *dependency_outputs.outputs(arguments),
         ]
         job.run(arguments, MutationSource(read, arguments.deletions, arguments.influence), outputs)
 

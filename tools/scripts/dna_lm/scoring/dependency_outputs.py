@@ -1,15 +1,19 @@
-"""The outputs made of dependencies: their table, written base by base, and their map; and the limit to both."""
+"""The outputs made of dependencies: options, the table, written base by base, the map, and the limit to both."""
 
+import argparse
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 
+from dna_lm import cli, figures
 from dna_lm.errors import UserError, quoted
 from dna_lm.inputs.stretches import Stretch
-from dna_lm.scoring import dependency_map
+from dna_lm.scoring import dependency_map, job
 from dna_lm.scoring.dependency_map import Panel
 from dna_lm.scoring.mutagenesis import Mutation
+from dna_lm.scoring.options import at_least
 from dna_lm.statuses import OK
 from dna_lm.tables import Row, cell
 
@@ -21,8 +25,44 @@ _SUBSTITUTIONS = 3
 Sink = Callable[[Mutation, Row], None]
 
 
-def limited(read: Callable[[], Iterable[Stretch]], most_bases: int) -> Iterator[Stretch]:
-    """The stretches. Raises `UserError` when one is too long, or when together they have too many pairs of bases."""
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options for dependencies."""
+    group = parser.add_argument_group("dependencies: how much a mutation changes the prediction for each other base")
+    group.add_argument("--dependencies", metavar="TSV", help="table of all pairs of a mutated and another base")
+    group.add_argument("--dependency-map", metavar="FILE", help="picture of them")
+    group.add_argument("--dependency-map-format", choices=figures.FORMATS, help="(default: png)")
+    group.add_argument(
+        "--dependency-bases",
+        type=at_least(1),
+        metavar="N",
+        help="refuse a longer sequence or interval, and several with more pairs of bases than one "
+        f"(default: {MOST_BASES})",
+    )
+    group.add_argument("--influence", action="store_true", help="column of each substitution's mean dependency")
+
+
+def check_options(arguments: argparse.Namespace) -> None:
+    """Fill in defaults. Raises `UserError` for options without the option that they belong to."""
+    cli.refuse_unless_given(arguments, "dependency_map", dependency_map_format="png")
+    if not arguments.dependency_map:
+        cli.refuse_unless_given(arguments, "dependencies", dependency_bases=None)
+
+
+def outputs(arguments: argparse.Namespace) -> list[job.Output]:
+    """The outputs that `job.run` is to write."""
+    draw = partial(picture, strand=arguments.strand, file_format=arguments.dependency_map_format)
+    return [(arguments.dependencies, table), (arguments.dependency_map, draw)]
+
+
+def limited(read: Callable[[], Iterable[Stretch]], arguments: argparse.Namespace) -> Iterator[Stretch]:
+    """The stretches that `read` yields.
+
+    Raises `UserError` when pairs of bases are asked for and a stretch is too long, or all together have too many pairs.
+    """
+    if not (arguments.dependencies or arguments.dependency_map):
+        yield from read()
+        return
+    most_bases = arguments.dependency_bases or MOST_BASES
     n_pairs, most_pairs = 0, most_bases**2
     for stretch in read():
         length = len(stretch.bases) if stretch.record.status == OK else 0
