@@ -26,7 +26,7 @@ fuzz: $(TOOLS)  ## the property tests with new examples, for 30 minutes or ARGS=
 
 .PHONY: test-galaxy test-workflows test-slurm test-pulsar test-toolshed test-browser
 PYTEST = .venv/galaxy/bin/python -m pytest
-TOOL_TESTS = tests/galaxy/test_wrappers.py tests/galaxy/test_model_installation.py
+TOOL_TESTS = tests/galaxy/test_wrappers.py tests/galaxy/test_model_installation.py tests/galaxy/test_text_tools.py
 WORKFLOW_TESTS = tests/galaxy/test_rules.py tests/galaxy/test_workflows.py
 
 test-galaxy: $(TOOLS) $(GALAXY) $(PLANEMO)  ## test-tools and test-workflows in one Galaxy; here and below, ARGS="-k TEXT -x" goes to pytest

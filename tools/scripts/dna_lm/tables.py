@@ -24,6 +24,11 @@ def cell(value: object) -> str:
     return f"{value:.9g}" if isinstance(value, float | np.floating) else str(value)
 
 
+def line(row: Row, header: Iterable[str]) -> str:
+    """The cells of a row under a header, as a line of a table without its line end."""
+    return "\t".join(cell(row[name]) for name in header)
+
+
 @contextmanager
 def score_table(path: str) -> Iterator[Callable[[Any, Row], None]]:
     """Tab-separated text with one header line, the keys of the first row. Cells hold no tab and no newline."""
@@ -34,7 +39,7 @@ def score_table(path: str) -> Iterator[Callable[[Any, Row], None]]:
             if not header:
                 header.extend(row)
                 print(*header, sep="\t", file=handle)
-            print(*(cell(row[name]) for name in header), sep="\t", file=handle)
+            print(line(row, header), file=handle)
 
         yield write
 

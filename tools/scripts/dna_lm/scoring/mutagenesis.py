@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from dna_lm import tables
-from dna_lm.inputs.fasta import Record, read_to_end
+from dna_lm.inputs.fasta import Record
 from dna_lm.inputs.stretches import BASES, DELETION, Stretch, mutants
 from dna_lm.model.checkpoint import Checkpoint
 from dna_lm.scoring import heatmap, pipeline
+from dna_lm.scoring.forecast import Checked
 from dna_lm.scoring.pipeline import COUNTS, DEPENDENCIES, Item, Row
 from dna_lm.scoring.settings import STRANDS, Settings
 from dna_lm.statuses import OK, TOO_LONG
@@ -52,9 +53,13 @@ class MutationSource:
     influence: bool = False
     compute = staticmethod(pipeline.score)
 
-    def check(self) -> bool:
-        read_to_end(self.read())
-        return False
+    def check(self) -> Checked:
+        n_mutants = n_bases = 0
+        for stretch in self.read():
+            n_of_stretch = (len(BASES) - 1 + self.deletions) * len(stretch.bases)
+            n_mutants += n_of_stretch
+            n_bases += n_of_stretch * 2 * len(stretch.record.sequence)
+        return Checked(False, n_mutants, n_bases)
 
     def items(self, checkpoint: Checkpoint, settings: Settings) -> Iterator[Item]:
         for stretch in self.read():

@@ -8,6 +8,7 @@ from dna_lm.inputs import chunks, fasta
 from dna_lm.inputs.fasta import Record
 from dna_lm.model.checkpoint import Checkpoint
 from dna_lm.scoring import pipeline
+from dna_lm.scoring.forecast import Checked
 from dna_lm.scoring.pipeline import Item, Row, Single
 from dna_lm.scoring.settings import Settings
 
@@ -19,9 +20,9 @@ class SequenceSource:
     path: str
     compute = staticmethod(pipeline.embed)
 
-    def check(self) -> bool:
-        fasta.read_to_end(fasta.read_fasta(self.path))
-        return chunks.is_fasta_chunk(self.path)
+    def check(self) -> Checked:
+        n_records, n_bases = fasta.count_bases(fasta.read_fasta(self.path))
+        return Checked(chunks.is_fasta_chunk(self.path), n_records, n_bases)
 
     def items(self, _checkpoint: Checkpoint, _settings: Settings) -> Iterator[Single]:
         return map(Single, fasta.read_fasta(self.path))
@@ -43,13 +44,13 @@ class PairSource:
     def _pairs(self) -> Iterator[tuple[Record, Record]]:
         return fasta.PAIRINGS[self.pair_by](self.wild_type_path, self.mutant_path)
 
-    def check(self) -> bool:
+    def check(self) -> Checked:
         paths = self.wild_type_path, self.mutant_path
-        n_pairs, n_identical = fasta.count_pairs(self._pairs())
+        n_pairs, n_identical, n_bases = fasta.count_pairs(self._pairs())
         is_chunk = chunks.are_fasta_chunks(*paths)
         if not self.allow_identical and not is_chunk:
             fasta.refuse_identical(n_pairs, n_identical, *paths)
-        return is_chunk
+        return Checked(is_chunk, n_pairs, n_bases)
 
     def items(self, _checkpoint: Checkpoint, _settings: Settings) -> Iterator[Item]:
         return (Item(None, wild_type, mutant) for wild_type, mutant in self._pairs())

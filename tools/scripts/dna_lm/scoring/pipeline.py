@@ -158,7 +158,7 @@ def score(
             values = _finite_means([of_strand for of_strand, _ in computed], readable, statuses)
             if bases:
                 predictions = [dict(zip(readable, pairs, strict=True)) for _, pairs in computed]
-                comparison = Comparison(checkpoint, bases, _strands_read(checkpoint, settings))
+                comparison = Comparison(checkpoint, bases, strands_read(checkpoint, settings))
                 changes = _finite_changes(comparison, portion, strands, predictions, statuses)
         for number, (item, status) in enumerate(zip(portion, statuses, strict=True)):
             row = {"id": item.wild_type.id, "status": status}
@@ -182,6 +182,11 @@ def _portions(items):
         yield portion
 
 
+def strands_read(checkpoint: Checkpoint, settings: Settings) -> tuple[bool, ...]:
+    """The strands that the model reads: for each, whether it is the reverse complement."""
+    return STRANDS["forward" if _is_mirrored(checkpoint, settings) else settings.strand]
+
+
 def _is_mirrored(checkpoint, settings):
     """Whether only the given strand is read, because the results for the other follow from it.
 
@@ -190,13 +195,9 @@ def _is_mirrored(checkpoint, settings):
     return checkpoint.mirror is not None and settings.embedding.pooling != "last"
 
 
-def _strands_read(checkpoint, settings):
-    return STRANDS["forward" if _is_mirrored(checkpoint, settings) else settings.strand]
-
-
 def _tokenise(checkpoint, portion, settings):
     """Statuses of items; per strand read, a dict from an item's number to its records' ids; one from it to its ends."""
-    reverses = _strands_read(checkpoint, settings)
+    reverses = strands_read(checkpoint, settings)
     statuses = [status_of(checkpoint, item.records) for item in portion]
     readable = [number for number, status in enumerate(statuses) if status == OK]
     strands = []
