@@ -101,12 +101,15 @@ class Checkpoint:
         """The head's output in float32: hidden states (..., width) -> (..., vocabulary)."""
         return self.head(states).float()
 
-    def require_head(self, purpose: str) -> None:
-        """Raise `UserError` when a `purpose` needs logits and the checkpoint lacks the weights of the head."""
+    def require_head(self, purpose: str, instead: str = "choose the representation 'hidden'") -> None:
+        """Raise `UserError` when a `purpose` needs logits and the checkpoint lacks the weights of the head.
+
+        instead: what the user can do with this checkpoint.
+        """
         if self.head is None:
             raise UserError(
                 f"{purpose} needs the model's language-model head, but the checkpoint lacks "
-                f"{', '.join(self.missing_head)}: choose the representation 'hidden', or a checkpoint with a head"
+                f"{', '.join(self.missing_head)}: {instead}, or choose a checkpoint with a head"
             )
 
 

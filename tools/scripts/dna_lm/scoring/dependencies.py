@@ -5,7 +5,7 @@ log2 odds of the prediction for a base. Nothing is masked. The result for severa
 define it: a causal model defines it only for bases in tokens after the mutated one, in the order in which it reads.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from dna_lm.model.base_tokens import BaseTokens
 from dna_lm.model.checkpoint import Checkpoint
 from dna_lm.model.kmers import CUT
+from dna_lm.statuses import NOT_FINITE, OK
 
 TokenPair = tuple[Sequence[int], Sequence[int]]
 
@@ -27,6 +28,30 @@ class Comparison:
     checkpoint: Checkpoint
     tokens: BaseTokens
     reverses: Sequence[bool]
+
+    def finite_changes(
+        self,
+        n_bases: Mapping[int, int],
+        strands: Sequence[Mapping[int, TokenPair]],
+        predictions: Sequence[Mapping[int, tuple[np.ndarray, np.ndarray]]],
+        statuses: list[str],
+    ) -> dict[int, np.ndarray]:
+        """The `changes` of pairs by their numbers, of those whose status is ok.
+
+        n_bases: from the numbers to the bases of a pair; strands, predictions: for each strand the ids and the log2
+        odds. A pair whose changes are not finite is left out, and its entry in `statuses` becomes `NOT_FINITE`.
+        """
+        found = {}
+        for number, length in n_bases.items():
+            if statuses[number] != OK:
+                continue
+            of_pair = ([of_strand[number] for of_strand in given] for given in (strands, predictions))
+            changes = self.changes(length, *of_pair)
+            if np.isinf(changes).any():
+                statuses[number] = NOT_FINITE
+            else:
+                found[number] = changes
+        return found
 
     def changes(
         self, n_bases: int, token_pairs: Sequence[TokenPair], predictions: Sequence[tuple[np.ndarray, np.ndarray]]

@@ -22,10 +22,10 @@ from dna_lm.scoring import options, pipeline
 from dna_lm.scoring.forecast import Checked, Forecast
 from dna_lm.scoring.pipeline import Item, Row, Single
 from dna_lm.scoring.settings import Settings
+from dna_lm.tables import Sink
 
 log = logging.getLogger(__name__)
 
-Sink = Callable[[Any, Row], None]
 # A path, or None for an output that is not wanted, and what opens it.
 Output = tuple[str | None, Callable[[str], AbstractContextManager[Sink]]]
 

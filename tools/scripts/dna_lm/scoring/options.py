@@ -94,6 +94,7 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
         tutorial=getattr(arguments, "tutorial", False),
         truncate=getattr(arguments, "truncate", False),
         dependencies=any(getattr(arguments, name, None) for name in _OF_DEPENDENCIES),
+        log_likelihood=getattr(arguments, "log_likelihood", False),
     )
 
 

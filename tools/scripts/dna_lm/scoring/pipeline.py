@@ -20,9 +20,10 @@ Ends: a row says whether all bases of its sequences were read (`whole`), whether
 Dependencies, when asked for, come from the forward passes that the scores need (see `dependencies`).
 
 Tutorial mode gives the public tutorial's numbers: the sequences of a file are padded to the longest one of that file
-and pooled over the padding as well, as if the file were one batch. Log-likelihood ratios do not depend on it.
+and pooled over the padding as well, as if the file were one batch. Log-likelihoods do not depend on it.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from dna_lm import scores
-from dna_lm.engine import encoder
+from dna_lm.engine import encoder, likelihood
 from dna_lm.engine.encoder import Budget
 from dna_lm.engine.truncation import around_change
 from dna_lm.inputs.fasta import Record
@@ -106,22 +107,27 @@ def embed(
 ) -> Iterator[tuple[Any, Row]]:
     """Yield (payload, row) for each item: the row has id, status, length, tokens, ends, embedding: float32 (width,).
 
-    The embedding of a record that could not be read is NaN. `pad_to`: tokens to pad to (tutorial mode).
+    If the settings ask for it, `log_likelihood` (nats) and `bits_per_base` come before the embedding; the bases are
+    those that the model reads. The embedding of a record that could not be read is NaN, other numbers are `None`.
+    `pad_to`: tokens to pad to (tutorial mode).
     """
     unread = np.full(settings.embedding.width(checkpoint), np.nan, np.float32)
     for portion in _portions(items):
         statuses, strands, ends = _tokenise(checkpoint, portion, settings)
         readable = [number for number, status in enumerate(statuses) if status == OK]
-        embeddings = {}
+        embeddings, log_likelihoods = {}, {}
         if readable:
-            of_strands = [
+            encoded = [
                 _encode(checkpoint, [tokens[n][0] for n in readable], settings, budget, pad_to[0]) for tokens in strands
             ]
+            of_strands, summed = zip(*encoded, strict=True)
             if _is_mirrored(checkpoint, settings):
                 [given], representation = of_strands, settings.embedding.representation
                 other = checkpoint.mirror.pooled(given, representation)
                 of_strands = [other if reverse else given for reverse in STRANDS[settings.strand]]
             embeddings = _finite_means(of_strands, readable, statuses)
+            if settings.log_likelihood:
+                log_likelihoods = _finite_means(summed, readable, statuses)
         for number, (item, status) in enumerate(zip(portion, statuses, strict=True)):
             row = {
                 "id": item.record.id,
@@ -129,9 +135,13 @@ def embed(
                 "length": len(item.record.sequence),
                 "tokens": len(strands[0][number][0]) if number in strands[0] else None,
                 "ends": ends.get(number),
-                "embedding": embeddings.get(number, unread),
             }
-            yield item.payload, row
+            if settings.log_likelihood:
+                total = log_likelihoods[number].item() if status == OK else None
+                n_bases = checkpoint.reading.n_bases_read(row["length"])
+                bits = None if total is None else -total / math.log(2) / n_bases
+                row |= {"log_likelihood": total, "bits_per_base": bits}
+            yield item.payload, row | {"embedding": embeddings.get(number, unread)}
 
 
 def score(
@@ -159,7 +169,8 @@ def score(
             if bases:
                 predictions = [dict(zip(readable, pairs, strict=True)) for _, pairs in computed]
                 comparison = Comparison(checkpoint, bases, strands_read(checkpoint, settings))
-                changes = _finite_changes(comparison, portion, strands, predictions, statuses)
+                lengths = {n: len(portion[n].wild_type.sequence) for n in readable if portion[n].is_aligned}
+                changes = comparison.finite_changes(lengths, strands, predictions, statuses)
         for number, (item, status) in enumerate(zip(portion, statuses, strict=True)):
             row = {"id": item.wild_type.id, "status": status}
             row |= zip(settings.scores, values.get(number, not_scored) if status == OK else not_scored, strict=True)
@@ -248,23 +259,15 @@ def _finite_means(of_strands, numbers, statuses):
     return dict(zip(np.compress(is_finite, numbers), means[is_finite], strict=True))
 
 
-def _finite_changes(comparison, portion, strands, predictions, statuses):
-    """Dependencies of the pairs whose bases correspond, by number; a status is changed as by `_finite_means`."""
-    changes = {}
-    for number, item in enumerate(portion):
-        if statuses[number] == OK and item.is_aligned:
-            of_strands = [of_strand[number] for of_strand in predictions]
-            n_bases = len(item.wild_type.sequence)
-            changes[number] = comparison.changes(n_bases, [tokens[number] for tokens in strands], of_strands)
-            if np.isinf(changes[number]).any():
-                statuses[number] = NOT_FINITE
-                del changes[number]
-    return changes
-
-
 def _encode(checkpoint, token_lists, settings, budget, pad_to):
+    """Embeddings (n, width), and log-likelihoods (n, 1) or `None`."""
     padded = token_pairs.padded(checkpoint, token_lists, pad_to)
-    return encoder.encode(checkpoint, padded, settings.embedding, False, budget)[0]
+    # One pass gives both, unless the embeddings are those of padded sequences.
+    with_both = settings.log_likelihood and checkpoint.is_causal and not settings.tutorial
+    embeddings, summed = encoder.encode(checkpoint, padded, settings.embedding, with_both, budget)
+    if settings.log_likelihood and summed is None:
+        summed = likelihood.log_likelihoods(checkpoint, token_lists, budget)
+    return embeddings, None if summed is None else summed[:, None]
 
 
 def _counts(item, status, tokens, ends):

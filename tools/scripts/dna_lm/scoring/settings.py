@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from dna_lm.engine import likelihood
 from dna_lm.engine.encoder import Embedding
 from dna_lm.errors import UserError
 from dna_lm.model import base_tokens
@@ -22,6 +23,7 @@ class Settings:
     `scores` are names of `scores.SCORES`; empty when only embeddings are wanted. `tutorial`: sequences are padded as in
     the tutorial. `truncate`: pairs that are too long for the model are cut to the bases around their change.
     `dependencies`: whether the predictions for the other bases are compared (see `dependencies`).
+    `log_likelihood`: an embedded sequence gets its log-likelihood too.
     """
 
     embedding: Embedding = field(default_factory=Embedding)
@@ -30,6 +32,7 @@ class Settings:
     tutorial: bool = False
     truncate: bool = False
     dependencies: bool = False
+    log_likelihood: bool = False
 
     @property
     def distances(self) -> list[str]:
@@ -52,6 +55,10 @@ class Settings:
         if self.dependencies:
             checkpoint.require_head(PURPOSE)
             base_tokens.find(checkpoint, PURPOSE)
+        if self.log_likelihood:
+            checkpoint.require_head("the log-likelihood", "leave it out")
+            if not checkpoint.is_causal:
+                likelihood.require_mask(checkpoint, "the log-likelihood")
 
     def as_text(self) -> dict[str, str]:
         """The settings that decide the numbers: name -> text, empty for a layer that does not matter."""
