@@ -150,7 +150,7 @@ def test_neither_a_track_nor_a_picture_nor_anndata_holds_it(run_script, overflow
     assert np.isfinite(embedded.X).all() and list(embedded.obs["id"]) == ["a"]
     assert embedded.uns["not_embedded"]["status"].tolist() == ["not_finite"]
     (tmp_path / "x.bed").write_text("a\t0\t9\n")
-    inputs = ("--intervals", "x.bed", "--reference", "x.fasta")
+    inputs = ("--intervals", "x.bed", "--reference", "x.fasta", "--flank", 0, "--strand", "forward")
     outputs = ("--output", "m.tsv", "--track", "m.bw", "--report", "m.md", "--heatmap", "m.png")
     done = run_script("mutagenesis.py", "--model", overflowing, *inputs, *outputs)
     assert done.returncode == 0, done.stderr

@@ -45,7 +45,7 @@ def test_pairs_of_two_kinds_and_lengths(run, tmp_path):
     expected = (
         DEMONSTRATION,
         STRAND,
-        "The table has 1 insertion or deletion among its substitutions.",
+        "The table has 1 deletion among its substitutions.",
         f"The number of tokens changes in {n_tokens} of 12 pairs.",
         "Wild type and mutant differ in length in 1 of 12 pairs,",
         "The model read sequences of 30 to 201 bases.",

@@ -68,6 +68,7 @@ class RowWarnings:
     is_ranked: bool = False
     n_scored: int = field(default=0, init=False)
     n_indels: int = field(default=0, init=False)
+    n_shorter: int = field(default=0, init=False)
     n_other_tokens: int = field(default=0, init=False)
     n_other_lengths: int = field(default=0, init=False)
     _lengths: tuple[int, int] | None = field(default=None, init=False)
@@ -83,6 +84,7 @@ class RowWarnings:
         self.n_other_tokens += row["wt_tokens"] != row["mut_tokens"]
         self.n_other_lengths += n_wild_type != n_mutant
         self.n_indels += row["kind"] != SUBSTITUTION if "kind" in row else n_wild_type != n_mutant
+        self.n_shorter += n_mutant < n_wild_type
         # Of an indel's two windows with the same flanks, the shorter one has the chosen length.
         shorter = min(n_wild_type, n_mutant)
         low, high = self._lengths or (shorter, shorter)
@@ -93,7 +95,9 @@ class RowWarnings:
         found = []
         has_percentiles = any(name.endswith("_percentile") for name in self._columns)
         if 0 < self.n_indels < self.n_scored and not (has_percentiles or self.is_ranked):
-            indels = counted(self.n_indels, "insertion or deletion", "insertions and deletions")
+            are_deletions = self.n_shorter == self.n_indels
+            names = ("deletion",) if are_deletions else ("insertion or deletion", "insertions and deletions")
+            indels = counted(self.n_indels, *names)
             found.append(
                 f"**The table has {indels} among its substitutions.** They move every base after them and tend to "
                 "score higher, so do not rank them together."
