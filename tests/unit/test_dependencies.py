@@ -382,8 +382,9 @@ def test_a_picture_has_so_many_maps_and_says_what_it_leaves_out(tmp_path, monkey
         dependency_map, "draw", lambda path, panels, *rest: (drawn.extend(panels), draw(path, panels, *rest))
     )
     with dependency_outputs.picture(tmp_path / "x.svg", "forward", "svg", most_panels=2) as add:
-        for name in "abc":
-            stretch = Stretch(Record(name, "ACG", "ok"), 0, 3)
+        # The second a is the same DNA again.
+        for name, flank in (("a", "A"), ("a", "A"), ("b", "C"), ("c", "G")):
+            stretch = Stretch(Record(name, f"ACG{flank}", "ok"), 0, 3)
             for at, alt, _ in mutants(stretch):
                 changes = (
                     None if (name, at, alt) == ("a", 1, "G") else np.full(3, {"A": 1, "C": 3, "G": 2, "T": 0}[alt])

@@ -107,8 +107,7 @@ def main(argv: list[str]) -> None:
             ),
             *dependency_outputs.outputs(arguments),
         ]
-        source = MutationSource(read, arguments.deletions, arguments.influence)
-        job.run(arguments, source, outputs, row_warnings)
+        job.run(arguments, MutationSource(read, arguments.deletions, arguments.influence), outputs, row_warnings)
 
 
 def report(

@@ -17,6 +17,8 @@ from dna_lm.model.base_tokens import BaseTokens
 EPSILON = 1e-10
 # Probabilities are multiples of this number: their sums are exact, and so the same in any order.
 _STEP = 2.0**-52
+# Logits at a time: 32 MiB in float64, also on a GPU, whose slices are larger.
+_NUMBERS = 2**22
 _OTHERS = [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]]
 
 
@@ -31,12 +33,13 @@ class Predictions:
 
     def add_logits(self, logits: torch.Tensor) -> None:
         """Go on with the logits (tokens, vocabulary) of the next packed tokens."""
-        probabilities = logits.double().softmax(dim=-1)
-        probabilities = (probabilities / _STEP).round() * _STEP
-        of_bases = [_sums_per_base(probabilities[:, self.tokens.words], self.tokens.k)]
-        if len(self.tokens.letters):
-            of_bases.append(probabilities[:, None, self.tokens.letters])
-        self.blocks.append(torch.cat(of_bases, dim=1).cpu().numpy())
+        for some in logits.split(max(1, _NUMBERS // logits.shape[1])):
+            probabilities = some.double().softmax(dim=-1)
+            probabilities = (probabilities / _STEP).round() * _STEP
+            of_bases = [_sums_per_base(probabilities[:, self.tokens.words], self.tokens.k)]
+            if len(self.tokens.letters):
+                of_bases.append(probabilities[:, None, self.tokens.letters])
+            self.blocks.append(torch.cat(of_bases, dim=1).cpu().numpy())
 
     def per_sequence(self) -> Iterator[np.ndarray]:
         """Log2 odds of A, C, G and T for each base that is read: float64 (bases, 4), for each sequence.

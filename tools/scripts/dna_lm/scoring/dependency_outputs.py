@@ -114,9 +114,10 @@ def table(path: str) -> Iterator[Sink]:
 def picture(
     path: str, strand: str, file_format: str = "png", most_panels: int = dependency_map.MOST_PANELS
 ) -> Iterator[Sink]:
-    """A picture of the dependencies of the first stretches."""
+    """A picture of the dependencies of the first stretches; of the same DNA in the same surroundings one panel."""
     panels, n_not_drawn, is_causal = [], 0, False
     last = None
+    drawn = set()
 
     def fill(stretch: Stretch, position: int, dependencies: np.ndarray) -> None:
         if panels and panels[-1].stretch is stretch:
@@ -130,7 +131,10 @@ def picture(
             return
         if mutation.stretch is not last:
             last, is_causal = mutation.stretch, mutation.is_causal
-            if len(panels) < most_panels:
+            if last.dna in drawn:
+                pass
+            elif len(panels) < most_panels:
+                drawn.add(last.dna)
                 panels.append(Panel(last, np.full((len(last.bases),) * 2, np.nan, np.float32)))
             else:
                 n_not_drawn += 1
