@@ -12,7 +12,7 @@ from conftest import TEST_DATA, read_table
 from dna_lm.inputs.fasta import Record
 from dna_lm.inputs.stretches import Stretch
 from dna_lm.markdown import MAX_BYTES, number_text
-from dna_lm.scoring import heatmap, logo, mutation_report
+from dna_lm.scoring import heatmap, logo, mutation_report, reporting
 from dna_lm.scoring.mutagenesis import Mutation
 
 DEMO = TEST_DATA / "models" / "demo-mixtral"
@@ -108,7 +108,8 @@ def test_a_long_report_fits_into_galaxys_page():
             summary.add(mutation, row)
     assert len(summary._largest) < 500
     texts = {"model": "m" * 5000, "strand": "mean"}
-    report = mutation_report.written(summary, mutation_report.Settings("l2", texts, True, None, galaxy=True))
+    settings = mutation_report.Settings("l2", texts, ["x" * 300], reporting.RowWarnings(), None, galaxy=True)
+    report = mutation_report.written(summary, settings)
     assert len(report.encode()) <= MAX_BYTES
     assert [position.number for position in summary.largest()] == [4] * 20
     assert re.search(r"mean 3\.299", report)

@@ -94,6 +94,7 @@ def score(run_script, overflowing, tmp_path):
 
     def run(*options):
         inputs = ("--variants", TEST_DATA / "variants.vcf", "--reference", TEST_DATA / "reference.fasta")
+        inputs += ("--strand", "forward")
         options = (
             "--window",
             "31",

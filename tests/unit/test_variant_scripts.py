@@ -60,8 +60,9 @@ def score_pairs(run, folder, pairs, *options):
     return run("score_pairs.py", "--wild-type", folder / "wt.fasta", "--mutant", folder / "mut.fasta", *options)[0]
 
 
-def variants_of(name="variants.vcf"):
-    return "--variants", TEST_DATA / name, "--reference", REFERENCE
+def variants_of(path=TEST_DATA / "variants.vcf"):
+    """A VCF and its reference, on the strand that score_pairs.py reads by default."""
+    return "--variants", path, "--reference", REFERENCE, "--strand", "forward"
 
 
 # --- score_variants ------------------------------------------------------------------------------------------------
@@ -186,12 +187,17 @@ def test_spellings_and_copies_of_a_variant_score_the_same(run):
     assert score["snv"] == score["twice"] == score["snv_padded"]
 
 
+def test_both_strands_are_read_by_default(run):
+    rows, _ = run("score_variants.py", *variants_of()[:4])
+    assert rows == run("score_variants.py", *variants_of(), "--strand", "mean")[0]
+
+
 def test_bgzip_or_plain_is_the_same(run, tmp_path):
     plain = tmp_path / "plain.vcf"
     with pysam.BGZFile(str(TEST_DATA / "variants_sorted.vcf.gz")) as packed:
         plain.write_bytes(packed.read())
-    expected, _ = run("score_variants.py", "--variants", plain, "--reference", REFERENCE)
-    packed = "--variants", TEST_DATA / "variants_sorted.vcf.gz", "--reference", f"{REFERENCE}.gz"
+    expected, _ = run("score_variants.py", *variants_of(plain))
+    packed = *variants_of(TEST_DATA / "variants_sorted.vcf.gz"), "--reference", f"{REFERENCE}.gz"
     assert run("score_variants.py", *packed)[0] == expected
 
 
@@ -218,7 +224,7 @@ def test_the_percentile_of_an_indel_is_counted_among_indels(run, sequences, tmp_
     source = (TEST_DATA / "variants.vcf").read_text().splitlines(keepends=True)
     few.write_text("".join(line for line in source if line.startswith("#") or line.split("\t")[2] == name))
     options = "--window", 61, "--indel-window", kind, "--background", 1000, "--background-width", 13
-    rows, _ = run("score_variants.py", "--variants", few, "--reference", REFERENCE, *options)
+    rows, _ = run("score_variants.py", *variants_of(few), *options)
     for row in rows:
         bases, start, end = sequences[row["chrom"]], int(row["window_start"]) - 1, int(row["window_end"])
         ref, alt = row["ref"].upper(), row["alt"].upper()
@@ -251,7 +257,7 @@ def test_percentiles_depend_on_the_seed_and_not_on_the_other_lines(run, tmp_path
     few = tmp_path / "few.vcf"
     few.write_text("".join(header + [line for line in reversed(source) if line.split("\t")[2:3] in (["snv"], ["mnv"])]))
     whole, _ = run("score_variants.py", *variants_of(), *options, 1)
-    part, _ = run("score_variants.py", "--variants", few, "--reference", REFERENCE, *options, 1)
+    part, _ = run("score_variants.py", *variants_of(few), *options, 1)
     assert part == [next(row for row in whole if row["id"] == name) for name in ("mnv", "snv")]
     assert part[0]["n_background"] == "0" and part[0]["l2_percentile"] == "" and part[0]["l2"]
     assert int(part[1]["n_background"]) > 0
@@ -274,7 +280,7 @@ def test_regions_become_groups(run, run_script, tmp_path):
 def test_another_models_scores_stay_in_the_vcf(run, run_script, tmp_path):
     first = tmp_path / "first.vcf"
     run("score_variants.py", *variants_of(), "--output-vcf", first)
-    again = "score_variants.py", "--variants", first, "--reference", REFERENCE, "--output-vcf", tmp_path / "second.vcf"
+    again = "score_variants.py", *variants_of(first), "--output-vcf", tmp_path / "second.vcf"
     done = run_script(*again, "--model", DEMO, "--output", tmp_path / "x.tsv")
     assert done.returncode == 1
     assert "INFO has 'DNALM_L2' already: choose another prefix" in done.stderr
@@ -570,7 +576,7 @@ def test_the_vcf_of_dbsnp_variants_has_the_references_bases():
 
 
 def test_the_first_vcf_scores_like_the_pairs_of_the_same_variants(run_script, tmp_path):
-    vcf = ["--variants", TEST_DATA / "dbsnp.vcf", "--reference", TEST_DATA / "dbsnp_reference.fasta"]
+    vcf = [*variants_of(TEST_DATA / "dbsnp.vcf"), "--reference", TEST_DATA / "dbsnp_reference.fasta"]
     pairs = ["--wild-type", TEST_DATA / "snv_wild_type.fasta", "--mutant", TEST_DATA / "snv_mutant.fasta"]
     scores = []
     for script, files in (("score_variants.py", vcf), ("score_pairs.py", pairs)):

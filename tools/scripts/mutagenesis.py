@@ -13,7 +13,7 @@ from dna_lm.inputs import fasta, regions, stretches
 from dna_lm.inputs.reference import open_reference
 from dna_lm.inputs.stretches import BASES
 from dna_lm.scores import SCORES
-from dna_lm.scoring import job, mutagenesis, mutation_report, options, provenance
+from dna_lm.scoring import job, mutagenesis, mutation_report, options, provenance, reporting
 from dna_lm.scoring.mutagenesis import MutationSource
 from dna_lm.scoring.mutation_tracks import track
 
@@ -81,6 +81,7 @@ def main(argv: list[str]) -> None:
     arguments = parse_arguments(argv)
     drawn = score_to_draw(arguments)
     base_tracks = arguments.base_tracks or [None] * len(BASES)
+    row_warnings = reporting.RowWarnings("mutations")
     with contextlib.ExitStack() as stack:
         if arguments.intervals:
             reference = stack.enter_context(open_reference(arguments.reference))
@@ -95,17 +96,19 @@ def main(argv: list[str]) -> None:
         outputs = [
             (arguments.output, tables.score_table),
             (arguments.heatmap, heat_map),
-            (arguments.report, partial(report, arguments, drawn)),
+            (arguments.report, partial(report, arguments, drawn, row_warnings)),
             (arguments.track, partial(track, score=drawn, reference=reference)),
             *(
                 (path, partial(track, score=drawn, reference=reference, base=base))
                 for path, base in zip(base_tracks, BASES, strict=True)
             ),
         ]
-        job.run(arguments, MutationSource(read, arguments.deletions), outputs)
+        job.run(arguments, MutationSource(read, arguments.deletions), outputs, row_warnings)
 
 
-def report(arguments: argparse.Namespace, score: str, path: str) -> AbstractContextManager[job.Sink]:
+def report(
+    arguments: argparse.Namespace, score: str, row_warnings: reporting.RowWarnings, path: str
+) -> AbstractContextManager[job.Sink]:
     """The sink of the report on one score."""
     in_galaxy = arguments.report_for == "galaxy"
     texts = provenance.model_and_settings(arguments, options.settings_from(arguments))
@@ -118,8 +121,9 @@ def report(arguments: argparse.Namespace, score: str, path: str) -> AbstractCont
         galaxy=in_galaxy,
         output="heatmap",
     )
-    is_demonstration = provenance.is_demonstration(arguments)
-    return mutation_report.report(path, mutation_report.Settings(score, texts, is_demonstration, picture, in_galaxy))
+    warnings = reporting.of_settings(arguments.strand, provenance.is_demonstration(arguments))
+    chosen = mutation_report.Settings(score, texts, warnings, row_warnings, picture, in_galaxy)
+    return mutation_report.report(path, chosen)
 
 
 def read_sequences(path: str) -> Iterator[stretches.Stretch]:

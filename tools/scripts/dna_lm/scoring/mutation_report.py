@@ -21,8 +21,6 @@ from dna_lm.tables import Row
 N_LARGEST = 20
 N_IN_ANSWER = 3
 MAX_NAME = 60  # bytes
-# Warn when the number of tokens changes in more than this share of the mutations.
-MANY = 0.1
 
 
 @dataclass
@@ -58,9 +56,7 @@ class Summary:
     def __init__(self, score: str) -> None:
         self.score = score
         self.statuses: Counter[str] = Counter()
-        self.lengths: Counter[int] = Counter()
-        self.n_stretches = self.n_deletions = self.n_other_tokens = 0
-        self.n_minus = 0
+        self.n_stretches = self.n_minus = 0
         self._sign = -1 if SCORES[score].grows else 1
         self._largest: list[Position] = []
         self._stretch: Stretch | None = None
@@ -73,13 +69,7 @@ class Summary:
             self._stretch = mutation.stretch
             self.n_stretches += 1
             self.n_minus += mutation.stretch.strand == "-"
-            if mutation.at is not None:
-                self.lengths[len(mutation.stretch.record.sequence)] += 1
-        if row["status"] != OK:
-            return
-        self.n_other_tokens += row["wt_tokens"] != row["mut_tokens"]
-        if mutation.alt == DELETION:
-            self.n_deletions += 1
+        if row["status"] != OK or mutation.alt == DELETION:
             return
         position = self._position
         if position is None or position.stretch is not mutation.stretch or position.at != mutation.at:
@@ -115,13 +105,15 @@ class Summary:
 class Settings:
     """What the report says of the job.
 
-    score: the one that it is about. texts: name -> value of the model and the settings. picture: from
-    `markdown.plot_block`, of the heat map.
+    score: the one that it is about. texts: name -> value of the model and the settings. warnings: about these, from
+    `reporting.of_settings`. row_warnings: about the rows, which the job adds. picture: from `markdown.plot_block`, of
+    the heat map.
     """
 
     score: str
     texts: Mapping[str, object]
-    is_demonstration: bool
+    warnings: list[str]
+    row_warnings: reporting.RowWarnings
     picture: str | None
     galaxy: bool = False
 
@@ -138,7 +130,7 @@ def report(path: str, settings: Settings) -> Iterator[Callable[[Mutation, Row], 
 def written(summary: Summary, settings: Settings) -> str:
     """The text of the report, short enough for Galaxy."""
     largest = summary.largest()
-    warnings = reporting.of_settings(settings.texts, settings.is_demonstration) + _warnings(summary)
+    warnings = settings.warnings + settings.row_warnings.texts() + _warnings(summary)
     in_genome = any(position.stretch.place for position in largest)
 
     def compose(rows: int) -> Blocks:
@@ -202,23 +194,6 @@ def _table(summary: Summary, positions: list[Position], in_genome: bool, total: 
 def _warnings(summary: Summary) -> list[str]:
     """What misleads a reader of these scores, one sentence or two each."""
     found = []
-    if summary.n_deletions:
-        found.append(
-            f"**The table has {counted(summary.n_deletions, 'deletion')} among its substitutions.** A deletion moves "
-            "all bases after it and tends to score higher, so do not rank the two together. This report ranks only "
-            "substitutions."
-        )
-    if summary.n_other_tokens > MANY * summary.statuses[OK]:
-        found.append(
-            f"**The number of tokens changes in {summary.n_other_tokens:,} of {summary.statuses[OK]:,} mutations.** A "
-            "part of their scores says how the tokenizer cuts the sequence: look at the column changed&#95;tokens as "
-            "well."
-        )
-    if len(summary.lengths) > 1:
-        found.append(
-            f"**The model read sequences of {min(summary.lengths):,} to {max(summary.lengths):,} bases.** A mutation "
-            "of a short sequence tends to score higher, so compare positions only within one length."
-        )
     if summary.n_minus:
         which = counted(summary.n_minus, "interval is", "intervals are")
         found.append(
