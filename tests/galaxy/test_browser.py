@@ -327,12 +327,18 @@ def test_other_tools(window: Window) -> None:
     """The other tools with their defaults, and what they show."""
     window.open_tool("mutagenesis")
     window.choose("dna|sequences", "cftr_wild_type.fasta")
-    table, heatmap = window.run_tool()
+    table, heatmap, report = window.run_tool()
     window.look_at(table)
     assert len(window.shown_table()) > 10, "the table of mutations is not shown"
     window.shot("40_mutagenesis_table")
     window.look_at(heatmap)
     window.shot("41_mutagenesis_heatmap")
+    window.page.goto(f"{window.url}/datasets/{report['id']}/report")
+    image = window.page.locator("#center img").filter(visible=True).first
+    assert is_image_shown(image), "the report of every mutation does not show its heat map"
+    text = window.page.locator("#center").inner_text()
+    assert "the strongest mutation is" in text and "demonstration model was used" in text
+    window.shot("41_mutagenesis_report")
     window.open_tool("score_variants")
     scores, vcf, report = window.run_tool()
     window.look_at(scores)
