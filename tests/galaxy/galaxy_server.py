@@ -227,6 +227,8 @@ def write_configuration(work: Path, key: str, job_conf: dict, settings: dict, wi
         "id_secret": secret.read_text(),
         "database_auto_migrate": True,
         "allow_path_paste": False,
+        # Dozens of converters would hide the tools that matter here.
+        "display_builtin_converters": False,
         # Damaged and hostile files must reach the tools: past the upload they come as other tools' outputs.
         "check_content": False,
         # Shows a job's command line to its user: <assert_command> in a wrapper's tests reads it.
