@@ -132,7 +132,14 @@ def test_the_reports_sentence(groups, run_any, folder):
             lines = [["id", "status", column], *([row["id"], row["status"], row[column]] for row in rows)]
             (folder / f"{name}.tsv").write_text("".join("\t".join(line) + "\n" for line in lines))
             options += ["--group", f"{name}={folder / name}.tsv"]
-        outputs = "--output", folder / "tests.tsv", "--report", folder / "report.md"
+        outputs = (
+            "--output",
+            folder / "tests.tsv",
+            "--summary",
+            folder / "summary.tsv",
+            "--report",
+            folder / "report.md",
+        )
         run_any("compare_groups.py", *options, "--column", column, *outputs)
         first = (folder / "report.md").read_text().split("\n\n")[1]
         [interval] = re.findall(r"\((AUC .*? to .*?)\)", first)
