@@ -1,5 +1,6 @@
 # Every environment is built below .venv/ when a target needs it, and again when its lock changes.
 PORT ?= 8080
+HOST ?= 127.0.0.1
 TOOLS = .venv/tools/.built
 GALAXY = .venv/galaxy/.built
 PLANEMO = .venv/planemo/.built
@@ -70,7 +71,7 @@ test-browser: $(TOOLS) $(GALAXY)  ## a new user's clicks in a real browser, scre
 	@$(PYTEST) -x tests/galaxy/test_browser.py $(ARGS)
 
 serve: $(TOOLS) $(GALAXY)  ## a Galaxy with the suite and the demo models at PORT=8080, until Ctrl-C
-	@.venv/galaxy/bin/python tests/galaxy/galaxy_server.py --port $(PORT)
+	@.venv/galaxy/bin/python tests/galaxy/galaxy_server.py --host $(HOST) --port $(PORT)
 
 bench: $(TOOLS) $(BENCH)  ## speed and memory next to the tutorial's code and two rivals, into benchmarks/README.md; ARGS=--help
 	@.venv/tools/bin/python benchmarks/run.py $(ARGS)

@@ -36,15 +36,14 @@ def assert_refused(done, message, folder):
     assert not list(folder.glob("out.*")) and not list(folder.glob(".partial-*"))
 
 
-@pytest.fixture
-def run_script(tmp_path, monkeypatch):
-    """Run `tools/scripts/NAME ARGUMENTS` in an empty folder and capture how it ends and what it says.
+def script_runner(folder, monkeypatch):
+    """A function that runs `tools/scripts/NAME ARGUMENTS` in `folder` and captures how it ends and what it says.
 
     The script runs as `__main__` in the tests' own process: importing torch anew for each run takes seconds.
     """
 
     def run(name, *arguments):
-        monkeypatch.chdir(tmp_path)
+        monkeypatch.chdir(folder)
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
         code = 0
         with contextlib.redirect_stdout(io.StringIO()) as stdout, contextlib.redirect_stderr(io.StringIO()) as stderr:
@@ -55,6 +54,12 @@ def run_script(tmp_path, monkeypatch):
         return SimpleNamespace(returncode=code, stdout=stdout.getvalue(), stderr=stderr.getvalue())
 
     return run
+
+
+@pytest.fixture
+def run_script(tmp_path, monkeypatch):
+    """Run a script in an empty folder: see `script_runner`."""
+    return script_runner(tmp_path, monkeypatch)
 
 
 @pytest.fixture
