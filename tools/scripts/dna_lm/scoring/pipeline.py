@@ -40,6 +40,7 @@ from dna_lm.model.checkpoint import Checkpoint
 from dna_lm.model.kmers import CUT
 from dna_lm.scoring import token_pairs
 from dna_lm.scoring.dependencies import Comparison
+from dna_lm.scoring.portions import portions
 from dna_lm.scoring.settings import PURPOSE, STRANDS, Settings
 from dna_lm.statuses import CHANGE_NOT_READ, NOT_FINITE, OK, TOO_LONG, TOO_SHORT
 from dna_lm.tables import Row
@@ -49,13 +50,6 @@ COUNTS = ("wt_length", "mut_length", "n_differences", "wt_tokens", "mut_tokens",
 
 # In a row, what each base's prediction changes by: not a column of a table.
 DEPENDENCIES = "dependencies"
-
-# Enough items to fill batches of each length. The embeddings of a portion are held together, and in float64 for the
-# distances: about 50 MB for 512 pairs with 4,096 logits each.
-_PORTION_ITEMS = 512
-_PORTION_BASES = 2**21
-# Lines of a VCF with many genotypes are long, and wait with their alleles.
-_PORTION_CARRIED = 2**26
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,20 +171,6 @@ def score(
             yield item.payload, row | _counts(item, status, strands[0].get(number), ends.get(number))
 
 
-def _portions(items):
-    """Lists of consecutive items, bounded in number, in bases and in what their payloads carry."""
-    portion, n_bases, n_carried = [], 0, 0
-    for item in items:
-        portion.append(item)
-        n_bases += sum(len(record.sequence) for record in item.records)
-        n_carried += item.carried
-        if len(portion) == _PORTION_ITEMS or n_bases >= _PORTION_BASES or n_carried >= _PORTION_CARRIED:
-            yield portion
-            portion, n_bases, n_carried = [], 0, 0
-    if portion:
-        yield portion
-
-
 def strands_read(checkpoint: Checkpoint, settings: Settings) -> tuple[bool, ...]:
     """The strands that the model reads: for each, whether it is the reverse complement."""
     return STRANDS["forward" if _is_mirrored(checkpoint, settings) else settings.strand]
@@ -198,7 +178,7 @@ def strands_read(checkpoint: Checkpoint, settings: Settings) -> tuple[bool, ...]
 
 def _tokenised(checkpoint, items, settings):
     """Portions of the items, and what `_tokenise` gives of each: on a GPU while it computes the portion before."""
-    tokenised = ((portion, _tokenise(checkpoint, portion, settings)) for portion in _portions(items))
+    tokenised = ((portion, _tokenise(checkpoint, portion, settings)) for portion in portions(items))
     return host.ahead(tokenised, checkpoint.device)
 
 
@@ -290,7 +270,7 @@ def _counts(item, status, tokens, ends):
 def longest(checkpoint: Checkpoint, items: Iterable[Single | Item], settings: Settings) -> list[int]:
     """Tokens of the longest sequence that can be read, for each record of an item: what tutorial mode pads to."""
     lengths = []
-    for portion in _portions(items):
+    for portion in portions(items):
         statuses, (tokens, *_), _ = _tokenise(checkpoint, portion, settings)
         lengths += [tuple(map(len, ids)) for number, ids in tokens.items() if statuses[number] == OK]
         lengths = [tuple(map(max, zip(*lengths, strict=True)))] if lengths else []
