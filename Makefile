@@ -32,13 +32,14 @@ test-gpu: $(TOOLS)  ## on a GPU: its scores next to the CPU's, memory that runs 
 fuzz: $(TOOLS)  ## the property tests with new examples, for 30 minutes or ARGS="--minutes 5"; prints how to repeat a failure
 	@.venv/tools/bin/python tests/fuzz.py $(ARGS)
 
-.PHONY: test-galaxy test-workflows test-slurm test-pulsar test-toolshed test-browser
+.PHONY: test-galaxy test-workflows test-slurm test-pulsar test-container test-toolshed test-browser image
 PYTEST = .venv/galaxy/bin/python -m pytest
-TOOL_TESTS = tests/galaxy/test_wrappers.py tests/galaxy/test_model_installation.py
+TOOL_TESTS = tests/galaxy/test_wrappers.py tests/galaxy/test_model_installation.py tests/galaxy/test_text_tools.py
 WORKFLOW_TESTS = tests/galaxy/test_rules.py tests/galaxy/test_workflows.py
+RELEASE_TESTS = tests/galaxy/test_ci.py tests/galaxy/test_release.py
 
 test-galaxy: $(TOOLS) $(GALAXY) $(PLANEMO)  ## test-tools and test-workflows in one Galaxy; here and below, ARGS="-k TEXT -x" goes to pytest
-	@$(PYTEST) $(TOOL_TESTS) $(WORKFLOW_TESTS) $(ARGS)
+	@$(PYTEST) $(TOOL_TESTS) $(WORKFLOW_TESTS) $(RELEASE_TESTS) $(ARGS)
 
 test-tools: $(TOOLS) $(GALAXY) $(PLANEMO)  ## every wrapper's <tests> in a Galaxy started for them
 	@$(PYTEST) $(TOOL_TESTS) $(ARGS)
@@ -49,12 +50,24 @@ test-tool: $(TOOLS) $(GALAXY) $(PLANEMO)  ## one wrapper's <tests> in the Galaxy
 test-workflows: $(TOOLS) $(GALAXY) $(PLANEMO)  ## the workflows in a Galaxy started for them; chunks against one job, byte for byte
 	@$(PYTEST) $(WORKFLOW_TESTS) $(ARGS)
 
+.PHONY: test-release release
+test-release: $(TOOLS) $(GALAXY) $(PLANEMO)  ## the commands of continuous integration; a release, built twice and compared
+	@$(PYTEST) $(RELEASE_TESTS) $(ARGS)
+
 test-slurm: $(TOOLS) $(GALAXY)  ## jobs on a real Slurm, some killed; as root on Debian, installs slurm-wlm and munge if they are missing
 	@tests/galaxy/need_slurm.sh
 	@$(PYTEST) tests/galaxy/test_slurm.py $(ARGS)
 
 test-pulsar: $(TOOLS) $(GALAXY) .venv/pulsar/.built  ## jobs on a real Pulsar that shares no files with Galaxy; as root
 	@$(PYTEST) tests/galaxy/test_pulsar.py $(ARGS)
+
+image: $(UV)  ## one container image for all tools, with podman; as root on Debian, installs it; BASE=image TORCH=cuda|cpu, see docs/admin/
+	@tests/galaxy/need_podman.sh
+	@BASE="$(BASE)" TORCH="$(TORCH)" PYTHON=.venv/uv/bin/python docs/admin/build_image.sh
+
+test-container: $(TOOLS) $(GALAXY)  ## jobs of every tool in the image of `make image`, without a network, compared with jobs outside; as root
+	@tests/galaxy/need_podman.sh
+	@$(PYTEST) tests/galaxy/test_containers.py $(ARGS)
 
 # Of the Tool Shed's and the browser's tests, each needs what those before it left: -x stops at the first failure.
 test-toolshed: $(TOOLS) $(GALAXY) $(PLANEMO) .venv/toolshed/.built  ## publish to a real Tool Shed, install from it into a clean Galaxy, test there, update: twenty minutes; as root
@@ -73,11 +86,14 @@ bench: $(TOOLS) $(BENCH)  ## speed and memory next to the tutorial's code and tw
 lint: $(TOOLS) $(PLANEMO)  ## ruff, planemo lint, planemo shed_lint: no warning is let through
 	@tests/galaxy/lint.sh
 
+release: $(PLANEMO)  ## one version everywhere, and archives of it in dist/: VERSION=1.2.3; ARGS=--help
+	@.venv/planemo/bin/python release/release.py $(if $(VERSION),--version $(VERSION)) $(ARGS)
+
 lock: $(UV)  ## write the locks of all environments after a change of requirements; ARGS=--upgrade takes newer versions
 	@.venv/uv/bin/python tests/galaxy/lock.py $(ARGS)
 
 clean:  ## remove outputs and the test Galaxies with their histories
-	rm -rf .galaxy demo-output .pytest_cache tests/galaxy/.pytest_cache .ruff_cache .hypothesis
+	rm -rf .galaxy demo-output dist .pytest_cache tests/galaxy/.pytest_cache .ruff_cache .hypothesis
 
 distclean: clean  ## remove the environments too
 	rm -rf .venv

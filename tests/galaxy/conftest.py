@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from clones import make_clone
 from galaxy_server import ROOT, SERVE_DIR, GalaxyError, Server, new_folder, running_galaxy, wrappers
 from galaxy_user import User, new_user
 from planemo_runs import run_planemo
@@ -69,3 +71,9 @@ def planemo_results(request: pytest.FixtureRequest, galaxy: Server) -> dict[str,
         message = f"planemo runs {len(items)} tests; its logs and reports: {reports.relative_to(ROOT)}/"
         plugins.getplugin("terminalreporter").write_line(message)
     return run_planemo(galaxy, [item.callspec.params["planemo_test"] for item in items], reports)
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A clone of this checkout, which a test may change."""
+    return make_clone(tmp_path)

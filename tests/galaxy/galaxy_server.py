@@ -34,6 +34,14 @@ DATA_MANAGER = ROOT / "data_managers" / "data_manager_dna_lm"
 SERVE_DIR = ROOT / ".galaxy" / "serve"
 # The files of test-data/ for a first try; most others are there to be refused.
 DEMO_FILES = ("cftr_*.fasta", "snv_*.fasta", "indel_*.fasta.gz", "dbsnp*", "sequences.fasta", "one_sequence.fasta.gz")
+# Galaxy's tools for tables that the tutorial uses; its package galaxy-app has them.
+TEXT_TOOLS = {
+    "sort1": "filters/sorter.xml",
+    "Filter1": "stats/filtering.xml",
+    "Show beginning1": "filters/headWrapper.xml",
+    "Cut1": "filters/cutWrapper.xml",
+    "join1": "filters/joiner.xml",
+}
 ADMIN = "admin@example.org"
 START_SECONDS = 600
 # Jobs at a time, and planemo's tests at a time: while some wait for Galaxy, the others keep every processor busy.
@@ -107,7 +115,7 @@ def write_xml(path: Path, root: ElementTree.Element) -> str:
 
 
 def write_tool_panel(path: Path, with_suite: bool) -> str:
-    """Write the tool panel: the upload, and the suite's tools if wanted; returns its path."""
+    """Write the tool panel: the upload, and if wanted the suite's tools and those for tables; returns its path."""
     toolbox = ElementTree.Element("toolbox")
     upload = ElementTree.SubElement(toolbox, "section", id="get_data", name="Get Data")
     ElementTree.SubElement(upload, "tool", file="data_source/upload.xml")
@@ -117,6 +125,9 @@ def write_tool_panel(path: Path, with_suite: bool) -> str:
             # Data managers do not belong in the panel.
             if wrapper.is_relative_to(ROOT / "tools"):
                 ElementTree.SubElement(suite, "tool", file=str(wrapper))
+        text = ElementTree.SubElement(toolbox, "section", id="text", name="Text Manipulation")
+        for file in TEXT_TOOLS.values():
+            ElementTree.SubElement(text, "tool", file=file)
     return write_xml(path, toolbox)
 
 
@@ -394,7 +405,7 @@ def running_galaxy(
                 celery = ["celery", "--app", "galaxy.celery", "worker", "--pool", "threads", "--concurrency", "2"]
                 queues = ["--queues", "celery,galaxy.internal,galaxy.external"]
                 processes["celery"] = start("celery", [*celery, *queues], work, config, hidden)
-                wait_until_up(server, processes, work, [*wrappers()] if with_suite else [])
+                wait_until_up(server, processes, work, [*wrappers(), *TEXT_TOOLS] if with_suite else [])
                 write_json(work / "server.json", asdict(server))
                 yield server
             finally:
@@ -422,7 +433,8 @@ def main() -> None:
             print(f"  admin  register as {ADMIN}")
             print("  files  Upload > Choose from repository > dna_lm demo files, or upload from test-data/:")
             print("         cftr_*.fasta, snv_*.fasta, indel_*.fasta.gz; dbsnp.vcf with dbsnp_reference.fasta")
-            print("  tools  the section DNA language models; the demo models are in their model chooser", flush=True)
+            print("  tools  the section DNA language models; the demo models are in their model chooser;")
+            print("         Text Manipulation has Sort, Filter, Select first, Cut and Join", flush=True)
             signal.pause()
     except GalaxyError as error:
         sys.exit(f"error: {error}")

@@ -94,9 +94,9 @@ class Naive:
         return torch.norm(difference).item()
 
     def causal_llr(self, wild_type, mutant):
-        return self._log_likelihood(mutant) - self._log_likelihood(wild_type)
+        return self.log_likelihood(mutant) - self.log_likelihood(wild_type)
 
-    def _log_likelihood(self, sequence):
+    def log_likelihood(self, sequence):
         ids = self.ids(sequence)[0].tolist()
         logs = torch.log_softmax(self.states(sequence).double(), dim=-1)
         return sum(logs[i - 1, ids[i]].item() for i in range(1, len(ids)) if ids[i] not in self.special)
@@ -111,9 +111,10 @@ class Naive:
             masked[changed] = self.tokenizer.mask_token_id
             logs = torch.log_softmax(self.model(masked[None]).logits[0].double(), dim=-1)
             return sum((logs[i, b[i]] - logs[i, a[i]]).item() for i in changed.tolist())
-        return self._pseudo_log_likelihood(b) - self._pseudo_log_likelihood(a)
+        return self.pseudo_log_likelihood(b) - self.pseudo_log_likelihood(a)
 
-    def _pseudo_log_likelihood(self, ids):
+    @torch.no_grad()
+    def pseudo_log_likelihood(self, ids):
         total = 0.0
         for i, token in enumerate(ids.tolist()):
             if token not in self.special:

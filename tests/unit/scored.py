@@ -26,9 +26,11 @@ def score_pairs(
     return [row for _, row in rows]
 
 
-def embed(loaded: Checkpoint, records: Iterable[Record], embedding: Embedding, strand: str = "forward") -> list[Row]:
+def embed(
+    loaded: Checkpoint, records: Iterable[Record], embedding: Embedding, strand: str = "forward", **settings: Any
+) -> list[Row]:
     """The row of each record."""
-    rows = pipeline.embed(loaded, map(Single, records), Settings(embedding, strand, scores=()), Budget())
+    rows = pipeline.embed(loaded, map(Single, records), Settings(embedding, strand, scores=(), **settings), Budget())
     return [row for _, row in rows]
 
 

@@ -352,6 +352,13 @@ def test_a_report_of_forty_groups_has_long_labels_whole(character, design):
     assert "ends here" not in report
 
 
+def test_without_its_limit_a_report_of_forty_groups_would_be_cut_by_galaxy(monkeypatch):
+    """So the tests of the length can fail."""
+    labels = [f"{number:02}{'x' * 58}" for number in range(40)]
+    monkeypatch.setattr(report, "MAX_BYTES", 10**6)
+    assert len(report_of(labels)) > 2 * GALAXY_READS
+
+
 def test_a_report_that_is_too_long_ends_at_a_line_and_says_so():
     lines = ["# Title", "", "é" * 100, "", "```galaxy", "history_dataset_as_table()", "```", "", *["last"] * 50]
     for limit in range(330, 450):

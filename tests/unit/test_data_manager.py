@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
@@ -131,10 +132,21 @@ def test_another_version_gets_its_own_row(install, tmp_path):
         ("tiny-bert", "8k · masked · 128 bp"),
         ("tiny-mamba", "4.6k · causal · any length"),
         ("headless-mixtral", "10k · causal, hidden states only · about 717 bp"),
+        ("demo-mixtral", "478k · causal · about 1.4 kb · demonstration only"),
     ],
 )
 def test_a_models_name_says_size_kind_and_longest_input(name, words):
     assert summary.words(load_checkpoint(TEST_DATA / "models" / name)) == words
+
+
+def test_the_models_of_the_demonstration_galaxy_are_named_like_installed_ones():
+    rows = [line.split("\t") for line in (TEST_DATA / "huggingface.loc").read_text().splitlines() if line[0] != "#"]
+    offered = [row for row in rows if row[2:4] != ["image-classification", "sequence"] and row[3] == "sequence"]
+    assert len(offered) == 10
+    for _, name, *_, path in offered:
+        folder = Path(path.replace("${__HERE__}", str(TEST_DATA)))
+        assert name.endswith(f" · {summary.words(load_checkpoint(folder))}")
+        assert "demonstration" in name or "random weights" in name
 
 
 @pytest.mark.parametrize("name", ["tiny-esm", "tiny-bert", "tiny-llama", "tiny-modernbert"])

@@ -15,8 +15,9 @@ from sklearn import metrics as sklearn_metrics
 
 import evaluate
 from conftest import TEST_DATA, assert_refused, read_table
+from dna_lm import markdown
 from dna_lm.errors import UserError
-from dna_lm.evaluate import resampling
+from dna_lm.evaluate import report, resampling
 
 SCORES = TEST_DATA / "evaluate_scores.tsv"
 OTHER = TEST_DATA / "evaluate_scores_other.tsv"
@@ -301,16 +302,10 @@ def test_hostile_text_is_inert(tmp_path):
     assert not (tmp_path / "pwned").exists()
 
 
-@given(
-    names=st.lists(st.text("ab|<é核_$ ", min_size=1, max_size=80), min_size=1, max_size=8, unique_by=str.strip),
-    n_strata=st.integers(1, 60),
-)
-@settings(max_examples=15)
-def test_every_report_is_shown_whole(tmp_path_factory, names, n_strata):
-    folder = tmp_path_factory.mktemp("report")
+def report_of(folder, names, n_strata):
+    """The report in Galaxy of random scores in strata with long names."""
     rng = np.random.default_rng(1)
-    names = [f"s{name}{number}" for number, name in enumerate(names)]
-    rows = [[n, "pn"[n % 2], f"{n % n_strata}" * 20, *rng.normal(size=len(names))] for n in range(300)]
+    rows = [[n, "pn"[n % 2], f"{n % n_strata}" * 20, *rng.normal(size=len(names))] for n in range(600)]
     table = write(folder / "t.tsv", ["id", "y", "stratum", *names], rows)
     typed = {"scores": names, "direction": [f"{name}=up" for name in names], "stratum-column": "stratum"}
     (folder / "typed.json").write_text(json.dumps(typed))
@@ -321,7 +316,25 @@ def test_every_report_is_shown_whole(tmp_path_factory, names, n_strata):
         patch.setattr(resampling, "MOST_METRICS", 0)  # few resamples
         patch.setattr(resampling, "FEWEST_RESAMPLES", 3)
         evaluate.main([*map(str, arguments), "--report", str(outputs["report"])])
-    report = outputs["report"].read_text()
+    return outputs["report"].read_text()
+
+
+def test_a_report_of_many_strata_is_short_only_by_its_limit(tmp_path, monkeypatch):
+    names = [f"{number}{'x' * 59}" for number in range(8)]
+    assert len(report_of(tmp_path, names, 60)) < GALAXY_READS
+    monkeypatch.setattr(report, "fitting", lambda compose, galaxy: markdown.fitting(compose, 10**6, galaxy))
+    assert len(report_of(tmp_path, names, 60)) > GALAXY_READS + 2_000
+
+
+@given(
+    names=st.lists(st.text("ab|<é核_$ ", min_size=1, max_size=80), min_size=1, max_size=8, unique_by=str.strip),
+    n_strata=st.integers(1, 60),
+)
+@settings(max_examples=15)
+def test_every_report_is_shown_whole(tmp_path_factory, names, n_strata):
+    folder = tmp_path_factory.mktemp("report")
+    names = [f"s{name}{number}" for number, name in enumerate(names)]
+    report = report_of(folder, names, n_strata)
     assert len(report.encode()) < GALAXY_READS - 500 and "ends here" not in report
     assert [line for line in report.splitlines() if line.startswith("## ")] == [
         *("## Metrics", "## Comparisons on the same rows", "## Strata", "## How to read this", "## Settings")

@@ -22,13 +22,19 @@ PERCENTILES = ["llr_percentile", "l2_percentile", "n_background"]
     ("script", "options", "before", "between", "after"),
     [
         ("score_pairs.py", PAIRS, ["id"], [], []),
-        ("score_variants.py", VARIANTS, ["chrom", "pos", "ref", "alt", "id"], [], ["window_start", "window_end"]),
+        (
+            "score_variants.py",
+            VARIANTS,
+            ["chrom", "pos", "ref", "alt", "id"],
+            [],
+            ["window_start", "window_end", "kind"],
+        ),
         (
             "score_variants.py",
             (*VARIANTS, "--background", 1, "--regions", TEST_DATA / "regions.bed"),
             ["chrom", "pos", "ref", "alt", "id"],
             PERCENTILES,
-            ["window_start", "window_end", "region"],
+            ["window_start", "window_end", "region", "kind"],
         ),
         (
             "mutagenesis.py",

@@ -109,8 +109,8 @@ def test_a_script_imports_no_more_than_its_work_needs():
     imports = {name: imported(script_of(wrapper)) for name, wrapper in WRAPPER_OF.items()}
     assert {name for name in imports if "torch" in imports[name]} == {*MODEL_TOOLS, "data_manager_dna_lm"}
     assert {name for name in imports if "scipy" in imports[name]} == {"compare_groups", "evaluate"}
-    assert {name for name in imports if "sklearn" in imports[name]} == {"evaluate"}
-    drawing = {"compare_groups", "evaluate", "mutagenesis"}
+    assert {name for name in imports if "sklearn" in imports[name]} == {"embed", "evaluate"}
+    drawing = {"compare_groups", "embed", "evaluate", "mutagenesis", "score_variants"}
     assert {name for name in imports if "matplotlib" in imports[name]} == drawing
     assert imports["collapse"] == set()
 
@@ -135,7 +135,11 @@ RUNS = {
         ["--model-id", "tests/demo", "--path", DEMO, "--target", "models", "--output", "rows.json"],
         ["models", "rows.json"],
     ),
-    "embed": (["--model", DEMO, "--input", CFTR, "--format", "h5ad", "--output", "x.h5ad"], ["x.h5ad"]),
+    "embed": (
+        ["--model", DEMO, "--input", TEST_DATA / "sequences.fasta", "--format", "h5ad", "--output", "x.h5ad"]
+        + ["--log-likelihood", "--picture", "x.png", "--coordinates", "x.tsv"],
+        ["x.h5ad", "x.png", "x.tsv"],
+    ),
     "evaluate": (
         ["--table", TEST_DATA / "evaluate_scores.tsv", "--labels", TEST_DATA / "evaluate_clinvar.vcf", "--clinvar"]
         + ["--output", "metrics.tsv", "--rows", "rows.tsv", "--plot", "plot.png", "--report", "report.md"],
@@ -143,8 +147,9 @@ RUNS = {
     ),
     "mutagenesis": (
         ["--model", DEMO, "--intervals", TEST_DATA / "one_exon.gff3", "--intervals-format", "gff"]
-        + ["--reference", REFERENCE, "--output", "all.tsv", "--heatmap", "map.png", "--track", "track.bedgraph"],
-        ["all.tsv", "map.png", "track.bedgraph"],
+        + ["--reference", REFERENCE, "--output", "all.tsv", "--heatmap", "map.png", "--track", "track.bw"]
+        + ["--report", "report.md"],
+        ["all.tsv", "map.png", "track.bw", "report.md"],
     ),
     "score_pairs": (
         ["--model", DEMO, "--wild-type", CFTR, "--mutant", MUTANTS, "--scores", "l2", "llr", "--output", "scores.tsv"],

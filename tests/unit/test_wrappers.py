@@ -12,8 +12,8 @@ from dna_lm import __version__, scores
 from dna_lm.cli import OUT_OF_MEMORY_EXIT_CODE
 
 MACROS = ROOT / "tools" / "macros.xml"
-# Parts of the wrappers' tests.
-TEST_MACROS = ROOT / "tools" / "macros_test.xml"
+VARIANTS_MACROS = ROOT / "tools" / "macros_variants.xml"
+ALL_MACROS = sorted((ROOT / "tools").glob("macros*.xml"))
 DATA_MANAGER = ROOT / "data_managers/data_manager_dna_lm/data_manager/data_manager_dna_lm.xml"
 TOOLS = sorted((ROOT / "tools").glob("dna_lm_*.xml"))
 WRAPPERS = [DATA_MANAGER, *TOOLS]
@@ -100,8 +100,9 @@ def test_the_forms_offer_every_score():
 def test_text_that_a_user_types_reaches_no_shell():
     """It goes into a file: whatever is in it, a command never has it."""
     wrapper = ElementTree.parse(ROOT / "tools" / "dna_lm_score_variants.xml")
-    typed = [param.get("argument")[2:] for param in wrapper.iter("param") if param.get("type") == "text"]
-    assert typed == ["region-names", "info-prefix"]
+    params = [param for tree in (wrapper, ElementTree.parse(VARIANTS_MACROS)) for param in tree.iter("param")]
+    typed = [param.get("argument")[2:] for param in params if param.get("type") == "text"]
+    assert sorted(typed) == ["info-prefix", "region-names"]
     (options,) = (file.text for file in wrapper.iter("configfile") if file.get("name") == "options")
     for name in typed:
         assert name in options
@@ -109,18 +110,18 @@ def test_text_that_a_user_types_reaches_no_shell():
 
 
 def test_every_macro_is_used():
-    paths = [MACROS, TEST_MACROS, *TOOLS]
+    paths = [*ALL_MACROS, *TOOLS]
     trees = [ElementTree.parse(path) for path in paths]
     defined = [found.get("name") for tree in trees for found in tree.iter("xml")]
     used = {found.get("macro") for tree in trees for found in tree.iter("expand")}
     # A wrapper may define one for itself that another wrapper has too.
     assert set(defined) == used
-    both = ElementTree.parse(MACROS).getroot().findall("xml") + ElementTree.parse(TEST_MACROS).getroot().findall("xml")
-    assert len({found.get("name") for found in both}) == len(both)
+    shared = [found.get("name") for path in ALL_MACROS for found in ElementTree.parse(path).getroot().findall("xml")]
+    assert len(set(shared)) == len(shared)
 
 
 def test_every_option_is_explained_in_its_form():
     """Where there is no help Galaxy shows the bare command-line option."""
-    for wrapper in [MACROS, *WRAPPERS]:
+    for wrapper in [*ALL_MACROS, *WRAPPERS]:
         for param in ElementTree.parse(wrapper).iter("param"):
             assert param.get("help") or not param.get("argument"), f"{wrapper}: {param.get('argument')}"

@@ -1,28 +1,81 @@
-"""Embed sequences: one vector per sequence, as a table or an AnnData file."""
+"""Embed sequences: one vector per sequence, as a table or an AnnData file, and a picture of all of them."""
 
 import argparse
 from functools import partial
 
-from dna_lm import cli, tables
-from dna_lm.scoring import job, options
+from dna_lm import cli, columns, figures, tables
+from dna_lm.errors import UserError
+from dna_lm.scoring import groups, job, options, pca, scatter
 from dna_lm.scoring.pairs import SequenceSource
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--input", required=True, metavar="FASTA", help="sequences (may be gzipped)")
+    source = parser.add_argument_group("sequences")
+    source.add_argument(
+        "--input",
+        action="append",
+        metavar="[LABEL=]FASTA",
+        help="sequences (may be gzipped); repeat, and each file is a group (default label: the file's name)",
+    )
+    source.add_argument(
+        "--inputs", metavar="JSON", help='the same as a list: [{"name": "exons.fasta", "table": "a.fasta"}, …]'
+    )
+    source.add_argument(
+        "--groups",
+        metavar="TSV",
+        help="groups of the records: a table with the identifiers in the column id or the first",
+    )
+    source.add_argument("--group-column", metavar="NAME", help="the column of --groups that says the group")
+    source.add_argument("--group-column-number", type=int, metavar="N", help="the same by number, from 1")
     parser.add_argument("--output", required=True, metavar="FILE", help="embeddings, one row per sequence")
     parser.add_argument("--format", choices=("table", "h5ad"), default="table", help="of the output (default: table)")
+    parser.add_argument(
+        "--log-likelihood",
+        action="store_true",
+        help="also give each sequence's log-likelihood, in nats, and bits per base; a masked model then reads a "
+        "sequence once for each of its tokens",
+    )
+    drawing = parser.add_argument_group("principal components of the embeddings (AnnData gets them too)")
+    drawing.add_argument("--picture", metavar="FILE", help="the first two, a point for each record, coloured by group")
+    drawing.add_argument("--picture-format", choices=figures.FORMATS, help="(default: png)")
+    drawing.add_argument("--coordinates", metavar="TSV", help=f"the first {pca.COLUMNS}, one row per sequence")
     options.add_model_options(parser, with_tutorial=True)
-    return cli.parse_arguments(parser, argv)
+    arguments = cli.parse_arguments(parser, argv)
+    cli.refuse_unless_given(arguments, "picture", picture_format="png")
+    cli.refuse_unless_given(arguments, "groups", group_column=None, group_column_number=None)
+    return arguments
+
+
+def read_source(arguments: argparse.Namespace, collector: pca.Collector | None) -> SequenceSource:
+    """The records and their groups. Raises `UserError` for options that do not fit, and for a faulty table."""
+    labelled = columns.read_table_list(arguments.inputs) if arguments.inputs else []
+    labelled += [columns.split_table(argument) for argument in arguments.input or ()]
+    if not labelled:
+        raise UserError("give the sequences: --input FASTA")
+    of_records = None
+    if arguments.groups:
+        column = arguments.group_column if arguments.group_column is not None else arguments.group_column_number
+        if column is None:
+            raise UserError("--groups needs --group-column: the column that says which group a record belongs to")
+        of_records = groups.read_groups(arguments.groups, column)
+    return SequenceSource(groups.labelled_files(labelled), of_records, collector.add if collector else None)
 
 
 def main(argv: list[str]) -> None:
     arguments = parse_arguments(argv)
+    collector = pca.Collector() if arguments.picture or arguments.coordinates else None
+    source = read_source(arguments, collector)
     sink = tables.embedding_table
     if arguments.format == "h5ad":
-        sink = partial(tables.h5ad, settings=options.settings_from(arguments).as_text())
-    job.run(arguments, SequenceSource(arguments.input), [(arguments.output, sink)])
+        settings = options.settings_from(arguments).as_text()
+        sink = partial(tables.h5ad, settings=settings, components=collector and collector.components)
+    outputs = [(arguments.output, sink)]
+    if collector:
+        picture = partial(scatter.picture, collector=collector, file_format=arguments.picture_format)
+        outputs.append((arguments.picture, picture))
+        outputs.append((arguments.coordinates, partial(pca.coordinates_table, collector=collector)))
+    job.run(arguments, source, outputs)
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ def _check(arguments: argparse.Namespace) -> None:
 def read(arguments: argparse.Namespace) -> tuple[joining.Rows, known.Labels, dict[str, list[str]]]:
     """The joined rows, their labels, and the columns of strata and clusters. Raises `UserError`."""
     labelled = columns.read_table_list(arguments.tables) if arguments.tables else []
-    labelled += [joining.split_table(argument) for argument in arguments.table]
+    labelled += [columns.split_table(argument) for argument in arguments.table]
     column = arguments.label_column if arguments.measured_column is None else arguments.measured_column
     wanted = [name for name in (arguments.stratum_column, arguments.cluster_column) if name is not None]
     in_file = set(known.columns_of(arguments.labels)) if arguments.labels else set()

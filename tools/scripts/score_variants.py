@@ -1,15 +1,20 @@
 """Score the variants of a VCF: the same VCF with scores in INFO, and a score table."""
 
 import argparse
+import logging
+import os
 import re
 from contextlib import AbstractContextManager
+from functools import cache, partial
 
-from dna_lm import cli, labels, tables
+from dna_lm import cli, labels, markdown, tables
 from dna_lm.inputs import alleles, regions
 from dna_lm.inputs.reference import Reference, open_reference
-from dna_lm.scoring import job, options, provenance, variants
+from dna_lm.scoring import job, options, provenance, ranking, reporting, variant_report, variants
 from dna_lm.scoring.background import Background
 from dna_lm.scoring.variants import VariantSource
+
+log = logging.getLogger(__name__)
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
@@ -18,6 +23,13 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--reference", required=True, metavar="FASTA", help="their reference (may be bgzipped)")
     parser.add_argument("--output", required=True, metavar="TSV", help="score table, one row per alternate allele")
     parser.add_argument("--output-vcf", metavar="VCF", help="the same variants with scores in INFO, uncompressed")
+    parser.add_argument(
+        "--sort",
+        choices=("vcf", "impact"),
+        default="vcf",
+        help="order of the table: as in the VCF, or by the first score (its percentile if there is one), the largest "
+        "impact first, substitutions before all other alleles; a chunk keeps its order (default: vcf)",
+    )
     parser.add_argument("--wild-type-windows", metavar="FASTA", help="the wild-type window of each allele that has one")
     parser.add_argument("--mutant-windows", metavar="FASTA", help="the mutant windows, in the same order")
     parser.add_argument(
@@ -35,6 +47,14 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
         "longer; or both N bases, so that one ends further to the right in the reference (default: same-flanks)",
     )
     options.add_score_option(parser)
+    parser.add_argument("--report", metavar="MD", help="the result in words, in Markdown")
+    parser.add_argument(
+        "--report-for", choices=("file", "galaxy"), help="show the picture by its path, or by Galaxy (default: file)"
+    )
+    parser.add_argument("--plot", metavar="PNG", help="picture of the distribution of the first score")
+    parser.add_argument(
+        "--track", metavar="BIGWIG", help="the first score along the genome, the largest impact at each base"
+    )
     parser.add_argument(
         "--info-prefix",
         type=_prefix,
@@ -72,10 +92,11 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     named.add_argument("--regions", metavar="FILE", help="BED or GFF (may be gzipped)")
     named.add_argument("--regions-format", choices=regions.FORMATS, help="(default: bed)")
     named.add_argument("--region-names", metavar="A,B", help="use only regions of these names (default: all)")
-    options.add_model_options(parser)
+    options.add_model_options(parser, strand="mean")
     arguments = cli.parse_arguments(parser, argv)
     cli.refuse_unless_given(arguments, "output_vcf", info_prefix=variants.PREFIX)
     cli.refuse_unless_given(arguments, "background", background_width=51, same_change=False, seed=1)
+    cli.refuse_unless_given(arguments, "report", report_for="file")
     cli.refuse_unless_given(arguments, "regions", regions_format="bed", region_names="")
     return arguments
 
@@ -100,6 +121,8 @@ def open_regions(arguments: argparse.Namespace, reference: Reference) -> regions
 
 def main(argv: list[str]) -> None:
     arguments = parse_arguments(argv)
+    warnings = reporting.of_settings(arguments.strand, provenance.is_demonstration(arguments))
+    row_warnings = reporting.RowWarnings("alleles")
     scores = tuple(arguments.scores)
     annotation = variants.Annotation(arguments.info_prefix, scores, arguments.background > 0)
     background = None
@@ -120,17 +143,40 @@ def main(argv: list[str]) -> None:
         settings = {"window": arguments.window, "indel_window": arguments.indel_window}
         settings |= background.as_text() if background else {}
 
+        @cache
+        def model_and_settings() -> dict[str, object]:
+            return provenance.model_and_settings(arguments, options.settings_from(arguments)) | settings
+
         def annotated_vcf(path: str) -> AbstractContextManager[job.Sink]:
-            model = provenance.model_and_settings(arguments, options.settings_from(arguments))
-            return annotation.annotated_vcf(path, source, model | settings)
+            return annotation.annotated_vcf(path, source, model_and_settings())
+
+        def score_table(path: str) -> AbstractContextManager[job.Sink]:
+            if arguments.sort == "vcf":
+                return tables.score_table(path)
+            if source.is_chunk:
+                log.warning("this VCF is a chunk, so its table keeps the order: sort when the chunks are put together")
+                return tables.score_table(path)
+            row_warnings.is_ranked = True
+            return ranking.ranked_table(path, scores[0])
+
+        def report(path: str) -> AbstractContextManager[job.Sink]:
+            in_galaxy = arguments.report_for == "galaxy"
+            name = arguments.plot and os.path.basename(arguments.plot)
+            plot = markdown.plot_block(name, "png", "Distribution of the score", galaxy=in_galaxy)
+            texts = model_and_settings()
+            chosen = variant_report.Settings(scores, texts, warnings, row_warnings, plot, in_galaxy)
+            return variant_report.report(path, chosen)
 
         outputs = [
-            (arguments.output, tables.score_table),
+            (arguments.output, score_table),
             (arguments.output_vcf, annotated_vcf),
+            (arguments.report, report),
+            (arguments.plot, partial(variant_report.picture, score=scores[0])),
+            (arguments.track, partial(variants.track, score=scores[0], reference=reference)),
             (arguments.wild_type_windows, variants.wild_type_windows),
             (arguments.mutant_windows, variants.mutant_windows),
         ]
-        job.run(arguments, source, outputs)
+        job.run(arguments, source, outputs, row_warnings)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def split_pairs(arguments: argparse.Namespace) -> None:
         return fasta.PAIRINGS[arguments.pair_by](arguments.wild_type, arguments.mutant)
 
     # Read to the end first: a file with a fault leaves no chunk.
-    n_pairs, n_identical = fasta.count_pairs(pairs())
+    n_pairs, n_identical, _ = fasta.count_pairs(pairs())
     if not arguments.allow_identical:
         fasta.refuse_identical(n_pairs, n_identical, arguments.wild_type, arguments.mutant)
     chunks.refuse_too_many(n_pairs, arguments.size)

@@ -7,6 +7,7 @@ A fault is a `UserError` that names the table and the line; no line is dropped s
 import contextlib
 import json
 import math
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,6 +60,16 @@ class Table:
             raise UserError(f"{self.title} has {times} columns called {quoted(column)}: rename all but one")
         return self.names.index(column)
 
+    def place_of(self, column: str | int, role: str) -> int:
+        """As `place`, of a column that has a name, or a number from 1."""
+        if not isinstance(column, int):
+            return self.place(column, role)
+        if not 1 <= column <= len(self.names):
+            raise UserError(
+                f"{self.title} has no column {column} ({role}): it has {counted(len(self.names), 'column')}"
+            )
+        return column - 1
+
     def place_of_score(self, column: str) -> int:
         """As `place`; the message names only the columns that can be scores, for which it reads the next rows."""
         if column not in self.names:
@@ -88,7 +99,7 @@ def open_table(path: str, title: str) -> Iterator[Table]:
         with open(path, encoding="utf-8-sig") as handle:
             yield _table(handle, title)
     except UnicodeDecodeError as error:
-        raise UserError(f"{title} is not text: a score table is tab-separated text in UTF-8") from error
+        raise UserError(f"{title} is not text: a table is tab-separated text in UTF-8") from error
     except OSError as error:
         raise UserError(f"cannot read {title}: {error.strerror}") from error
 
@@ -97,10 +108,18 @@ def _table(handle: TextIO, title: str) -> Table:
     lines = enumerate((line.rstrip("\n") for line in handle), start=1)
     header = next(lines, (1, ""))[1]
     if "\0" in header:
-        raise UserError(f"{title} is binary: a score table is tab-separated text in UTF-8")
+        raise UserError(f"{title} is binary: a table is tab-separated text in UTF-8")
     if not header.strip():
         raise UserError(f"{title} is empty: need a header line with the column names")
     return Table(title, header.lstrip("#").split("\t"), lines)
+
+
+def split_table(argument: str) -> tuple[str, str]:
+    """`LABEL=FILE` or `FILE`: (label, path). A file without a label is named after itself, without its extension."""
+    label, equals, path = argument.partition("=")
+    if equals and path and not os.path.exists(argument):
+        return label, path
+    return short_labels([os.path.basename(argument)])[0], argument
 
 
 def read_table_list(path: str) -> list[tuple[str, str]]:

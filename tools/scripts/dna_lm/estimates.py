@@ -17,6 +17,8 @@ Z = special.ndtri((1 + CONFIDENCE) / 2)
 MIN_FOR_INTERVAL = 3
 FEW = 5  # the usual bound for trusting the normal approximation of a proportion
 
+NO_INTERVAL = "too few rows for an interval"
+
 CORRECTIONS = {"holm": "Holm", "benjamini-hochberg": "Benjamini–Hochberg", "none": "none"}
 
 
@@ -32,6 +34,14 @@ class Estimate(NamedTuple):
 
 
 UNDEFINED = Estimate(math.nan, math.nan, math.nan)
+
+
+def estimate_text(estimate: Estimate) -> str:
+    """An estimate with its interval in brackets."""
+    if math.isnan(estimate.value):
+        return "undefined"
+    interval = NO_INTERVAL if math.isnan(estimate.low) else f"{estimate.low:.3f} to {estimate.high:.3f}"
+    return f"{estimate.value:.3f} ({interval})"
 
 
 def correct(p: Sequence[float], method: str) -> np.ndarray:

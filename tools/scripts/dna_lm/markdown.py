@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import quote
 
-from dna_lm.estimates import Estimate
 from dna_lm.labels import shortened
 
 # Galaxy shows the first 10,240 characters of a report and leaves out the rest without a message. A report has at most
@@ -23,8 +22,6 @@ MAX_SETTING = 250
 
 # The most rows of a table that people read; the output tables have all.
 MAX_ROWS = 30
-
-NO_INTERVAL = "too few rows for an interval"
 
 Blocks = list[str]  # parts of a report with an empty line between them: headings, paragraphs, lists, tables
 
@@ -97,9 +94,9 @@ def embedded_table(output: str, title: str) -> str:
 
 
 def plot_block(
-    name: str | None, file_format: str, alt: str, note: str | None = None, galaxy: bool = False
+    name: str | None, file_format: str, alt: str, note: str | None = None, galaxy: bool = False, output: str = "plot"
 ) -> str | None:
-    """Markdown that shows the plot: the file `name` next to the report, or in Galaxy the output `plot`.
+    """Markdown that shows the plot: the file `name` next to the report, or in Galaxy the tool's `output`.
 
     None without a name. alt: what it shows; note: a sentence below the plot.
     """
@@ -109,7 +106,7 @@ def plot_block(
         text = f"The plot is {'a PDF' if file_format == 'pdf' else 'an SVG'}, which cannot be shown inside a report: "
         text += "open the plot itself."
     elif galaxy:
-        text = '```galaxy\nhistory_dataset_as_image(output="plot")\n```'
+        text = f'```galaxy\nhistory_dataset_as_image(output="{output}")\n```'
     else:
         text = f"![{alt}](<{quote(name)}>)"
     return f"{text}\n\n{note}" if note else text
@@ -132,14 +129,6 @@ def number_text(value: float) -> str:
     if math.isnan(value):
         return "undefined"
     return f"{value:,.0f}" if 9999.5 <= abs(value) < 1e9 else f"{value:.4g}"
-
-
-def estimate_text(estimate: Estimate) -> str:
-    """An estimate with its interval in brackets."""
-    if math.isnan(estimate.value):
-        return "undefined"
-    interval = NO_INTERVAL if math.isnan(estimate.low) else f"{estimate.low:.3f} to {estimate.high:.3f}"
-    return f"{estimate.value:.3f} ({interval})"
 
 
 def p_value_text(p: float) -> str:

@@ -29,11 +29,13 @@ FEWEST_MISMATCHES = 10
 ONE_MISMATCH_IN = 10
 
 
-def meanings(max_tokens: int, precision: str) -> dict[str, str]:
-    """What each status means, for the log: of a model that reads `max_tokens` tokens, computed with a `precision`."""
+def meanings(max_tokens: int | None = None, precision: str = "this precision") -> dict[str, str]:
+    """What each status means: of a model that reads `max_tokens` tokens, or any model, computed with a `precision`."""
     return {
         INVALID_BASE: "letters other than A, C, G, T",
-        TOO_LONG: f"more than the {max_tokens} tokens that the model reads",
+        TOO_LONG: "more tokens than the model reads"
+        if max_tokens is None
+        else f"more than the {max_tokens} tokens that the model reads",
         TOO_SHORT: "fewer bases than one token of the model has",
         CHANGE_NOT_READ: "the model is given the same tokens for both: bases at an end that fill no token are not read",
         NOT_FINITE: f"the model's output, or a score of it, is not a finite number in {precision}",

@@ -15,6 +15,7 @@ from dna_lm.statuses import OK
 _ROWS_PER_WRITE = 512
 
 Row = dict[str, Any]
+Sink = Callable[[Any, Row], None]
 
 
 def cell(value: object) -> str:
@@ -22,6 +23,11 @@ def cell(value: object) -> str:
     if value is None:
         return ""
     return f"{value:.9g}" if isinstance(value, float | np.floating) else str(value)
+
+
+def line(row: Row, header: Iterable[str]) -> str:
+    """The cells of a row under a header, as a line of a table without its line end."""
+    return "\t".join(cell(row[name]) for name in header)
 
 
 @contextmanager
@@ -34,14 +40,17 @@ def score_table(path: str) -> Iterator[Callable[[Any, Row], None]]:
             if not header:
                 header.extend(row)
                 print(*header, sep="\t", file=handle)
-            print(*(cell(row[name]) for name in header), sep="\t", file=handle)
+            print(line(row, header), file=handle)
 
         yield write
 
 
 @contextmanager
 def embedding_table(path: str) -> Iterator[Callable[[Any, Row], None]]:
-    """A table of id, status, length, tokens, ends, dim_1 ...; the dimensions are empty when the status is not ok."""
+    """A table of the row's columns and dim_1 ...; the dimensions are empty when the status is not ok.
+
+    The last key of a row is the embedding.
+    """
     with score_table(path) as write_row:
 
         def write(payload: object, row: Row) -> None:
@@ -54,22 +63,26 @@ def embedding_table(path: str) -> Iterator[Callable[[Any, Row], None]]:
 
 
 @contextmanager
-def h5ad(path: str, settings: dict[str, str]) -> Iterator[Callable[[Any, Row], None]]:
-    """An AnnData file: X float32 (embedded records, width), obs: id, length, tokens, ends.
+def h5ad(
+    path: str, settings: dict[str, str], components: Callable[[], Any] | None = None
+) -> Iterator[Callable[[Any, Row], None]]:
+    """An AnnData file: X float32 (embedded records, width), obs: the row's other columns, from id to ends or more.
 
     scanpy's methods take no missing values, so records without an embedding are not in X: `uns["not_embedded"]` lists
-    their ids and statuses. `uns["dna_lm"]` holds `settings`.
+    their ids and statuses. `uns["dna_lm"]` holds `settings`. `components`: gives the `pca.Components` of X, or `None`,
+    when all rows have come; they are where `scanpy.pp.pca` puts them.
     """
     import h5py
     import pandas as pd
     from anndata.io import write_elem
 
-    embedded, left_out, waiting = [], [], []
+    embedded, left_out, waiting, observed = [], [], [], []
     with h5py.File(path, "w") as file:
 
         def write(_payload: object, row: Row) -> None:
             *others, (_, embedding) = row.items()
             if "X" not in file:
+                observed.extend(name for name, _ in others if name != "status")
                 write_elem(
                     file,
                     "X",
@@ -85,13 +98,17 @@ def h5ad(path: str, settings: dict[str, str]) -> Iterator[Callable[[Any, Row], N
         yield write
         _append(file["X"], waiting)
         index = pd.Index([str(number) for number in range(len(embedded))])
-        write_elem(file, "obs", pd.DataFrame(embedded, index=index, columns=["id", "length", "tokens", "ends"]))
+        write_elem(file, "obs", pd.DataFrame(embedded, index=index, columns=observed))
         dimensions = [f"dim_{number}" for number in range(1, file["X"].shape[1] + 1)]
         write_elem(file, "var", pd.DataFrame(index=dimensions))
         not_embedded = {name: np.array([row[name] for row in left_out], dtype=object) for name in ("id", "status")}
-        write_elem(file, "uns", {"dna_lm": settings, "not_embedded": not_embedded})
-        for name in ("layers", "obsm", "varm", "obsp", "varp"):
-            write_elem(file, name, {})
+        groups = {"uns": {"dna_lm": settings, "not_embedded": not_embedded}, "obsm": {}, "varm": {}}
+        if components and (found := components()):
+            groups["obsm"]["X_pca"] = found.coordinates
+            groups["varm"]["PCs"] = found.axes.T
+            groups["uns"]["pca"] = {"variance": found.variances, "variance_ratio": found.shares}
+        for name in ("uns", "layers", "obsm", "varm", "obsp", "varp"):
+            write_elem(file, name, groups.get(name, {}))
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
 
 
@@ -101,10 +118,3 @@ def _append(dataset, waiting):
         dataset.resize(len(dataset) + len(waiting), axis=0)
         dataset[-len(waiting) :] = np.stack(waiting)
         waiting.clear()
-
-
-def write_bedgraph(path: str, rows: Iterable[tuple[str, int, int, float]]) -> None:
-    """Write (sequence, start, end, number) rows, half-open from 0, as bedGraph without a header."""
-    with open(path, "w", encoding="utf-8") as handle:
-        for row in rows:
-            print(*map(cell, row), sep="\t", file=handle)

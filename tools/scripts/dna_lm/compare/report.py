@@ -10,15 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from dna_lm.compare.statistics import TITLES, Effects, Group, Result
-from dna_lm.estimates import CORRECTIONS, Estimate
+from dna_lm.estimates import CORRECTIONS, NO_INTERVAL, Estimate, estimate_text
 from dna_lm.markdown import (
     MAX_BYTES,
     MAX_TITLE,
-    NO_INTERVAL,
     Blocks,
     distinct,
     embedded_table,
-    estimate_text,
     fitting,
     inert,
     limited,

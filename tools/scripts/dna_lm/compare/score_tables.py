@@ -12,7 +12,7 @@ import numpy as np
 
 from dna_lm import columns
 from dna_lm.compare.statistics import Group, Result
-from dna_lm.errors import UserError, counted, quoted
+from dna_lm.errors import UserError, quoted
 from dna_lm.labels import clean_label
 
 # More groups than this can neither be read in a plot nor compared in pairs: the column is probably the wrong one.
@@ -69,7 +69,7 @@ def _read(
     """The columns of each label; without a group column the only label is None. title: of the table, in messages."""
     with columns.open_table(path, title) as table:
         score_at = table.place_of_score(column)
-        group_at = None if group_column is None else _find_group(table, group_column)
+        group_at = None if group_column is None else table.place_of(group_column, "group")
         id_at = table.names.index("id") if with_ids and "id" in table.names else None
         groups = {}
         for number, fields in table.rows():
@@ -96,17 +96,6 @@ def _read(
     if not groups:
         raise UserError(f"{title} has a header and no rows")
     return groups
-
-
-def _find_group(table: columns.Table, column: str | int) -> int:
-    """The place of the group column, which has a name, or a number from 1."""
-    if isinstance(column, int):
-        if not 1 <= column <= len(table.names):
-            raise UserError(
-                f"{table.title} has no column {column} (group): it has {counted(len(table.names), 'column')}"
-            )
-        return column - 1
-    return table.place(column, "group")
 
 
 # --- results ---------------------------------------------------------------------------------------------------------

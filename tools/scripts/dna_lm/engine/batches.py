@@ -29,11 +29,15 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Budget:
-    """How many tokens go through the model at once, and how many were `given` and `computed` so far."""
+    """How many tokens go through the model at once, and how many were `given` and `computed` so far.
+
+    `watcher`: called after each batch with the share of the sequences given together that have been computed.
+    """
 
     tokens: int = _CPU_TOKENS
     given: int = 0
     computed: int = 0
+    watcher: Callable[[float], None] | None = None
 
     @classmethod
     def fitting(cls, checkpoint: Checkpoint) -> "Budget":
@@ -88,6 +92,8 @@ def in_batches(
         else:
             budget.computed += n_tokens
             done = stop
+            if budget.watcher:
+                budget.watcher(done / len(items))
             continue
         # Here and not above: the exception, while Python keeps it, keeps the tensors of the batch.
         torch.cuda.empty_cache()

@@ -4,7 +4,6 @@ Knows the columns of the suite's tables by name, and nothing of labels or metric
 too: chromosome, position, reference and alternate have the names that people give them.
 """
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,7 @@ import numpy as np
 
 from dna_lm import columns
 from dna_lm.errors import UserError, counted, quoted
-from dna_lm.labels import clean_label, short_labels
+from dna_lm.labels import clean_label
 from dna_lm.scores import SCORES
 from dna_lm.statuses import OK
 
@@ -61,14 +60,6 @@ class Rows:
     alleles: list[tuple[str, str]] | None
     texts: dict[str, list[str]]
     joined_by: list[str] = field(default_factory=list)
-
-
-def split_table(argument: str) -> tuple[str, str]:
-    """`LABEL=TABLE` or `TABLE`: (label, path). A table without a label is named after its file."""
-    label, equals, path = argument.partition("=")
-    if equals and path and not os.path.exists(argument):
-        return label, path
-    return short_labels([os.path.basename(argument)])[0], argument
 
 
 def key_places(names: Sequence[str]) -> dict[str, list[int]]:

@@ -42,6 +42,9 @@ log = logging.getLogger(__name__)
 # Kinds of windows; the first is the default.
 SAME_FLANKS, SAME_LENGTH = INDEL_WINDOWS = "same-flanks", "same-length"
 
+# What an allele does to the reference's bases. A combination replaces some by another number of bases.
+SUBSTITUTION, INSERTION, DELETION, COMBINATION = "substitution", "insertion", "deletion", "combination"
+
 # Bases read at once to the left of an insertion or deletion: few repeats are longer.
 _LEFT_BLOCK = 256
 _LISTED = 3
@@ -106,6 +109,16 @@ class Allele:
         """Start, reference and alternate without the bases that they share; one of the two can be empty."""
         return _trimmed(self.start, self.ref, self.alt)
 
+    @property
+    def kind(self) -> str | None:
+        """`SUBSTITUTION` (of one or more bases), `INSERTION`, `DELETION` or `COMBINATION`; None without a window."""
+        if self.window is None:
+            return None
+        _, ref, alt = self.trimmed()
+        if len(ref) == len(alt):
+            return SUBSTITUTION
+        return COMBINATION if ref and alt else (DELETION if ref else INSERTION)
+
     def windows(self) -> tuple[Record, Record]:
         """The wild-type and the mutant window."""
         name = vcf.readable(self.id)
@@ -114,9 +127,10 @@ class Allele:
 
 def check_vcf(
     path: str, reference: Reference, refused_ids: Collection[str] = (), allow_ref_mismatches: bool = False
-) -> list[str]:
-    """Read a VCF to its end, so that a fault is found before any work is done, and return its header's lines.
+) -> tuple[list[str], Counter[str]]:
+    """Read a VCF to its end, so that a fault is found before any work is done.
 
+    Returns its header's lines, and the number of alleles with each status, as far as it is known without windows.
     Raises `UserError` as `vcf.read_lines` does; for a position past the end of its sequence; for a file without
     variants; when no CHROM is in the reference; and, unless `allow_ref_mismatches`, when so many REF alleles differ
     from the reference that the two are of different genome builds. The last two are rules for a whole file: for a chunk
@@ -130,6 +144,7 @@ def check_vcf(
         if length is None:
             if len(unknown) < 10_000:
                 unknown.setdefault(line.chrom, line.number)
+            counts[UNKNOWN_CONTIG] += len(line.alts)
             continue
         n_known += 1
         last = length + all(map(vcf.is_symbolic, line.alts))
@@ -155,7 +170,7 @@ def check_vcf(
         if not vcf.is_chunk(header):
             raise
         log.warning("in this chunk, %s", error)
-    return header
+    return header, counts
 
 
 def _refuse_mismatches(message, path, reference, line):

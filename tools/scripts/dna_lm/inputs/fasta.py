@@ -187,25 +187,33 @@ def _store(database, table, path):
     return number
 
 
-def read_to_end(items: Iterable[object]) -> None:
-    """Read records to their end, so that a faulty file is refused before any work is done."""
-    deque(items, maxlen=0)
+def count_bases(records: Iterable[Record]) -> tuple[int, int]:
+    """Read records to their end, so that a faulty file is refused before any work is done.
+
+    Returns the number of records and of their bases.
+    """
+    n_records = n_bases = 0
+    for record in records:
+        n_records += 1
+        n_bases += len(record.sequence)
+    return n_records, n_bases
 
 
-def count_pairs(pairs: Iterable[tuple[Record, Record]]) -> tuple[int, int]:
+def count_pairs(pairs: Iterable[tuple[Record, Record]]) -> tuple[int, int, int]:
     """Read pairs to their end, so that a faulty file is refused before any work is done.
 
-    Returns the number of pairs, and the number of those whose wild type and mutant are identical. Logs how many pairs
-    have two different identifiers, which is not an error when they are paired by order.
+    Returns the number of pairs, of those whose wild type and mutant are identical, and of the bases of all. Logs how
+    many pairs have two different identifiers, which is not an error when they are paired by order.
     """
-    n_pairs = n_identical = n_different = 0
+    n_pairs = n_identical = n_different = n_bases = 0
     for wild_type, mutant in pairs:
         n_pairs += 1
+        n_bases += len(wild_type.sequence) + len(mutant.sequence)
         n_identical += wild_type.sequence == mutant.sequence
         n_different += wild_type.id != mutant.id
     if n_different:
         log.info("%d of %d pairs have different identifiers: they were paired by order", n_different, n_pairs)
-    return n_pairs, n_identical
+    return n_pairs, n_identical, n_bases
 
 
 def refuse_identical(n_pairs: int, n_identical: int, wild_type_path: str, mutant_path: str) -> None:

@@ -49,6 +49,7 @@ class Checkpoint:
     max_shared_tokens: the longest input that can share a prefix with others in one forward pass; 0 when none can.
     blocks: the modules of the trunk's layers in their order; empty when they cannot be identified, and then only the
     last layer's hidden states can be read.
+    is_demonstration: whether config.json says that the model is for demonstration only (`demonstration_only`).
     n_parameters: the number of parameters, head included, as far as the checkpoint has it.
     n_layers, vocabulary_size, hidden_size, output_size: the number of layers, and how many numbers the logits, hidden
     states, and hidden states of the last layer have for each token.
@@ -69,6 +70,7 @@ class Checkpoint:
     max_shared_tokens: int
     pad_token_id: int
     blocks: tuple[torch.nn.Module, ...]
+    is_demonstration: bool
     n_parameters: int
     n_layers: int
     vocabulary_size: int
@@ -99,12 +101,15 @@ class Checkpoint:
         """The head's output in float32: hidden states (..., width) -> (..., vocabulary)."""
         return self.head(states).float()
 
-    def require_head(self, purpose: str) -> None:
-        """Raise `UserError` when a `purpose` needs logits and the checkpoint lacks the weights of the head."""
+    def require_head(self, purpose: str, instead: str = "choose the representation 'hidden'") -> None:
+        """Raise `UserError` when a `purpose` needs logits and the checkpoint lacks the weights of the head.
+
+        instead: what the user can do with this checkpoint.
+        """
         if self.head is None:
             raise UserError(
                 f"{purpose} needs the model's language-model head, but the checkpoint lacks "
-                f"{', '.join(self.missing_head)}: choose the representation 'hidden', or a checkpoint with a head"
+                f"{', '.join(self.missing_head)}: {instead}, or choose a checkpoint with a head"
             )
 
 
@@ -140,6 +145,7 @@ def load_unchecked(folder: Path, precision: str) -> tuple[Checkpoint, transforme
         max_shared_tokens=0,
         pad_token_id=_pad_token_id(model.config, dna_tokenizer),
         blocks=parts.find_blocks(trunk, model.config),
+        is_demonstration=settings.get("demonstration_only") is True,
         n_parameters=sum(parameter.numel() for parameter in (trunk if head is None else model).parameters()),
         n_layers=model.config.num_hidden_layers,
         vocabulary_size=model.config.vocab_size,

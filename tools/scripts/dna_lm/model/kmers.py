@@ -57,6 +57,10 @@ class Reading:
             return sequence + "A" * (-len(sequence) % self.k)
         return sequence
 
+    def n_bases_read(self, n_bases: int) -> int:
+        """How many bases of a sequence are read: all, or those that fill tokens."""
+        return n_bases - n_bases % self.k if self.ends == CUT else n_bases
+
     def ends_of(self, sequences: Iterable[str]) -> str:
         """What happens to the ends of sequences: the last of `ENDS` that applies to any of them."""
         is_whole = self.ends == WHOLE or all(len(sequence) % self.k == 0 for sequence in sequences)

@@ -10,15 +10,14 @@ _SHORT, _LONG = 6_000, 12_000
 
 
 def words(model: Checkpoint) -> str:
-    """Parameters, kind and longest input, such as `250M · masked · 12 kb`."""
+    """Parameters, kind, longest input and whether it is for demonstration only, such as `250M · masked · 12 kb`."""
     kind = "causal" if model.is_causal else "masked"
-    return " · ".join(
-        [
-            scaled(model.n_parameters, ("", "k", "M", "B")),
-            kind if model.head else f"{kind}, hidden states only",
-            longest_input(model),
-        ]
-    )
+    parts = [
+        scaled(model.n_parameters, ("", "k", "M", "B")),
+        kind if model.head else f"{kind}, hidden states only",
+        longest_input(model),
+    ]
+    return " · ".join(parts + ["demonstration only"] * model.is_demonstration)
 
 
 def longest_input(model: Checkpoint) -> str:

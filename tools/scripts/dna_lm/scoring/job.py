@@ -18,15 +18,14 @@ from dna_lm import cli, statuses
 from dna_lm.engine.encoder import Budget
 from dna_lm.errors import UserError, counted
 from dna_lm.model.checkpoint import Checkpoint
-from dna_lm.scoring import options, pipeline
+from dna_lm.scoring import options, pipeline, reporting
+from dna_lm.scoring.forecast import Checked, Forecast
 from dna_lm.scoring.pipeline import Item, Row, Single
 from dna_lm.scoring.settings import Settings
-
-_ROWS_PER_MESSAGE = 10_000
+from dna_lm.tables import Sink
 
 log = logging.getLogger(__name__)
 
-Sink = Callable[[Any, Row], None]
 # A path, or None for an output that is not wanted, and what opens it.
 Output = tuple[str | None, Callable[[str], AbstractContextManager[Sink]]]
 
@@ -36,8 +35,8 @@ class Source(Protocol):
 
     compute: Callable[..., Iterator[tuple[Any, Row]]]
 
-    def check(self) -> bool:
-        """Read everything once. Raise `UserError` for a fault; return whether this is a chunk of a larger input."""
+    def check(self) -> Checked:
+        """Read everything once, and count. Raise `UserError` for a fault."""
 
     def items(self, checkpoint: Checkpoint, settings: Settings) -> Iterator[Item | Single]:
         """Read everything again, as items for the model."""
@@ -46,30 +45,47 @@ class Source(Protocol):
         """The rows as they are written: with the source's own columns, one for each record or allele."""
 
 
-def run(arguments: argparse.Namespace, source: Source, outputs: list[Output]) -> None:
+def run(
+    arguments: argparse.Namespace,
+    source: Source,
+    outputs: list[Output],
+    row_warnings: reporting.RowWarnings | None = None,
+) -> None:
     """Compute the rows of a source and write the outputs, all or none of them.
 
-    arguments: those of `options.add_model_options`. Raises `UserError` for a faulty input, model or setting, and when
-    nothing, or not all that must be, could be read.
+    arguments: those of `options.add_model_options`. row_warnings: to count every row before the outputs are complete;
+    by default new ones. Warnings are logged before the rows, those about the rows before the counts. Raises `UserError`
+    for a faulty input, model or setting, and when nothing, or not all that must be, could be read.
     """
-    is_chunk = source.check()
+    checked = source.check()
     checkpoint = options.load_checkpoint(arguments)
     settings = options.settings_from(arguments)
     settings.check(checkpoint)
+    _log_warnings(reporting.of_settings(settings.strand, checkpoint.is_demonstration))
+    row_warnings = row_warnings or reporting.RowWarnings()
     budget = options.budget_from(arguments, checkpoint)
     padding = {}
     if settings.tutorial:
         padding = {"pad_to": pipeline.longest(checkpoint, source.items(checkpoint, settings), settings)}
-    tally = Tally(checkpoint, budget, is_chunk)
+    tally = Tally(checkpoint, budget, checked.is_chunk)
+    forecast = Forecast(checked, budget, len(pipeline.strands_read(checkpoint, settings)))
     with cli.atomic_outputs(*(path for path, _ in outputs)) as paths:
         with contextlib.ExitStack() as opened:
             sinks = [opened.enter_context(sink(path)) for path, (_, sink) in zip(paths, outputs, strict=True) if path]
-            computed = source.compute(checkpoint, source.items(checkpoint, settings), settings, budget, **padding)
+            items = forecast.watch(source.items(checkpoint, settings))
+            computed = source.compute(checkpoint, items, settings, budget, **padding)
             for payload, row in source.rows(computed):
                 for sink in sinks:
                     sink(payload, row)
+                row_warnings.add(row)
                 tally.add(row["status"])
+        _log_warnings(row_warnings.texts())
         tally.report(arguments.fail_on_unscored)
+
+
+def _log_warnings(warnings):
+    for warning in warnings:
+        log.warning("%s", reporting.plain(warning))
 
 
 class Tally:
@@ -85,10 +101,8 @@ class Tally:
         self.meanings = statuses.meanings(checkpoint.max_tokens, checkpoint.precision_name)
 
     def add(self, status: str) -> None:
-        """Count a row, and say now and then how many are done."""
+        """Count a row."""
         self.counts[status] += 1
-        if self.counts.total() % _ROWS_PER_MESSAGE == 0:
-            log.info("%d records done", self.counts.total())
 
     def report(self, fail_on_unscored: bool = False) -> None:
         """Log the count of each status. Raise `UserError` when nothing could be read, or not all of what must be."""

@@ -24,8 +24,8 @@ def add_score_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_model_options(parser: argparse.ArgumentParser, with_tutorial: bool = False) -> None:
-    """The options that choose the model and how sequences are turned into numbers."""
+def add_model_options(parser: argparse.ArgumentParser, with_tutorial: bool = False, strand: str = "forward") -> None:
+    """The options that choose the model and how sequences are turned into numbers. `strand`: the default."""
     model = parser.add_argument_group("model")
     model.add_argument("--model", required=True, metavar="DIR", help="model folder, or a Hugging Face cache")
     model.add_argument("--model-id", metavar="OWNER/NAME", help="which model of a Hugging Face cache")
@@ -47,8 +47,8 @@ def add_model_options(parser: argparse.ArgumentParser, with_tutorial: bool = Fal
     group.add_argument(
         "--strand",
         choices=STRANDS,
-        default="forward",
-        help="read the sequence, its reverse complement, or average what both give (default: forward)",
+        default=strand,
+        help=f"read the sequence, its reverse complement, or average what both give (default: {strand})",
     )
     group.add_argument(
         "--precision", choices=PRECISIONS, default="float32", help="of the forward pass (default: float32)"
@@ -90,6 +90,7 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
         scores=tuple(getattr(arguments, "scores", ())),
         tutorial=getattr(arguments, "tutorial", False),
         truncate=getattr(arguments, "truncate", False),
+        log_likelihood=getattr(arguments, "log_likelihood", False),
     )
 
 

@@ -1,33 +1,92 @@
 """Sources of one row per FASTA record or pair: sequences to embed, and pairs to score."""
 
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dna_lm.errors import UserError, quoted
 from dna_lm.inputs import chunks, fasta
 from dna_lm.inputs.fasta import Record
 from dna_lm.model.checkpoint import Checkpoint
 from dna_lm.scoring import pipeline
+from dna_lm.scoring.forecast import Checked
+from dna_lm.scoring.groups import NONE
 from dna_lm.scoring.pipeline import Item, Row, Single
 from dna_lm.scoring.settings import Settings
+from dna_lm.statuses import OK
+
+# A pseudo-log-likelihood reads a sequence as many times as it has tokens: 4 million tokens for one of this length.
+MOST_MASKED_TOKENS = 2048
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class SequenceSource:
-    """The records of a FASTA file, to embed."""
+    """The records of FASTA files, to embed. The payload of a record is its group.
 
-    path: str
+    files: (label, path) of each. groups: identifier -> group; without them, the group is the label of the file, and a
+    single file has no groups. watch: called with every row.
+    """
+
+    files: Sequence[tuple[str, str]]
+    groups: Mapping[str, str] | None = None
+    watch: Callable[[Row], None] | None = None
     compute = staticmethod(pipeline.embed)
 
-    def check(self) -> bool:
-        fasta.read_to_end(fasta.read_fasta(self.path))
-        return chunks.is_fasta_chunk(self.path)
+    def _records(self) -> Iterator[tuple[str, Record]]:
+        """(label of the file, record)."""
+        for label, path in self.files:
+            role = "FASTA" if len(self.files) == 1 else f"FASTA {quoted(label)}"
+            for record in fasta.read_fasta(path, role):
+                yield label, record
 
-    def items(self, _checkpoint: Checkpoint, _settings: Settings) -> Iterator[Single]:
-        return map(Single, fasta.read_fasta(self.path))
+    def check(self) -> Checked:
+        n_records, n_bases = fasta.count_bases(record for _, record in self._records())
+        if self.groups is not None:
+            self._check_groups(n_records)
+        is_chunk = len(self.files) == 1 and chunks.is_fasta_chunk(self.files[0][1])
+        return Checked(is_chunk, n_records, n_bases)
 
-    def rows(self, computed: Iterable[tuple[Any, Row]]) -> Iterable[tuple[Any, Row]]:
-        return computed
+    def _check_groups(self, n_records: int) -> None:
+        """Raise `UserError` when the table of groups has none of the records; log how many it does not have."""
+        n_missing = sum(record.id not in self.groups for _, record in self._records())
+        if n_missing == n_records:
+            examples = [quoted(next(iter(names)), 30) for names in (self.groups, (r.id for _, r in self._records()))]
+            raise UserError(
+                f"no record has an identifier of the table of groups, for example {examples[0]} in the table and "
+                f"{examples[1]} in the FASTA: its column 'id', or its first column, must have the FASTA's identifiers"
+            )
+        if n_missing:
+            log.info("%d of %d records are not in the table of groups", n_missing, n_records)
+
+    def items(self, checkpoint: Checkpoint, settings: Settings) -> Iterator[Single]:
+        if settings.log_likelihood and not checkpoint.is_causal:
+            self._refuse_long(checkpoint)
+        for label, record in self._records():
+            yield Single(record, label if self.groups is None else self.groups.get(record.id, NONE))
+
+    def _refuse_long(self, checkpoint: Checkpoint) -> None:
+        """Raise `UserError` for a record that a masked model would have to read too many times."""
+        for _, record in self._records():
+            n_tokens = len(checkpoint.tokenise([record.sequence])[0]) if record.status == OK else 0
+            if MOST_MASKED_TOKENS < n_tokens <= checkpoint.max_tokens:
+                raise UserError(
+                    f"record {quoted(record.id)} has {n_tokens} tokens: the log-likelihood of a masked model takes one "
+                    f"forward pass for each token, so {MOST_MASKED_TOKENS} are allowed: leave out the log-likelihood, "
+                    "cut long records, or choose a causal model"
+                )
+
+    def rows(self, computed: Iterable[tuple[Any, Row]]) -> Iterator[tuple[Any, Row]]:
+        is_grouped = self.groups is not None or len(self.files) > 1
+        for group, row in computed:
+            if is_grouped:
+                embedding = row.pop("embedding")
+                row |= {"group": group, "embedding": embedding}
+            if self.watch:
+                self.watch(row)
+            yield group, row
 
 
 @dataclass(frozen=True)
@@ -43,13 +102,13 @@ class PairSource:
     def _pairs(self) -> Iterator[tuple[Record, Record]]:
         return fasta.PAIRINGS[self.pair_by](self.wild_type_path, self.mutant_path)
 
-    def check(self) -> bool:
+    def check(self) -> Checked:
         paths = self.wild_type_path, self.mutant_path
-        n_pairs, n_identical = fasta.count_pairs(self._pairs())
+        n_pairs, n_identical, n_bases = fasta.count_pairs(self._pairs())
         is_chunk = chunks.are_fasta_chunks(*paths)
         if not self.allow_identical and not is_chunk:
             fasta.refuse_identical(n_pairs, n_identical, *paths)
-        return is_chunk
+        return Checked(is_chunk, n_pairs, n_bases)
 
     def items(self, _checkpoint: Checkpoint, _settings: Settings) -> Iterator[Item]:
         return (Item(None, wild_type, mutant) for wild_type, mutant in self._pairs())

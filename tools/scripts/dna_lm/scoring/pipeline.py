@@ -18,9 +18,10 @@ Ends: a row says whether all bases of its sequences were read (`whole`), whether
 (`filled`), or whether some were left out (`cut`), by truncation or because they fill no token.
 
 Tutorial mode gives the public tutorial's numbers: the sequences of a file are padded to the longest one of that file
-and pooled over the padding as well, as if the file were one batch. Log-likelihood ratios do not depend on it.
+and pooled over the padding as well, as if the file were one batch. Log-likelihoods do not depend on it.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -98,21 +99,26 @@ def embed(
 ) -> Iterator[tuple[Any, Row]]:
     """Yield (payload, row) for each item: the row has id, status, length, tokens, ends, embedding: float32 (width,).
 
-    The embedding of a record that could not be read is NaN. `pad_to`: tokens to pad to (tutorial mode).
+    If the settings ask for it, `log_likelihood` (nats) and `bits_per_base` come before the embedding; the bases are
+    those that the model reads. The embedding of a record that could not be read is NaN, other numbers are `None`.
+    `pad_to`: tokens to pad to (tutorial mode).
     """
     unread = np.full(settings.embedding.width(checkpoint), np.nan, np.float32)
     for portion, (statuses, strands, ends) in _tokenised(checkpoint, items, settings):
         readable = [number for number, status in enumerate(statuses) if status == OK]
-        embeddings = {}
+        embeddings, log_likelihoods = {}, {}
         if readable:
-            of_strands = [
+            encoded = [
                 _encode(checkpoint, [tokens[n][0] for n in readable], settings, budget, pad_to[0]) for tokens in strands
             ]
+            of_strands, summed = zip(*encoded, strict=True)
             if _is_mirrored(checkpoint, settings):
                 [given], representation = of_strands, settings.embedding.representation
                 other = checkpoint.mirror.pooled(given, representation)
                 of_strands = [other if reverse else given for reverse in STRANDS[settings.strand]]
             embeddings = _finite_means(of_strands, readable, statuses)
+            if settings.log_likelihood:
+                log_likelihoods = _finite_means(summed, readable, statuses)
         for number, (item, status) in enumerate(zip(portion, statuses, strict=True)):
             row = {
                 "id": item.record.id,
@@ -120,9 +126,13 @@ def embed(
                 "length": len(item.record.sequence),
                 "tokens": len(strands[0][number][0]) if number in strands[0] else None,
                 "ends": ends.get(number),
-                "embedding": embeddings.get(number, unread),
             }
-            yield item.payload, row
+            if settings.log_likelihood:
+                total = log_likelihoods[number].item() if status == OK else None
+                n_bases = checkpoint.reading.n_bases_read(row["length"])
+                bits = None if total is None else -total / math.log(2) / n_bases
+                row |= {"log_likelihood": total, "bits_per_base": bits}
+            yield item.payload, row | {"embedding": embeddings.get(number, unread)}
 
 
 def score(
@@ -164,6 +174,11 @@ def _portions(items):
         yield portion
 
 
+def strands_read(checkpoint: Checkpoint, settings: Settings) -> tuple[bool, ...]:
+    """The strands that the model reads: for each, whether it is the reverse complement."""
+    return STRANDS["forward" if _is_mirrored(checkpoint, settings) else settings.strand]
+
+
 def _tokenised(checkpoint, items, settings):
     """Portions of the items, and what `_tokenise` gives of each: on a GPU while it computes the portion before."""
     tokenised = ((portion, _tokenise(checkpoint, portion, settings)) for portion in _portions(items))
@@ -180,7 +195,7 @@ def _is_mirrored(checkpoint, settings):
 
 def _tokenise(checkpoint, portion, settings):
     """Statuses of items; per strand read, a dict from an item's number to its records' ids; one from it to its ends."""
-    reverses = STRANDS["forward" if _is_mirrored(checkpoint, settings) else settings.strand]
+    reverses = strands_read(checkpoint, settings)
     statuses = [status_of(checkpoint, item.records) for item in portion]
     readable = [number for number, status in enumerate(statuses) if status == OK]
     strands = []
@@ -235,8 +250,14 @@ def _finite_means(of_strands, numbers, statuses):
 
 
 def _encode(checkpoint, token_lists, settings, budget, pad_to):
+    """Embeddings (n, width), and log-likelihoods (n, 1) or `None`."""
     padded = _padded(checkpoint, token_lists, pad_to)
-    return encoder.encode(checkpoint, padded, settings.embedding, False, budget)[0]
+    # One pass gives both, unless the embeddings are those of padded sequences.
+    with_both = settings.log_likelihood and checkpoint.is_causal and not settings.tutorial
+    embeddings, summed = encoder.encode(checkpoint, padded, settings.embedding, with_both, budget)
+    if settings.log_likelihood and summed is None:
+        summed = likelihood.log_likelihoods(checkpoint, token_lists, budget)
+    return embeddings, None if summed is None else summed[:, None]
 
 
 @np.errstate(invalid="ignore", over="ignore")
@@ -254,7 +275,7 @@ def _scores(checkpoint, token_pairs, aligned, settings, budget, pad_to):
         values = {name: scores.SCORES[name].formula(wild_type, mutant) for name in settings.distances}
     if with_llr and checkpoint.is_causal:
         if log_likelihoods is None:
-            _, log_likelihoods = encoder.encode(checkpoint, [*sides[0], *sides[1]], None, True, budget)
+            log_likelihoods = likelihood.log_likelihoods(checkpoint, [*sides[0], *sides[1]], budget)
         of_wild_types, of_mutants = np.split(log_likelihoods, 2)
         values[scores.LLR] = of_mutants - of_wild_types
     elif with_llr:

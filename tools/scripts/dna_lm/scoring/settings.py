@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from dna_lm.engine import likelihood
 from dna_lm.engine.encoder import Embedding
 from dna_lm.errors import UserError
 from dna_lm.model.checkpoint import Checkpoint
@@ -17,6 +18,7 @@ class Settings:
 
     `scores` are names of `scores.SCORES`; empty when only embeddings are wanted. `tutorial`: sequences are padded as in
     the tutorial. `truncate`: pairs that are too long for the model are cut to the bases around their change.
+    `log_likelihood`: an embedded sequence gets its log-likelihood too.
     """
 
     embedding: Embedding = field(default_factory=Embedding)
@@ -24,6 +26,7 @@ class Settings:
     scores: tuple[str, ...] = ("l2",)
     tutorial: bool = False
     truncate: bool = False
+    log_likelihood: bool = False
 
     @property
     def distances(self) -> list[str]:
@@ -43,6 +46,10 @@ class Settings:
             self.embedding.check(checkpoint)
         if LLR in self.scores:
             checkpoint.require_head("the score 'llr'")
+        if self.log_likelihood:
+            checkpoint.require_head("the log-likelihood", "leave it out")
+            if not checkpoint.is_causal:
+                likelihood.require_mask(checkpoint, "the log-likelihood")
 
     def as_text(self) -> dict[str, str]:
         """The settings that decide the numbers: name -> text, empty for a layer that does not matter."""

@@ -1,10 +1,12 @@
 """The source of one row per alternate allele of a VCF, and its outputs: the VCF with scores, and the windows."""
 
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from dna_lm.bigwig import write_bigwig
 from dna_lm.inputs import alleles, vcf
 from dna_lm.inputs.alleles import Allele
 from dna_lm.inputs.reference import Reference
@@ -13,6 +15,7 @@ from dna_lm.model.checkpoint import Checkpoint
 from dna_lm.scores import SCORES
 from dna_lm.scoring import pipeline
 from dna_lm.scoring.background import Background, percentile
+from dna_lm.scoring.forecast import Checked
 from dna_lm.scoring.pipeline import COUNTS, Item, Row
 from dna_lm.scoring.settings import Settings
 from dna_lm.statuses import OK
@@ -35,8 +38,8 @@ class VariantSource:
 
     A row has chrom, pos, ref, alt, id, status, the scores; with a `background` a percentile for each score and the
     number drawn; the counts; the wild-type window, counted from 1 and its end included; with `regions` the names of
-    those that the changed bases lie in. `refused_ids`: INFO fields that the VCF must not have. `header`: the lines of
-    the VCF's header, known after `check`.
+    those that the changed bases lie in; the kind of the allele. `refused_ids`: INFO fields that the VCF must not have.
+    `header`: the lines of the VCF's header, known after `check`.
     """
 
     path: str
@@ -51,8 +54,15 @@ class VariantSource:
     header: list[str] = field(default_factory=list)
     compute = staticmethod(pipeline.score)
 
-    def check(self) -> bool:
-        self.header = alleles.check_vcf(self.path, self.reference, self.refused_ids, self.allow_ref_mismatches)
+    def check(self) -> Checked:
+        given = self.path, self.reference, self.refused_ids, self.allow_ref_mismatches
+        self.header, counts = alleles.check_vcf(*given)
+        n_pairs = counts[OK] * (1 + (self.background.n if self.background else 0))
+        return Checked(self.is_chunk, counts.total(), 2 * self.window * n_pairs)
+
+    @property
+    def is_chunk(self) -> bool:
+        """Whether the VCF is a chunk of a larger one, known after `check`."""
         return vcf.is_chunk(self.header)
 
     def items(self, _checkpoint: Checkpoint, _settings: Settings) -> Iterator[Item]:
@@ -81,7 +91,8 @@ class VariantSource:
         row |= counts | {"window_start": None if start is None else start + 1, "window_end": end}
         if self.regions:
             row["region"] = self.regions.names(line.chrom, *allele.changed())
-        return row
+        # Last, so that the other columns keep their numbers.
+        return row | {"kind": allele.kind}
 
     def _percentiles(self, scored, drawn):
         background = [row for row in drawn if row["status"] == OK] if scored["status"] == OK else []
@@ -115,6 +126,35 @@ def _windows(path, side):
                 handle.write(f">{record.id}\n{record.sequence}\n")
 
         yield write
+
+
+@contextmanager
+def track(path: str, score: str, reference: Reference) -> Iterator[Callable[[Allele, Row], None]]:
+    """A bigWig file of one score: a number at the first changed base of each allele that has one.
+
+    An insertion is at the base after it, or at the last base of its sequence. Of several alleles at a base the one with
+    the largest impact is taken: the highest score, or the lowest if less means more change.
+    """
+    numbers = {name: number for number, name in enumerate(reference.lengths)}
+    names = list(reference.lengths)
+    # An empty name makes SQLite keep a private file in the temporary folder and remove it when it is closed.
+    with closing(sqlite3.connect("")) as database:
+        database.execute("CREATE TABLE place (contig INTEGER, base INTEGER, score REAL)")
+
+        def write(allele: Allele, row: Row) -> None:
+            if row["status"] == OK:
+                contig = allele.line.chrom
+                base = min(allele.changed()[0], reference.lengths[contig] - 1)
+                # The number in the table, so that both give the same float32.
+                value = float(cell(row[score]))
+                database.execute("INSERT INTO place VALUES (?, ?, ?)", (numbers[contig], base, value))
+
+        yield write
+        of_base = "MAX" if SCORES[score].grows else "MIN"
+        places = database.execute(
+            f"SELECT contig, base, {of_base}(score) FROM place GROUP BY contig, base ORDER BY 1, 2"
+        )
+        write_bigwig(path, reference.lengths, ((names[n], base, base + 1, value) for n, base, value in places))
 
 
 @dataclass(frozen=True)
