@@ -24,7 +24,7 @@ unit: $(TOOLS)  ## the unit tests; ARGS="tests/unit/test_x.py -k name" runs some
 fuzz: $(TOOLS)  ## the property tests with new examples, for 30 minutes or ARGS="--minutes 5"; prints how to repeat a failure
 	@.venv/tools/bin/python tests/fuzz.py $(ARGS)
 
-.PHONY: test-galaxy test-workflows test-slurm test-pulsar test-toolshed test-browser
+.PHONY: test-galaxy test-workflows test-slurm test-pulsar test-container test-toolshed test-browser image
 PYTEST = .venv/galaxy/bin/python -m pytest
 TOOL_TESTS = tests/galaxy/test_wrappers.py tests/galaxy/test_model_installation.py tests/galaxy/test_text_tools.py
 WORKFLOW_TESTS = tests/galaxy/test_rules.py tests/galaxy/test_workflows.py
@@ -52,6 +52,14 @@ test-slurm: $(TOOLS) $(GALAXY)  ## jobs on a real Slurm, some killed; as root on
 
 test-pulsar: $(TOOLS) $(GALAXY) .venv/pulsar/.built  ## jobs on a real Pulsar that shares no files with Galaxy; as root
 	@$(PYTEST) tests/galaxy/test_pulsar.py $(ARGS)
+
+image: $(UV)  ## one container image for all tools, with podman; as root on Debian, installs it; BASE=image TORCH=cuda|cpu, see docs/admin/
+	@tests/galaxy/need_podman.sh
+	@BASE="$(BASE)" TORCH="$(TORCH)" PYTHON=.venv/uv/bin/python docs/admin/build_image.sh
+
+test-container: $(TOOLS) $(GALAXY)  ## jobs of every tool in the image of `make image`, without a network, compared with jobs outside; as root
+	@tests/galaxy/need_podman.sh
+	@$(PYTEST) tests/galaxy/test_containers.py $(ARGS)
 
 # Of the Tool Shed's and the browser's tests, each needs what those before it left: -x stops at the first failure.
 test-toolshed: $(TOOLS) $(GALAXY) $(PLANEMO) .venv/toolshed/.built  ## publish to a real Tool Shed, install from it into a clean Galaxy, test there, update: twenty minutes; as root

@@ -16,6 +16,7 @@ import time
 from collections import deque
 from pathlib import Path
 
+import host
 import report
 import workload
 from contenders import CONTENDERS
@@ -38,6 +39,7 @@ def parse_arguments(argv):
     parser.add_argument("--repeats", type=int, help="default: 3, or 2 of many pairs")
     parser.add_argument("--quick", action="store_true", help=f"see that it runs: {QUICK_SIZES[0]}, 2 repeats")
     parser.add_argument("--device", choices=PRECISIONS, help="default: cuda when torch finds a GPU")
+    parser.add_argument("--host", action="store_true", help="what everything but the model costs, by stage")
     arguments = parser.parse_args(argv)
     # With fewer repeats it is still all of it.
     arguments.is_all = vars(arguments) == vars(parser.parse_args([])) | {"repeats": arguments.repeats}
@@ -262,6 +264,9 @@ def where_time_goes(profiles):
 
 def main(argv):
     arguments = parse_arguments(argv)
+    if arguments.host:
+        host.run()
+        return
     device = arguments.device
     if device is None:
         import torch

@@ -124,7 +124,7 @@ def make_model(name, folder):
     else:
         special_ids = {"pad_token_id": 3, "mask_token_id": 4}
         model = transformers.EsmForMaskedLM(transformers.EsmConfig(**SHAPE_MASKED, **special_ids))
-        tokenizer = _tokenizer(_trained_bpe(SHAPE_MASKED["vocab_size"]))
+        tokenizer = single_base_tokenizer()
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -141,6 +141,11 @@ def _trained_bpe(vocabulary_size):
     corpus = [random_sequence(letters, 500) for _ in range(1000)]
     corpus += [str(record.seq).upper() for record in SeqIO.parse(TEST_DATA / "snv_wild_type.fasta", "fasta")]
     return train_bpe(corpus, vocabulary_size, SPECIALS, with_pre_tokenizer=False)
+
+
+def single_base_tokenizer():
+    """The masked model's tokenizer: a token a base."""
+    return _tokenizer(_trained_bpe(SHAPE_MASKED["vocab_size"]))
 
 
 def _tokenizer(tokenizer):

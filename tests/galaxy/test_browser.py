@@ -334,12 +334,17 @@ def test_other_tools(window: Window) -> None:
     window.look_at(heatmap)
     window.shot("41_mutagenesis_heatmap")
     window.open_tool("score_variants")
-    scores, vcf = window.run_tool()
+    scores, vcf, report = window.run_tool()
     window.look_at(scores)
     assert "ref_mismatch" in str(window.shown_table()), "the table of variants does not show its statuses"
     window.shot("42_variants_table")
     window.look_at(vcf)
     window.shot("43_variants_vcf")
+    window.look_at(report)
+    for text in ("22 of 34 alleles", "The demonstration model was used."):
+        expect(window.page.get_by_text(text).first).to_be_visible()
+    expect(window.page.locator("#center img").first).to_be_visible()
+    window.tall_shot("43_variants_report")
     window.open_tool("embed")
     window.choose("input", "cftr_wild_type.fasta")
     window.look_at(window.run_tool()[0])

@@ -29,7 +29,7 @@ WAIT_SECONDS = 300
 def job_configuration(folder: Path, url: str, token: str, models: Path) -> dict:
     """The sample job configuration, with its rules changed so that every tool of the suite goes to this Pulsar."""
     configuration = yaml.safe_load((ADMIN / "job_conf.yml").read_text())
-    rules = yaml.safe_load((ADMIN / "tpv.yml").read_text())
+    rules = yaml.safe_load((ADMIN / "tpv_site.yml").read_text())
     # Everything that the sample says of Pulsar is kept, except the places, which are this machine's.
     params = rules["destinations"]["pulsar"]["params"]
     [mapping] = params["file_actions"]["paths"]
@@ -40,15 +40,14 @@ def job_configuration(folder: Path, url: str, token: str, models: Path) -> dict:
     }
     params |= {"url": url, "private_token": token}
     rules["destinations"]["pulsar"]["env"] = [{"name": "PATH", "value": f"{TOOLS_VENV}/bin:{os.environ['PATH']}"}]
-    for name, rule in rules["tools"].items():
-        if "dna_lm" in name:
-            rule.pop("rules", None)
-            rule |= {"cores": 1, "scheduling": {"require": ["pulsar"]}}
-    for tool in ("split", "collapse"):
-        rules["tools"][f"dna_lm_{tool}"] = {"scheduling": {"require": ["pulsar"]}}
+    # This machine has fewer processors than the sample's jobs ask for, and no job of the sample requires Pulsar.
+    rules["tools"]["(.*/)?dna_lm_.*"] = {"cores": 1, "scheduling": {"require": ["pulsar"]}}
     path = folder / "tpv.yml"
     path.write_text(yaml.safe_dump(rules))
-    configuration["execution"]["environments"]["tpv_dispatcher"]["tpv_config_files"] = [str(path)]
+    configuration["execution"]["environments"]["tpv_dispatcher"]["tpv_config_files"] = [
+        str(ADMIN / "tpv.yml"),
+        str(path),
+    ]
     return configuration
 
 

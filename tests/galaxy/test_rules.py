@@ -4,47 +4,69 @@ Total Perspective Vortex (TPV) runs inside this process, because it takes second
 """
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from galaxy_server import ROOT
+from galaxy.jobs import JobDestination
+from galaxy_server import ROOT, wrappers
 from tpv.commands.dryrunner import TPVDryRunner
 from tpv.commands.shell import create_parser
 
-RULES = ROOT / "docs" / "admin" / "tpv.yml"
-JOB_CONF = ROOT / "docs" / "admin" / "job_conf.yml"
+ADMIN = ROOT / "docs" / "admin"
+RULES = ADMIN / "tpv.yml"
+SITE = ADMIN / "tpv_site.yml"
+JOB_CONF = ADMIN / "job_conf.yml"
+RESOLVERS = ADMIN / "container_resolvers.yml"
 SHED = "toolshed.g2.bx.psu.edu/repos/someone/dna_lm/"
 
 
-def tpv(command: str) -> int:
-    """Run a command of Total Perspective Vortex on the sample rules; returns its exit status."""
-    arguments = create_parser().parse_args([command, str(RULES)])
+def tpv(command: str, rules: Path) -> int:
+    """Run a command of Total Perspective Vortex on sample rules; returns its exit status."""
+    arguments = create_parser().parse_args([command, str(rules)])
     return arguments.func(arguments)
 
 
-def destinations(tool: str, input_gib: float = 0, rules: Path = RULES, tries: int = 1) -> list[tuple[str, int | None]]:
-    """Where a job goes, and with how many MiB, in each of its tries, of which all but the last run out of memory."""
+def mapped(
+    tool: str, input_gib: float = 0, rules: tuple[Path, ...] = (SITE, RULES), tries: int = 1
+) -> list[JobDestination]:
+    """Where a job goes in each of its tries, of which all but the last run out of memory."""
     found, params = [], None
     for _ in range(tries):
-        runner = TPVDryRunner.from_params(str(JOB_CONF), tool_id=tool, tpv_confs=[str(rules)], input_size=input_gib)
+        paths = [str(path) for path in rules]
+        runner = TPVDryRunner.from_params(str(JOB_CONF), tool_id=tool, tpv_confs=paths, input_size=input_gib)
         if params:
             runner.job.destination_params = params
         destination = runner.run()[0]
         params = destination.params
-        memory = params.get("job_--mem")
-        found.append((destination.id, memory and int(memory)))
+        found.append(destination)
     return found
 
 
-def test_valid() -> None:
+def destinations(*arguments: Any, **options: Any) -> list[tuple[str, int | None]]:
+    """The names of these destinations, and their jobs' memory in MiB."""
+    found = [(destination.id, destination.params.get("job_--mem")) for destination in mapped(*arguments, **options)]
+    return [(name, memory and int(memory)) for name, memory in found]
+
+
+def site_rules(folder: Path, rules: dict) -> tuple[Path, ...]:
+    """The sample's rules and, after them, a site's."""
+    path = folder / "more.yml"
+    path.write_text(yaml.safe_dump(rules))
+    return SITE, RULES, path
+
+
+@pytest.mark.parametrize("rules", [RULES, SITE], ids=lambda path: path.stem)
+def test_valid(rules: Path) -> None:
     """TPV finds no fault in the rules."""
-    assert tpv("lint") == 0
+    assert tpv("lint", rules) == 0
 
 
-def test_formatted(capsys: pytest.CaptureFixture) -> None:
+@pytest.mark.parametrize("rules", [RULES, SITE], ids=lambda path: path.stem)
+def test_formatted(capsys: pytest.CaptureFixture, rules: Path) -> None:
     """The rules are written as TPV formats them."""
-    tpv("format")
-    assert capsys.readouterr().out == RULES.read_text()
+    tpv("format", rules)
+    assert capsys.readouterr().out == rules.read_text()
 
 
 @pytest.mark.parametrize(
@@ -63,6 +85,7 @@ def test_formatted(capsys: pytest.CaptureFixture) -> None:
         ("dna_lm_collapse", 20, "slurm_cpu", 2048),
         ("data_manager_dna_lm", 0, "galaxy_host", None),
         (f"{SHED}data_manager_dna_lm/0.1.0", 0, "galaxy_host", None),
+        ("another_tool", 0, "slurm_cpu", 2048),
     ],
 )
 def test_destination(tool: str, input_gib: float, destination: str, memory: int | None) -> None:
@@ -83,9 +106,65 @@ def test_destinations_after_memory(tool: str, expected: list[tuple[str, int]]) -
 
 
 def test_without_gpu(tmp_path: Path) -> None:
-    """Where a site has removed the destination with a GPU, the models run on CPUs."""
-    rules = yaml.safe_load(RULES.read_text())
-    del rules["destinations"]["slurm_gpu"]
-    path = tmp_path / "tpv.yml"
-    path.write_text(yaml.safe_dump(rules))
-    assert destinations("dna_lm_score_pairs", rules=path) == [("slurm_cpu", 4096)]
+    """A site without GPUs sends the models to CPUs with one line."""
+    rules = site_rules(tmp_path, {"tools": {"(.*/)?dna_lm_.*": {"gpus": 0}}})
+    assert destinations("dna_lm_score_pairs", rules=rules) == [("slurm_cpu", 4096)]
+
+
+def test_together_with_the_rules_of_a_site(tmp_path: Path) -> None:
+    """The tools' rules change no other tool's, and a site's `default` applies to these tools too."""
+    default = {"mem": "cores * 3.8", "env": {"OF_THE_SITE": "1"}, "scheduling": {"reject": ["offline"]}}
+    path = tmp_path / "shared.yml"
+    shared = yaml.safe_load(SITE.read_text())
+    shared["tools"] = {"default": {"cores": 2, **default}}
+    path.write_text(yaml.safe_dump(shared))
+    [other] = mapped("another_tool", rules=(path, RULES))
+    [ours] = mapped("dna_lm_score_pairs", rules=(path, RULES))
+    assert other.params["job_--mem"] == str(int(2 * 3.8 * 1024)) and not other.resubmit and "more" not in other.params
+    assert (ours.id, ours.params["job_--mem"]) == ("slurm_gpu", "4096") and ours.resubmit
+    assert {"name": "OF_THE_SITE", "value": "1"} in other.env and {"name": "OF_THE_SITE", "value": "1"} in ours.env
+
+
+def test_docker(tmp_path: Path) -> None:
+    """In docker a model gets the job's GPU, and no other, and the other tools get none; there is no network."""
+    rules = site_rules(tmp_path, {"tools": {"(.*/)?dna_lm_.*": {"scheduling": {"require": ["docker"]}}}})
+    model, again = mapped("dna_lm_score_pairs", rules=rules, tries=2)
+    assert (model.id, model.params["job_--gres"]) == ("slurm_docker_gpu", "gpu:1")
+    assert model.params["docker_run_extra_arguments"] == "--memory 4096m --gpus device=$SLURM_JOB_GPUS"
+    assert (again.id, again.params["docker_run_extra_arguments"]) == ("slurm_docker_cpu", "--memory 8192m")
+    [split] = mapped("dna_lm_split", rules=rules)
+    assert (split.id, split.params["docker_run_extra_arguments"]) == ("slurm_docker_cpu", "--memory 2048m")
+    for destination in (model, again, split):
+        assert destination.params["docker_net"] == "none"
+        assert destination.params["docker_volumes"] == "$defaults,/data/models:ro"
+
+
+def test_singularity(tmp_path: Path) -> None:
+    """In singularity a model gets the job's GPU."""
+    rules = site_rules(tmp_path, {"tools": {"(.*/)?dna_lm_.*": {"scheduling": {"require": ["singularity"]}}}})
+    [model] = mapped("dna_lm_score_pairs", rules=rules)
+    assert model.id == "slurm_singularity_gpu"
+    wanted = "--nv --env CUDA_VISIBLE_DEVICES=$CUDA_VISIBLE_DEVICES"
+    assert model.params["singularity_run_extra_arguments"] == wanted
+    [split] = mapped("dna_lm_split", rules=rules)
+    assert split.id == "slurm_singularity_cpu" and "singularity_run_extra_arguments" not in split.params
+
+
+def test_every_tool_has_an_image() -> None:
+    """The sample of container resolvers names every tool of the suite."""
+    [resolver] = yaml.safe_load(RESOLVERS.read_text())
+    assert {mapping["tool_id"] for mapping in resolver["mappings"]} == wrappers().keys()
+    assert len({mapping["identifier"] for mapping in resolver["mappings"]}) == 1
+
+
+def test_one_set_of_packages_has_one_name() -> None:
+    """Galaxy computes the same name of an image for every tool, and the documentation has it."""
+    from galaxy.tool_util.deps.mulled.util import build_target, v2_image_name
+    from galaxy.tool_util.parser import get_tool_source
+
+    names = set()
+    for path in wrappers().values():
+        requirements = get_tool_source(str(path)).parse_requirements()[0]
+        names.add(v2_image_name([build_target(found.name, version=found.version) for found in requirements]))
+    [name] = names
+    assert f"`{name}`" in (ADMIN / "README.md").read_text()

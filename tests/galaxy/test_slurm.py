@@ -37,7 +37,7 @@ def job_configuration(folder: Path) -> dict:
     rules = folder / "tpv.yml"
     rules.write_text(yaml.safe_dump(RULES))
     dispatcher = configuration["execution"]["environments"]["tpv_dispatcher"]
-    dispatcher["tpv_config_files"] = [str(ADMIN / "tpv.yml"), str(rules)]
+    dispatcher["tpv_config_files"] = [str(ADMIN / "tpv_site.yml"), str(ADMIN / "tpv.yml"), str(rules)]
     return configuration
 
 

@@ -79,5 +79,6 @@ def test_variants_in_chunks(user: User, tmp_path: Path) -> None:
     collapsed = {
         chunk["output_name"]: user.run("dna_lm_collapse", {"chunks": {"src": "hdca", "id": chunk["id"]}})["output"]
         for chunk in mapped["implicit_collections"]
+        if chunk["output_name"] in ("output", "annotated")
     }
-    assert collapsed == expected
+    assert collapsed == {name: expected[name] for name in ("output", "annotated")}

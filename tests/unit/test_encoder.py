@@ -125,7 +125,7 @@ def model_and_pairs(request):
 
 def test_long_logits_pooled_in_slices_equal_the_whole(random_mixtral, monkeypatch):
     loaded, naive = load_checkpoint(random_mixtral), Naive(random_mixtral)
-    monkeypatch.setattr(pooling, "_SLICE_TOKENS", 7)
+    monkeypatch.setitem(pooling._SLICES, "cpu", (7, 2**22))
     pairs = list(random_pairs(12, seed=7))
     for how in pooling.POOLINGS:
         rows = score_pairs(loaded, pairs, ("l2", "llr"), embedding=Embedding(pooling=how))

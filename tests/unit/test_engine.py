@@ -5,6 +5,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ from hypothesis import strategies as st
 import random_models
 from conftest import ROOT, TEST_DATA
 from dna_lm.engine import encoder, pooling, prefix_tree
+from dna_lm.engine.attention import TreeAttention
 from dna_lm.engine.encoder import Budget, Embedding
+from dna_lm.engine.host import ahead, on_device
 from dna_lm.engine.loading import load_checkpoint
 from dna_lm.inputs.fasta import Record
 from dna_lm.inputs.stretches import from_records
@@ -139,7 +142,7 @@ def test_a_tree_holds_every_sequence_and_every_shared_token_once(sequences):
 
 
 @given(
-    st.lists(st.text("AC", min_size=1, max_size=150).map(tuple), min_size=1, max_size=12, unique=True),
+    st.lists(st.lists(st.integers(0, 1), min_size=1, max_size=150).map(tuple), min_size=1, max_size=12, unique=True),
     st.integers(1, 40),
 )
 def test_slices_cover_a_tree_in_order(sequences, max_tokens):
@@ -160,17 +163,72 @@ def test_slices_cover_a_tree_in_order(sequences, max_tokens):
 @given(st.lists(TOKENS, min_size=1, max_size=8, unique=True))
 def test_attention_reads_the_path_up_to_each_token(sequences):
     tree = prefix_tree.PrefixTree(sorted(sequences))
-    groups, places = tree.attention_groups()
-    queries = np.concatenate([group.queries.ravel() for group in groups])
-    assert queries[places].tolist() == list(range(len(tree.ids)))
-    seen = []
-    for group in groups:
-        for rows, keys, position in zip(group.queries, group.keys, group.positions, strict=True):
-            for offset in range(len(rows)):
-                seen.append(keys[: position + offset + 1].tolist())
+    packed = TreeAttention(tree, len(tree.ids), torch.device("cpu"), torch.float32)
+    queries = torch.cat([queries.flatten() for queries, _, _ in packed.groups])
+    assert queries[packed.places].tolist() == list(range(len(tree.ids)))
+    seen = [
+        keys[mask == 0].tolist()
+        for _, keys_of_items, masks in packed.groups
+        for keys, (masks_of_queries,) in zip(keys_of_items, masks, strict=True)
+        for mask in masks_of_queries
+    ]
     path_of = {path[-1]: path for whole in tree.paths for path in (whole[: n + 1] for n in range(len(whole)))}
-    for row, place in enumerate(places):
+    for row, place in enumerate(packed.places):
         assert seen[place] == path_of[row].tolist()
+    assert packed.ids.tolist() == tree.ids.tolist() and packed.positions.tolist() == tree.positions.tolist()
+
+
+@given(st.lists(TOKENS, min_size=1, max_size=8, unique=True), st.sampled_from(["max", "mean"]), st.integers(1, 99))
+def test_pooling_in_few_calls_gives_the_same_numbers(sequences, name, slice_tokens):
+    """What a GPU runs, here on the CPU."""
+    tree = prefix_tree.PrefixTree(sorted(sequences))
+    numbers = torch.from_numpy(np.random.default_rng(0).normal(size=(len(tree.ids), 3)).astype(np.float32))
+    pooled = []
+    for pools in (pooling._Pools(tree, name), pooling._PoolsAtOnce(tree, name)):
+        for parts in tree.slices(slice_tokens):
+            pools.add_numbers(parts, numbers[parts[0].start : parts[-1].stop])
+        pooled.append(pools.per_sequence())
+    torch.testing.assert_close(*pooled, rtol=2**-23, atol=1e-12)
+    if name == "max":
+        assert torch.equal(*pooled)
+
+
+def test_numbers_for_another_device_are_copied_together():
+    arrays = [np.arange(6).reshape(2, 3), np.arange(4), np.empty(0, np.int64)]
+    moved = on_device(arrays, torch.device("meta"))
+    assert [tensor.shape for tensor in moved] == [array.shape for array in arrays]
+    assert len({tensor.untyped_storage()._cdata for tensor in moved}) == 1
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_values_ahead_are_those_asked_for(device):
+    def values():
+        yield from range(5)
+        raise ValueError("here")
+
+    seen = []
+    with pytest.raises(ValueError, match="here"):
+        for value in ahead(values(), torch.device(device)):
+            seen.append(value)  # noqa: PERF402
+    assert seen == list(range(5))
+
+
+@pytest.mark.parametrize(("device", "first_made"), [("cpu", 1), ("meta", 2)])
+def test_one_value_is_made_ahead_where_a_gpu_computes(device, first_made):
+    made, may_check = [], threading.Event()
+
+    def values():
+        for number in range(3):
+            made.append(number)
+            if number == 1:
+                may_check.set()
+            yield number
+
+    values_ahead = ahead(values(), torch.device(device))
+    assert next(values_ahead) == 0
+    assert may_check.wait(10 if device == "meta" else 0) == (device == "meta")
+    assert len(made) == first_made
+    assert list(values_ahead) == [1, 2]
 
 
 def test_a_wild_type_and_its_mutants_share_their_prefixes(random_mixtral):

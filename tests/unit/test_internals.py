@@ -8,13 +8,15 @@ import importlib
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 import transformers
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from safetensors.torch import save_file
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, core_model_loading
 from transformers.activations import ACT2FN
 
 import random_models
@@ -159,6 +161,36 @@ def test_the_c_library_keeps_freed_memory():
 
 
 # --- transformers: what a model computes with ----------------------------------------------------------------------
+
+
+def test_weights_are_loaded_one_after_the_other(random_mixtral, monkeypatch):
+    """With threads, transformers would make many weights before it merges those of a layer's experts."""
+    monkeypatch.setattr(core_model_loading, "ThreadPoolExecutor", None)
+    load_checkpoint(random_mixtral)
+
+
+def mappings(path):
+    """How many times a file is mapped into this process."""
+    return Path("/proc/self/maps").read_text().count(str(path))
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="not Linux")
+def test_a_weight_that_is_copied_has_a_mapping_of_its_own(tmp_path):
+    path = tmp_path / "model.safetensors"
+    stored = {"kept": torch.ones(8, 8), "other.experts.0.w1.weight": torch.ones(8, 8)}
+    stored["precise"] = torch.ones(8, 8, dtype=torch.bfloat16)
+    save_file(stored, path)
+    weights = internals.stored_weights([path], torch.float32)
+    for name, tensor in stored.items():
+        assert torch.equal(weights[name][...], tensor) and torch.equal(weights[name][2:4], tensor[2:4])
+    before = mappings(path)
+    kept = [weights["kept"][...], weights["kept"][1:]]
+    assert mappings(path) == before
+    copied = [weights[name][...] for name in stored if name != "kept"]
+    assert mappings(path) == before + 2
+    del copied
+    assert mappings(path) == before
+    assert len(kept) == 2
 
 
 def tiny(family, **settings):

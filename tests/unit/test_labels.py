@@ -48,7 +48,9 @@ def output_labels():
     for wrapper in sorted(TOOLS.glob("dna_lm_*.xml")):
         if wrapper.stem in ("dna_lm_compare_groups", "dna_lm_evaluate"):
             continue
-        for output in ElementTree.parse(wrapper).iter("data"):
+        # A wrapper may have its outputs in a file of macros.
+        paths = [wrapper, *(TOOLS / imported.text for imported in ElementTree.parse(wrapper).iter("import"))]
+        for output in (found for path in paths for found in ElementTree.parse(path).iter("data")):
             label = output.get("label", "")
             if output.get("format") not in ("tabular", None) or "${tool.name}" in label:
                 continue

@@ -3,6 +3,7 @@
 import csv
 
 import numpy as np
+import pyBigWig
 import pysam
 import pytest
 from safetensors.torch import load_file, save_file
@@ -93,6 +94,7 @@ def score(run_script, overflowing, tmp_path):
 
     def run(*options):
         inputs = ("--variants", TEST_DATA / "variants.vcf", "--reference", TEST_DATA / "reference.fasta")
+        inputs += ("--strand", "forward")
         options = (
             "--window",
             "31",
@@ -148,13 +150,15 @@ def test_neither_a_track_nor_a_picture_nor_anndata_holds_it(run_script, overflow
     assert np.isfinite(embedded.X).all() and list(embedded.obs["id"]) == ["a"]
     assert embedded.uns["not_embedded"]["status"].tolist() == ["not_finite"]
     (tmp_path / "x.bed").write_text("a\t0\t9\n")
-    inputs = ("--intervals", "x.bed", "--reference", "x.fasta")
-    outputs = ("--output", "m.tsv", "--track", "m.bedgraph", "--heatmap", "m.png")
+    inputs = ("--intervals", "x.bed", "--reference", "x.fasta", "--flank", 0, "--strand", "forward")
+    outputs = ("--output", "m.tsv", "--track", "m.bw", "--report", "m.md", "--heatmap", "m.png")
     done = run_script("mutagenesis.py", "--model", overflowing, *inputs, *outputs)
     assert done.returncode == 0, done.stderr
     found = [row for row in read_table(tmp_path / "m.tsv") if row["status"] == "not_finite"]
     assert [(row["position"], row["alt"]) for row in found] == [("6", "G")]
-    assert all(np.isfinite(float(line.split()[3])) for line in (tmp_path / "m.bedgraph").read_text().splitlines())
+    with pyBigWig.open(str(tmp_path / "m.bw")) as track:
+        assert all(np.isfinite(value) for _, _, value in track.intervals("a"))
+    assert "nan" not in (tmp_path / "m.md").read_text()
 
 
 def test_numbers_too_large_for_16_bits_are_told(tmp_path):

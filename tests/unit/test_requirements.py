@@ -147,8 +147,9 @@ RUNS = {
     ),
     "mutagenesis": (
         ["--model", DEMO, "--intervals", TEST_DATA / "one_exon.gff3", "--intervals-format", "gff"]
-        + ["--reference", REFERENCE, "--output", "all.tsv", "--heatmap", "map.png", "--track", "track.bedgraph"],
-        ["all.tsv", "map.png", "track.bedgraph"],
+        + ["--reference", REFERENCE, "--output", "all.tsv", "--heatmap", "map.png", "--track", "track.bw"]
+        + ["--report", "report.md"],
+        ["all.tsv", "map.png", "track.bw", "report.md"],
     ),
     "score_pairs": (
         ["--model", DEMO, "--wild-type", CFTR, "--mutant", MUTANTS, "--scores", "l2", "llr", "--output", "scores.tsv"],

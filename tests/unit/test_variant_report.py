@@ -1,5 +1,6 @@
 """The report and the track of Score variants, next to what the table has; pictures; text of users."""
 
+import html
 import random
 import re
 import statistics
@@ -116,6 +117,41 @@ def test_the_report_of_texts_from_outside_is_inert_and_short(run, tmp_path):
     assert re.findall("^```.*", report, re.M) == ["```galaxy", "```"]
     assert "The first " in report and "the score table has them all" in report
     assert "Model and settings" in report
+
+
+DEMONSTRATION, STRAND, INDELS = (
+    "demonstration model",
+    "One strand was read (forward)",
+    "7 insertions and deletions among",
+)
+TOKENS, LENGTHS = "number of tokens changes in 6 of 22", "differ in length in 7 of 22 alleles"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], {DEMONSTRATION, INDELS, TOKENS}),
+        (["--strand", "forward", "--scores", "l2", "llr"], {DEMONSTRATION, STRAND, INDELS, TOKENS, LENGTHS}),
+        (["--sort", "impact"], {DEMONSTRATION, TOKENS}),
+        (["--background", 1], {DEMONSTRATION, TOKENS}),
+        (
+            ["--scores", "llr", "--indel-window", "same-length", "--sort", "impact"],
+            {DEMONSTRATION, "of tokens changes"},
+        ),
+        (["--model", TEST_DATA / "models" / "tiny-mistral", "--window", 30], {INDELS, "of tokens changes"}),
+    ],
+)
+def test_warnings_are_in_the_report_and_in_the_log(run_script, tmp_path, options, expected):
+    """Each where it applies, in the same words; in the log before the counts, as Galaxy shows its beginning."""
+    outputs = "--output", tmp_path / "out.tsv", "--report", tmp_path / "report"
+    done = run_script("score_variants.py", "--model", DEMO, *VARIANTS, *outputs, *options)
+    assert done.returncode == 0, done.stderr
+    report = (tmp_path / "report").read_text()
+    listed = report.split("## Please note")[1].split("##")[0].strip().splitlines()
+    logged = done.stderr.split("34 records")[0].splitlines()
+    assert [html.unescape(line[2:]).replace("**", "") for line in listed] == logged
+    assert len(listed) == len(expected)
+    assert all(any(text in line.replace("**", "") for line in listed) for text in expected)
 
 
 def test_a_sample_is_bounded_and_random():

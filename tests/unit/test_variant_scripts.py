@@ -5,9 +5,12 @@ import re
 import xml.etree.ElementTree as ET
 from itertools import count, permutations
 
+import pybigtools
+import pyBigWig
 import pysam
 import pytest
 from Bio import SeqIO
+from Bio.Seq import Seq
 
 from conftest import TEST_DATA, assert_refused, read_table
 from dna_lm.inputs.fasta import Record
@@ -57,8 +60,9 @@ def score_pairs(run, folder, pairs, *options):
     return run("score_pairs.py", "--wild-type", folder / "wt.fasta", "--mutant", folder / "mut.fasta", *options)[0]
 
 
-def variants_of(name="variants.vcf"):
-    return "--variants", TEST_DATA / name, "--reference", REFERENCE
+def variants_of(path=TEST_DATA / "variants.vcf"):
+    """A VCF and its reference, on the strand that score_pairs.py reads by default."""
+    return "--variants", path, "--reference", REFERENCE, "--strand", "forward"
 
 
 # --- score_variants ------------------------------------------------------------------------------------------------
@@ -183,12 +187,17 @@ def test_spellings_and_copies_of_a_variant_score_the_same(run):
     assert score["snv"] == score["twice"] == score["snv_padded"]
 
 
+def test_both_strands_are_read_by_default(run):
+    rows, _ = run("score_variants.py", *variants_of()[:4])
+    assert rows == run("score_variants.py", *variants_of(), "--strand", "mean")[0]
+
+
 def test_bgzip_or_plain_is_the_same(run, tmp_path):
     plain = tmp_path / "plain.vcf"
     with pysam.BGZFile(str(TEST_DATA / "variants_sorted.vcf.gz")) as packed:
         plain.write_bytes(packed.read())
-    expected, _ = run("score_variants.py", "--variants", plain, "--reference", REFERENCE)
-    packed = "--variants", TEST_DATA / "variants_sorted.vcf.gz", "--reference", f"{REFERENCE}.gz"
+    expected, _ = run("score_variants.py", *variants_of(plain))
+    packed = *variants_of(TEST_DATA / "variants_sorted.vcf.gz"), "--reference", f"{REFERENCE}.gz"
     assert run("score_variants.py", *packed)[0] == expected
 
 
@@ -215,7 +224,7 @@ def test_the_percentile_of_an_indel_is_counted_among_indels(run, sequences, tmp_
     source = (TEST_DATA / "variants.vcf").read_text().splitlines(keepends=True)
     few.write_text("".join(line for line in source if line.startswith("#") or line.split("\t")[2] == name))
     options = "--window", 61, "--indel-window", kind, "--background", 1000, "--background-width", 13
-    rows, _ = run("score_variants.py", "--variants", few, "--reference", REFERENCE, *options)
+    rows, _ = run("score_variants.py", *variants_of(few), *options)
     for row in rows:
         bases, start, end = sequences[row["chrom"]], int(row["window_start"]) - 1, int(row["window_end"])
         ref, alt = row["ref"].upper(), row["alt"].upper()
@@ -248,7 +257,7 @@ def test_percentiles_depend_on_the_seed_and_not_on_the_other_lines(run, tmp_path
     few = tmp_path / "few.vcf"
     few.write_text("".join(header + [line for line in reversed(source) if line.split("\t")[2:3] in (["snv"], ["mnv"])]))
     whole, _ = run("score_variants.py", *variants_of(), *options, 1)
-    part, _ = run("score_variants.py", "--variants", few, "--reference", REFERENCE, *options, 1)
+    part, _ = run("score_variants.py", *variants_of(few), *options, 1)
     assert part == [next(row for row in whole if row["id"] == name) for name in ("mnv", "snv")]
     assert part[0]["n_background"] == "0" and part[0]["l2_percentile"] == "" and part[0]["l2"]
     assert int(part[1]["n_background"]) > 0
@@ -271,7 +280,7 @@ def test_regions_become_groups(run, run_script, tmp_path):
 def test_another_models_scores_stay_in_the_vcf(run, run_script, tmp_path):
     first = tmp_path / "first.vcf"
     run("score_variants.py", *variants_of(), "--output-vcf", first)
-    again = "score_variants.py", "--variants", first, "--reference", REFERENCE, "--output-vcf", tmp_path / "second.vcf"
+    again = "score_variants.py", *variants_of(first), "--output-vcf", tmp_path / "second.vcf"
     done = run_script(*again, "--model", DEMO, "--output", tmp_path / "x.tsv")
     assert done.returncode == 1
     assert "INFO has 'DNALM_L2' already: choose another prefix" in done.stderr
@@ -326,7 +335,8 @@ def test_what_cannot_be_scored_is_one_line_and_no_output(run_script, tmp_path, o
         ("mutagenesis.py", ["--reference", "x"], "--reference has no effect without --intervals"),
         ("mutagenesis.py", ["--intervals-format", "bed"], "--intervals-format has no effect without --intervals"),
         ("mutagenesis.py", ["--heatmap-format", "png"], "--heatmap-format has no effect without --heatmap"),
-        ("mutagenesis.py", ["--draw", "l2"], "--draw has no effect without --heatmap or --track"),
+        ("mutagenesis.py", ["--draw", "l2"], "--draw has no effect without --heatmap, --track"),
+        ("mutagenesis.py", ["--report-for", "galaxy"], "--report-for has no effect without --report"),
         ("mutagenesis.py", ["--draw", "llr", "--heatmap", "x"], "--draw llr: it is not among the scores to compute"),
         ("split.py", ["--pair-by", "order"], "--pair-by has no effect without --wild-type"),
         ("split.py", ["--allow-identical"], "--allow-identical has no effect without --wild-type"),
@@ -349,6 +359,7 @@ def test_an_option_without_its_partner_is_refused_before_anything_is_read(
 
 
 def test_mutants_score_as_their_pairs(run, tmp_path):
+    """Both strands are read without being asked for."""
     options = "--scores", *ALL_SCORES
     rows, _ = run("mutagenesis.py", "--sequences", TEST_DATA / "cftr_wild_type.fasta", "--deletions", *options)
     expected, pairs = [], []
@@ -359,33 +370,98 @@ def test_mutants_score_as_their_pairs(run, tmp_path):
                 expected.append((record.id, str(at + 1), own, base))
                 pairs.append((bases, bases[:at] + base.replace("-", "") + bases[at + 1 :]))
     assert [(row["id"], row["position"], row["ref"], row["alt"]) for row in rows] == expected
-    for row, pair in zip(rows, score_pairs(run, tmp_path, pairs, *options), strict=True):
+    of_pairs = score_pairs(run, tmp_path, pairs, *options, "--strand", "mean")
+    for row, pair in zip(rows, of_pairs, strict=True):
         assert {name: row[name] for name in OF_PAIRS} == {name: pair[name] for name in OF_PAIRS}
 
 
-def test_intervals_have_coordinates_flanks_and_a_track(run, sequences, tmp_path):
+TRACKS = ("--track", "mean.bw", "--base-tracks", "A.bw", "C.bw", "G.bw", "T.bw")
+
+
+def read_tracks(folder):
+    """(name, chrom, position from 1) -> value, as pybigtools reads the files; each covers single bases."""
+    values = {}
+    for name in ("mean", *"ACGT"):
+        file = pybigtools.open(str(folder / f"{name}.bw"))
+        assert list(file.chroms()) == ["chr1", "chr2", "chr3"]
+        with pyBigWig.open(str(folder / f"{name}.bw")) as other:
+            for chrom in file.chroms():
+                runs = list(file.records(chrom))
+                assert runs == list(other.intervals(chrom) or ())
+                assert all(end == start + 1 for start, end, _ in runs)
+                values |= {(name, chrom, end): value for _, end, value in runs}
+    return values
+
+
+def means_of(rows, score="l2"):
+    """What `read_tracks` gives for the rows of a table, by their definition."""
+    lists = {}
+    for row in rows:
+        if row["alt"] not in ("", "-") and row[score]:
+            for name in ("mean", row["alt"]):
+                lists.setdefault((name, row["chrom"], int(row["pos"])), []).append(float(row[score]))
+    return {place: pytest.approx(sum(values) / len(values), rel=1e-6) for place, values in lists.items()}
+
+
+def test_intervals_have_coordinates_flanks_and_tracks(run, sequences, tmp_path):
     options = "--intervals", TEST_DATA / "intervals.bed", "--reference", REFERENCE, "--flank", 20
-    rows, _ = run("mutagenesis.py", *options, "--deletions", "--track", tmp_path / "t.bedgraph")
+    rows, _ = run("mutagenesis.py", *options, "--deletions", *TRACKS)
     assert len(rows) == 4 * (12 + 5)
-    means = {}
     for row in rows:
         bases = sequences[row["chrom"]]
         assert bases[int(row["pos"]) - 1] == row["ref"]
         assert row["wt_length"] == {"motif": "52", "chr2:0-5": "45"}[row["id"]]
-        if row["alt"] != "-":
-            means.setdefault((row["chrom"], int(row["pos"])), []).append(float(row["l2"]))
-    track = [line.split("\t") for line in (tmp_path / "t.bedgraph").read_text().splitlines()]
-    assert [(chrom, int(end)) for chrom, _, end, _ in track] == sorted(means)
-    for chrom, start, end, mean in track:
-        assert int(end) == int(start) + 1
-        assert float(mean) == pytest.approx(sum(means[chrom, int(end)]) / 3, rel=1e-6)
+    assert read_tracks(tmp_path) == means_of(rows)
 
 
-def test_overlapping_intervals_have_one_line_a_base(run, tmp_path):
-    (tmp_path / "x.bed").write_text("chr1\t10\t14\ta\nchr1\t12\t15\tb\n")
-    run("mutagenesis.py", "--intervals", "x.bed", "--reference", REFERENCE, "--track", tmp_path / "t.bedgraph")
-    lines = (tmp_path / "t.bedgraph").read_text().splitlines()
-    assert [line.split("\t")[1] for line in lines] == ["10", "11", "12", "13", "14"]
+def test_overlapping_intervals_have_their_mean_at_each_base(run, tmp_path):
+    (tmp_path / "x.bed").write_text("chr2\t10\t14\ta\nchr1\t12\t15\tb\nchr1\t10\t14\tc\t0\t-\n")
+    options = "--intervals", "x.bed", "--reference", REFERENCE, "--scores", "l2", "llr", "--draw", "llr"
+    rows, _ = run("mutagenesis.py", *options, *TRACKS)
+    values = read_tracks(tmp_path)
+    assert values == means_of(rows, "llr")
+    assert [place[1:] for place in values if place[0] == "mean"] == [
+        *(("chr1", pos) for pos in range(11, 16)),
+        *(("chr2", pos) for pos in range(11, 15)),
+    ]
+    assert {row["wt_length"] for row in rows} == {"203", "204"}  # 100 bases on either side by default
+
+
+def test_a_track_without_any_score_is_empty_and_valid(run, sequences, tmp_path):
+    at = sequences["chr1"].index("A", 200)
+    (tmp_path / "x.bed").write_text(f"chr1\t{at}\t{at + 1}\n")
+    rows, _ = run("mutagenesis.py", "--intervals", "x.bed", "--reference", REFERENCE, *TRACKS)
+    values = read_tracks(tmp_path)
+    assert values == means_of(rows)
+    assert {name for name, *_ in values} == {"mean", "C", "G", "T"}
+
+
+def test_intervals_have_positions_along_their_strand(run, sequences, tmp_path):
+    (tmp_path / "x.bed").write_text("chr1\t300\t307\ta\t0\t-\nchr1\t300\t307\tb\t0\t+\nchr1\t300\t307\tc\t0\t?\n")
+    rows, _ = run("mutagenesis.py", "--intervals", "x.bed", "--reference", REFERENCE, "--deletions", *TRACKS)
+    names = ("ref", "alt", "pos", "l2", "llr")
+    by_id = {name: [row for row in rows if row["id"] == name] for name in "abc"}
+    for forward in "bc":
+        assert [[row.get(name) for name in names] for row in by_id["a"]] == [
+            [row.get(name) for name in names] for row in by_id[forward]
+        ]
+        for row in by_id[forward]:
+            assert row["strand"] == {"b": "+", "c": "."}[forward]
+            assert (row["position_on_strand"], row["change_on_strand"]) == (
+                row["position"],
+                f"{row['ref']}>{row['alt']}",
+            )
+    gene = str(Seq(sequences["chr1"][300:307]).reverse_complement())
+    for row in by_id["a"]:
+        assert row["strand"] == "-"
+        ref, alt = row["change_on_strand"].split(">")
+        at = int(row["position_on_strand"]) - 1
+        assert gene[at] == ref
+        # The mutant of the gene is the reverse complement of the mutant of the genome.
+        in_genome = int(row["position"]) - 1
+        window = sequences["chr1"][300:307]
+        mutant = window[:in_genome] + row["alt"].strip("-") + window[in_genome + 1 :]
+        assert gene[:at] + alt.strip("-") + gene[at + 1 :] == str(Seq(mutant).reverse_complement())
 
 
 def test_what_cannot_be_read_has_one_row(run, tmp_path):
@@ -396,19 +472,19 @@ def test_what_cannot_be_read_has_one_row(run, tmp_path):
         ("long", "", "too_long"),
     ]
     assert len(rows) == 2 + 12
-    options = "--intervals", TEST_DATA / "intervals_unreadable.bed", "--reference", REFERENCE, "--flank", 100
+    options = "--intervals", TEST_DATA / "intervals_unreadable.bed", "--reference", REFERENCE
     rows, _ = run("mutagenesis.py", *options)
     assert [row["status"] for row in rows[12:]] == ["unknown_contig", "window_off_end"]
 
 
 def test_a_prefix_is_computed_once(run, tmp_path):
-    """Of the mutants of a window of 201 bases, at most a token in 1.8 goes through the model."""
+    """Of the mutants of a window of 201 bases, at most a token in 1.8 goes through the model, on each strand."""
     window = next(SeqIO.parse(TEST_DATA / "snv_wild_type.fasta", "fasta"))
     assert len(window) == 201
     SeqIO.write(window, tmp_path / "x.fasta", "fasta")
     rows, messages = run("mutagenesis.py", "--sequences", "x.fasta")
     assert len(rows) == 603
-    given = sum(int(row["mut_tokens"]) for row in rows)
+    given = 2 * sum(int(row["mut_tokens"]) for row in rows)
     computed = int(re.search(r"(\d+) computed", messages)[1])
     assert given / computed >= 1.8
 
@@ -442,11 +518,13 @@ def test_a_heat_map_holds_so_many_bases_and_says_what_it_leaves_out(tmp_path, mo
         lambda path, landscapes, *rest, draw=heatmap.draw: (drawn.extend(landscapes), draw(path, landscapes, *rest)),
     )
     with mutagenesis.heat_map(tmp_path / "x.svg", "l2", file_format="svg", max_bases=50) as add:
-        for mutation, row in scored([("a", 30), ("b", 30), ("c", 20)]):
+        for mutation, row in scored([("a", 30), ("b", 40), ("c", 20), ("d", 30), ("e", 20)]):
             add(mutation, row)
     assert [landscape.name for landscape in drawn] == ["a", "c"]
     assert drawn[1].scores[1].tolist() == [float(at) for at in range(20)]
-    assert "Not drawn, only in the table: 1" in (tmp_path / "x.svg").read_text()
+    text = " ".join(re.findall(r">([^<]*)</text>", (tmp_path / "x.svg").read_text()))
+    assert "Not drawn, only in the table: 1" in text
+    assert "Sequences given again and not drawn a second time: 2." in text
     heatmap.draw(tmp_path / "none.png", [], "l2", "png", 2)
 
 
@@ -455,7 +533,11 @@ def test_a_heat_map_holds_so_many_bases_and_says_what_it_leaves_out(tmp_path, mo
     [
         ([], "give either --sequences FASTA, or --intervals"),
         (["--intervals", "x"], "--intervals needs --reference"),
-        (["--sequences", TEST_DATA / "cftr_wild_type.fasta", "--track", "out.bedgraph"], "--track needs --intervals"),
+        (["--sequences", TEST_DATA / "cftr_wild_type.fasta", "--track", "out.bw"], "--track needs --intervals"),
+        (
+            ["--sequences", TEST_DATA / "cftr_wild_type.fasta", "--base-tracks", *"ACGT"],
+            "--base-tracks needs --intervals",
+        ),
         (
             ["--sequences", TEST_DATA / "cftr_wild_type.fasta", "--draw", "llr"],
             "--draw llr: it is not among the scores",
@@ -494,7 +576,7 @@ def test_the_vcf_of_dbsnp_variants_has_the_references_bases():
 
 
 def test_the_first_vcf_scores_like_the_pairs_of_the_same_variants(run_script, tmp_path):
-    vcf = ["--variants", TEST_DATA / "dbsnp.vcf", "--reference", TEST_DATA / "dbsnp_reference.fasta"]
+    vcf = [*variants_of(TEST_DATA / "dbsnp.vcf"), "--reference", TEST_DATA / "dbsnp_reference.fasta"]
     pairs = ["--wild-type", TEST_DATA / "snv_wild_type.fasta", "--mutant", TEST_DATA / "snv_mutant.fasta"]
     scores = []
     for script, files in (("score_variants.py", vcf), ("score_pairs.py", pairs)):

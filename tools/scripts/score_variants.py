@@ -10,7 +10,7 @@ from functools import cache, partial
 from dna_lm import cli, labels, markdown, tables
 from dna_lm.inputs import alleles, regions
 from dna_lm.inputs.reference import Reference, open_reference
-from dna_lm.scoring import job, options, provenance, ranking, variant_report, variants
+from dna_lm.scoring import job, options, provenance, ranking, reporting, variant_report, variants
 from dna_lm.scoring.background import Background
 from dna_lm.scoring.variants import VariantSource
 
@@ -92,7 +92,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     named.add_argument("--regions", metavar="FILE", help="BED or GFF (may be gzipped)")
     named.add_argument("--regions-format", choices=regions.FORMATS, help="(default: bed)")
     named.add_argument("--region-names", metavar="A,B", help="use only regions of these names (default: all)")
-    options.add_model_options(parser)
+    options.add_model_options(parser, strand="mean")
     arguments = cli.parse_arguments(parser, argv)
     cli.refuse_unless_given(arguments, "output_vcf", info_prefix=variants.PREFIX)
     cli.refuse_unless_given(arguments, "background", background_width=51, same_change=False, seed=1)
@@ -121,6 +121,8 @@ def open_regions(arguments: argparse.Namespace, reference: Reference) -> regions
 
 def main(argv: list[str]) -> None:
     arguments = parse_arguments(argv)
+    warnings = reporting.of_settings(arguments.strand, provenance.is_demonstration(arguments))
+    row_warnings = reporting.RowWarnings("alleles")
     scores = tuple(arguments.scores)
     annotation = variants.Annotation(arguments.info_prefix, scores, arguments.background > 0)
     background = None
@@ -154,6 +156,7 @@ def main(argv: list[str]) -> None:
             if source.is_chunk:
                 log.warning("this VCF is a chunk, so its table keeps the order: sort when the chunks are put together")
                 return tables.score_table(path)
+            row_warnings.is_ranked = True
             return ranking.ranked_table(path, scores[0])
 
         def report(path: str) -> AbstractContextManager[job.Sink]:
@@ -161,9 +164,7 @@ def main(argv: list[str]) -> None:
             name = arguments.plot and os.path.basename(arguments.plot)
             plot = markdown.plot_block(name, "png", "Distribution of the score", galaxy=in_galaxy)
             texts = model_and_settings()
-            is_ranked = arguments.sort == "impact" and not source.is_chunk
-            is_demonstration = provenance.is_demonstration(arguments)
-            chosen = variant_report.Settings(scores, texts, is_demonstration, is_ranked, plot, in_galaxy)
+            chosen = variant_report.Settings(scores, texts, warnings, row_warnings, plot, in_galaxy)
             return variant_report.report(path, chosen)
 
         outputs = [
@@ -175,7 +176,7 @@ def main(argv: list[str]) -> None:
             (arguments.wild_type_windows, variants.wild_type_windows),
             (arguments.mutant_windows, variants.mutant_windows),
         ]
-        job.run(arguments, source, outputs)
+        job.run(arguments, source, outputs, row_warnings)
 
 
 if __name__ == "__main__":

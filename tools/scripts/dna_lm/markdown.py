@@ -94,9 +94,9 @@ def embedded_table(output: str, title: str) -> str:
 
 
 def plot_block(
-    name: str | None, file_format: str, alt: str, note: str | None = None, galaxy: bool = False
+    name: str | None, file_format: str, alt: str, note: str | None = None, galaxy: bool = False, output: str = "plot"
 ) -> str | None:
-    """Markdown that shows the plot: the file `name` next to the report, or in Galaxy the output `plot`.
+    """Markdown that shows the plot: the file `name` next to the report, or in Galaxy the tool's `output`.
 
     None without a name. alt: what it shows; note: a sentence below the plot.
     """
@@ -106,7 +106,7 @@ def plot_block(
         text = f"The plot is {'a PDF' if file_format == 'pdf' else 'an SVG'}, which cannot be shown inside a report: "
         text += "open the plot itself."
     elif galaxy:
-        text = '```galaxy\nhistory_dataset_as_image(output="plot")\n```'
+        text = f'```galaxy\nhistory_dataset_as_image(output="{output}")\n```'
     else:
         text = f"![{alt}](<{quote(name)}>)"
     return f"{text}\n\n{note}" if note else text

@@ -3,6 +3,7 @@
 `SCORES` has all texts about a score in forms, tables, pictures and VCF headers.
 """
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -80,7 +81,8 @@ SCORES = {
 def count_differences(wild_type: str, mutant: str) -> int:
     """Bases that differ: positions when the lengths are equal, else the edit distance (Levenshtein)."""
     if len(wild_type) == len(mutant):
-        return sum(map(str.__ne__, wild_type, mutant))
+        letters, others = (np.frombuffer(text.encode("utf-32-le"), np.uint32) for text in (wild_type, mutant))
+        return int(np.count_nonzero(letters != others))
     wild_type, mutant = _without_shared_ends(wild_type, mutant)
     if not wild_type or not mutant:
         return len(wild_type) + len(mutant)
@@ -93,7 +95,7 @@ def count_changed_tokens(wild_type: Sequence[int], mutant: Sequence[int]) -> int
     wild_type, mutant: token ids. What they share is their common beginning and their common end.
     """
     if len(wild_type) == len(mutant):
-        return sum(a != b for a, b in zip(wild_type, mutant, strict=True))
+        return sum(map(operator.ne, wild_type, mutant))
     return max(map(len, _without_shared_ends(wild_type, mutant)))
 
 

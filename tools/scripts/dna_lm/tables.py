@@ -118,10 +118,3 @@ def _append(dataset, waiting):
         dataset.resize(len(dataset) + len(waiting), axis=0)
         dataset[-len(waiting) :] = np.stack(waiting)
         waiting.clear()
-
-
-def write_bedgraph(path: str, rows: Iterable[tuple[str, int, int, float]]) -> None:
-    """Write (sequence, start, end, number) rows, half-open from 0, as bedGraph without a header."""
-    with open(path, "w", encoding="utf-8") as handle:
-        for row in rows:
-            print(*map(cell, row), sep="\t", file=handle)

@@ -4,10 +4,12 @@ Registered with transformers under `NAME`. A model that calls it with a `tree` g
 each attends to the tokens on its own path. Without a tree it is scaled dot-product attention.
 """
 
+import numpy as np
 import torch
-from torch.nn.functional import pad, scaled_dot_product_attention
+from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 
+from dna_lm.engine.host import on_device
 from dna_lm.engine.prefix_tree import AttentionGroup, PrefixTree
 from dna_lm.model import internals
 
@@ -15,32 +17,38 @@ NAME = "dna_lm"
 
 
 class TreeAttention:
-    """What every layer needs of a `PrefixTree`, as tensors.
+    """What a forward pass needs of a `PrefixTree`, as tensors.
 
-    places: (rows,), the place of each packed token among all groups' queries, one group after the other.
-    groups: for each group of attention the packed rows of its queries (items, queries) and of its keys (items, keys),
-    and the mask that is added to their products (items, 1, queries, keys).
+    ids, positions: int64 (rows,), packed. places: (rows,), the place of each packed token among all groups' queries,
+    one group after the other. groups: for each group of attention the packed rows of its queries (items, queries) and
+    of its keys (items, keys), and the mask that is added to their products (items, 1, queries, keys).
     """
 
     def __init__(self, tree: PrefixTree, n_rows: int, device: torch.device, precision: torch.dtype) -> None:
         """n_rows: the number of packed tokens; those beyond the tree's tokens are filling."""
         groups, places = tree.attention_groups()
-        self.places = pad(torch.from_numpy(places), (0, n_rows - len(places))).to(device)
+        filled = [np.pad(numbers, (0, n_rows - len(places))) for numbers in (tree.ids, tree.positions, places)]
+        arrays = [*filled, tree.path_rows, *(group.items for group in groups)]
+        self.ids, self.positions, self.places, path_rows, *items = on_device(arrays, device)
         self.groups = [
-            (
-                torch.from_numpy(group.queries).to(device),
-                torch.from_numpy(group.keys).to(device),
-                _mask_of(group, precision).to(device),
-            )
-            for group in groups
+            _expanded(group, of_group, path_rows, precision) for group, of_group in zip(groups, items, strict=True)
         ]
 
 
-def _mask_of(group: AttentionGroup, precision: torch.dtype) -> torch.Tensor:
-    """0 where a query attends to a key, else -infinity: (items, 1, queries, keys)."""
-    positions = torch.from_numpy(group.positions)[:, None] + torch.arange(group.queries.shape[1])
-    later = torch.arange(group.keys.shape[1]) > positions[:, None, :, None]
-    return torch.zeros(later.shape, dtype=precision).masked_fill_(later, -torch.inf)
+def _expanded(
+    group: AttentionGroup, items: torch.Tensor, path_rows: torch.Tensor, precision: torch.dtype
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Rows of queries (items, queries), rows of keys (items, keys), mask (items, 1, queries, keys) of a group.
+
+    The mask is 0 where a query attends to a key, else -infinity. Queries beyond an item's last are filling, and keys
+    beyond the last query are masked. But NaN or infinity would pass the mask, so these repeat a key of the path.
+    """
+    rows, starts, stops, paths = items[..., None]
+    queries, keys = (torch.arange(n, device=items.device) for n in (group.n_queries, group.n_keys))
+    query_rows = torch.where(queries < stops - starts, rows + queries, 0)
+    key_rows = path_rows[paths + torch.where(keys < stops, keys, 0)]
+    later = keys > (starts + queries)[:, None, :, None]
+    return query_rows, key_rows, later.new_zeros(later.shape, dtype=precision).masked_fill_(later, -torch.inf)
 
 
 def attention(

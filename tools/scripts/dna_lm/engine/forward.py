@@ -8,7 +8,6 @@ own tuple of hidden states lacks layer 0 for Mamba and RWKV.
 import contextlib
 from collections.abc import Collection, Iterator
 
-import numpy as np
 import torch
 
 from dna_lm.engine.attention import TreeAttention
@@ -19,19 +18,16 @@ from dna_lm.model.products import ROWS
 
 def packed_states(checkpoint: Checkpoint, tree: PrefixTree, layer: int = -1) -> list[torch.Tensor]:
     """Hidden states of a layer and of the last one: two (tokens, width), packed."""
-    n_filling = -len(tree.ids) % ROWS
-    ids, positions = (
-        torch.from_numpy(np.pad(numbers, (0, n_filling))).to(checkpoint.device)
-        for numbers in (tree.ids, tree.positions)
-    )
+    n_rows = len(tree.ids) + -len(tree.ids) % ROWS
+    packed_tree = TreeAttention(tree, n_rows, checkpoint.device, checkpoint.precision)
     states = _hidden_states(
         checkpoint,
-        ids[None],
+        packed_tree.ids[None],
         layer,
-        position_ids=positions[None],
+        position_ids=packed_tree.positions[None],
         # transformers does not change a mask of four dimensions. Our attention does not read it.
         attention_mask=torch.empty(1, 1, 0, 0, device=checkpoint.device),
-        tree=TreeAttention(tree, len(ids), checkpoint.device, checkpoint.precision),
+        tree=packed_tree,
     )
     return [packed[0, : len(tree.ids)] for packed in states]
 

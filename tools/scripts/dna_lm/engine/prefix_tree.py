@@ -6,10 +6,11 @@ wild type and all of its mutants. The tree's edges are *segments*, runs of token
 segments form one row (*packed*), in which the tokens of one segment are neighbours.
 """
 
-import os
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from functools import cached_property
+from itertools import chain, compress, count, groupby, pairwise
 
 import numpy as np
 
@@ -57,15 +58,16 @@ class Part:
 
 @dataclass(frozen=True)
 class AttentionGroup:
-    """Attention of one shape: packed rows of queries and keys, int64 (items, queries) and (items, keys).
+    """Attention of one shape: items with up to `n_queries` queries, and `n_keys` keys, each.
 
-    `positions`: int64 (items,), of each item's first query. A query attends to the keys up to its own position;
-    queries beyond an item's last are filling.
+    `items`, int64 (4, items): the packed row of the first query, its position, the position after the last query, and
+    where the path of their segment begins in `PrefixTree.path_rows`. The keys are the beginning of that path; a query
+    attends to those up to its own position.
     """
 
-    queries: np.ndarray
-    keys: np.ndarray
-    positions: np.ndarray
+    n_queries: int
+    n_keys: int
+    items: np.ndarray
 
 
 class PrefixTree:
@@ -73,8 +75,9 @@ class PrefixTree:
 
     Per token, packed: `ids`, `positions`, and `previous`, the row of the token before it in its sequence, or -1; int64
     (tokens,). Per segment, ordered by depth and length: `parents` (number, or -1), int64 (segments,), and `paths` (rows
-    from the beginning of the sequence to the segment's end). Per sequence: `leaves`, the number of the segment that it
-    ends with.
+    from the beginning of the sequence to the segment's end; `path_rows` has them one after the other). Per sequence:
+    `leaves`, the number of the segment that it ends with, `ends`, the row of its last token, and `lengths`; int64
+    (sequences,).
 
     Without `shared` every sequence is one segment.
     """
@@ -84,8 +87,10 @@ class PrefixTree:
     positions: np.ndarray
     previous: np.ndarray
     parents: np.ndarray
-    paths: list[np.ndarray]
-    leaves: list[int]
+    path_rows: np.ndarray
+    leaves: np.ndarray
+    ends: np.ndarray
+    lengths: np.ndarray
 
     def __init__(self, sequences: Sequence[Tokens], shared: bool = True) -> None:
         self.shared = shared
@@ -93,19 +98,46 @@ class PrefixTree:
         segments.sort(key=lambda segment: (segment.depth, segment.length))
         for number, segment in enumerate(segments):
             segment.number = number
-        self.leaves = [segment.number for segment in leaves]
+        self.leaves = np.array([segment.number for segment in leaves])
         self.parents = np.array([-1 if segment.parent is None else segment.parent.number for segment in segments])
-        self.ids = np.concatenate([segment.sequence[segment.start : segment.stop] for segment in segments])
-        self.positions = np.concatenate([np.arange(segment.start, segment.stop) for segment in segments])
+        self._starts, self._stops, self._depths = np.array([(s.start, s.stop, s.depth) for s in segments]).T
+        lengths = self._stops - self._starts
+        self._first_rows = lengths.cumsum() - lengths
+        last_rows = self._first_rows + lengths - 1
+        tokens = chain.from_iterable(segment.sequence[segment.start : segment.stop] for segment in segments)
+        self.ids = np.fromiter(tokens, np.int64, lengths.sum())
+        self.positions = np.repeat(self._starts, lengths) + _ramps(lengths)
         self.previous = np.arange(len(self.ids)) - 1
-        self.paths = []
-        self._segments = segments
-        row = 0
-        for segment, parent in zip(segments, self.parents, strict=True):
-            rows = np.arange(row, row + segment.length)
-            self.paths.append(rows if parent < 0 else np.append(self.paths[parent], rows))
-            self.previous[row] = -1 if parent < 0 else self.paths[parent][-1]
-            row += segment.length
+        self.previous[self._first_rows] = np.where(self.parents < 0, -1, last_rows[self.parents])
+        self.ends, self.lengths = last_rows[self.leaves], self._stops[self.leaves]
+        self._path_starts = self._stops.cumsum() - self._stops
+        self.path_rows = self._all_paths(lengths)
+
+    def _all_paths(self, lengths: np.ndarray) -> np.ndarray:
+        rows = np.empty(self._stops.sum(), dtype=np.int64)
+        rows[np.repeat(self._path_starts + self._starts, lengths) + _ramps(lengths)] = np.arange(len(self.ids))
+        # Those of one depth are neighbours; what is before them is a part of the paths of lesser depth.
+        for first, last in self.depths()[1:]:
+            lengths = self._starts[first:last]
+            paths, of_parents = self._path_starts[first:last], self._path_starts[self.parents[first:last]]
+            ramps = _ramps(lengths)
+            rows[np.repeat(paths, lengths) + ramps] = rows[np.repeat(of_parents, lengths) + ramps]
+        return rows
+
+    def depths(self) -> list[tuple[int, int]]:
+        """The segments of each depth, from 0: numbers [first, last)."""
+        bounds = np.searchsorted(self._depths, np.arange(self._depths[-1] + 2)).tolist()
+        return list(pairwise(bounds))
+
+    @cached_property
+    def segments(self) -> np.ndarray:
+        """The number of the segment that each packed token is in: int64 (tokens,)."""
+        return np.repeat(np.arange(len(self.parents)), self._stops - self._starts)
+
+    @cached_property
+    def paths(self) -> list[np.ndarray]:
+        """Rows from the beginning of the sequence to the end of each segment."""
+        return np.split(self.path_rows, self._path_starts[1:])
 
     def slices(self, max_tokens: int) -> Iterator[list[Part]]:
         """Lists of `Part`s that cover all tokens in packed order, at most `max_tokens` in a list."""
@@ -120,7 +152,8 @@ class PrefixTree:
 
     def _parts(self, max_tokens: int) -> Iterator[Part]:
         number, row = 0, 0
-        for (_, length), run in groupby(self._segments, key=lambda segment: (segment.depth, segment.length)):
+        shapes = zip(self._depths.tolist(), (self._stops - self._starts).tolist(), strict=True)
+        for (_, length), run in groupby(shapes):
             end = number + sum(1 for _ in run)
             while number < end:
                 last = min(end, number + max(1, max_tokens // length))
@@ -132,40 +165,41 @@ class PrefixTree:
     def attention_groups(self) -> tuple[list[AttentionGroup], np.ndarray]:
         """The groups of attention, and the place of each packed row among all groups' queries: int64 (tokens,).
 
-        The queries of a group count row by row, one group after the other.
+        The queries of a group count item by item, `n_queries` each, one group after the other.
         """
-        shapes = {}
-        for segment in self._segments:
-            start = segment.start
-            while start < segment.stop:
-                n_keys = (start // _TILE + 1) * _TILE
-                stop = min(segment.stop, n_keys)
-                n_queries = -(-(stop - start) // _QUERY_STEP) * _QUERY_STEP
-                shapes.setdefault((n_queries, n_keys), []).append((self.paths[segment.number], start, stop))
-                start = stop
-        groups, places, offset = [], np.empty(len(self.ids), dtype=np.int64), 0
-        for (n_queries, n_keys), items in shapes.items():
-            queries = np.zeros((len(items), n_queries), dtype=np.int64)
-            keys = np.zeros((len(items), n_keys), dtype=np.int64)
-            for item, (path, start, stop) in enumerate(items):
-                rows = path[start:stop]
-                queries[item, : len(rows)] = rows
-                keys[item, :stop] = path[:stop]
-                # Padding is masked, but NaN or infinity would pass the mask: it repeats a key of the same sequence.
-                keys[item, stop:] = path[0]
-                places[rows] = offset + item * n_queries + np.arange(len(rows))
-            positions = np.array([start for _, start, _ in items])
-            step = max(1, _MAX_KEYS // n_keys)
-            for first in range(0, len(items), step):
-                part = slice(first, first + step)
-                groups.append(AttentionGroup(queries[part], keys[part], positions[part]))
-            offset += queries.size
+        first_tiles = self._starts // _TILE
+        n_tiles = (self._stops - 1) // _TILE - first_tiles + 1
+        segments = np.repeat(np.arange(len(n_tiles)), n_tiles)
+        n_keys = (first_tiles[segments] + _ramps(n_tiles) + 1) * _TILE
+        starts = np.maximum(self._starts[segments], n_keys - _TILE)
+        stops = np.minimum(self._stops[segments], n_keys)
+        n_queries = -(-(stops - starts) // _QUERY_STEP) * _QUERY_STEP
+        rows = self._first_rows[segments] + starts - self._starts[segments]
+        _, firsts, shapes = np.unique(n_keys * (_TILE + 1) + n_queries, return_index=True, return_inverse=True)
+        # Items of one shape, in the order in which the shapes come first.
+        order = np.argsort(firsts[shapes], kind="stable")
+        n_queries, n_keys = n_queries[order], n_keys[order]
+        items = np.stack([rows, starts, stops, self._path_starts[segments]])[:, order]
+        lengths = (stops - starts)[order]
+        places, ramps = np.empty(len(self.ids), dtype=np.int64), _ramps(lengths)
+        places[np.repeat(items[0], lengths) + ramps] = np.repeat(n_queries.cumsum() - n_queries, lengths) + ramps
+        groups, first = [], 0
+        for n_items in np.bincount(shapes)[np.argsort(firsts)]:
+            for start in range(first, first + n_items, step := max(1, _MAX_KEYS // n_keys[first])):
+                part = items[:, start : min(start + step, first + n_items)]
+                groups.append(AttentionGroup(int(n_queries[first]), int(n_keys[first]), part))
+            first += n_items
         return groups, places
+
+
+def _ramps(lengths: np.ndarray) -> np.ndarray:
+    """0, 1, ... up to each length, one after the other: int64 (sum of the lengths,)."""
+    return np.arange(lengths.sum()) - np.repeat(lengths.cumsum() - lengths, lengths)
 
 
 def shared_length(first: Tokens, second: Tokens) -> int:
     """Tokens that two sequences have in common at their beginning."""
-    return len(os.path.commonprefix((first, second)))
+    return next(compress(count(), map(operator.ne, first, second)), min(len(first), len(second)))
 
 
 def _shared_segments(sequences: Sequence[Tokens]) -> tuple[list[_Segment], list[_Segment]]:

@@ -22,13 +22,17 @@ BETWEEN_NAMES = "+"
 
 
 class Region(NamedTuple):
-    """A region of a sequence, half-open, from 0, and the line of the file that has it, from 1."""
+    """A region of a sequence, half-open, from 0, and the line of the file that has it, from 1.
+
+    strand: `+`, `-`, or `.` if the file says none.
+    """
 
     contig: str
     start: int
     end: int
     name: str
     line: int
+    strand: str = "."
 
 
 def read_regions(path: str, file_format: str, role: str = "regions") -> Iterator[Region]:
@@ -67,7 +71,8 @@ def _bed(text, number, where):
     if start >= end:
         raise UserError(f"{where}: start {start} is not before end {end}: BED counts from 0 and leaves the end out")
     name = clean_label(columns[3]) if len(columns) > 3 else ""
-    return Region(columns[0], start, end, name or f"{clean_label(columns[0])}:{start}-{end}", number)
+    strand = _strand(columns[5]) if len(columns) > 5 else "."
+    return Region(columns[0], start, end, name or f"{clean_label(columns[0])}:{start}-{end}", number, strand)
 
 
 def _gff(text, number, where):
@@ -77,7 +82,11 @@ def _gff(text, number, where):
     start, end = _numbers(columns[3:5], where)
     if not 1 <= start <= end:
         raise UserError(f"{where}: start {start} and end {end}: GFF counts from 1, and the start is not after the end")
-    return Region(columns[0], start - 1, end, clean_label(columns[2]) or "unnamed", number)
+    return Region(columns[0], start - 1, end, clean_label(columns[2]) or "unnamed", number, _strand(columns[6]))
+
+
+def _strand(text):
+    return text if text in ("+", "-") else "."
 
 
 def _numbers(texts, where):

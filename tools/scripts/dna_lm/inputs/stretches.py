@@ -21,17 +21,24 @@ class Stretch:
     """DNA to mutate: the bases `first` to `end` (half-open, from 0) of a record, whose others are read around them.
 
     `place`: the sequence and the position, from 0, that the base `first` has in a reference; None for a FASTA record.
+    `strand`: that of the interval, `+`, `-` or `.`; bases are always those of the forward strand.
     """
 
     record: Record
     first: int
     end: int
     place: tuple[str, int] | None = None
+    strand: str = "."
 
     @property
     def bases(self) -> str:
         """The bases to mutate."""
         return self.record.sequence[self.first : self.end]
+
+    @property
+    def dna(self) -> tuple:
+        """What the model reads, what of it is mutated, and where it is: equal for the same DNA given twice."""
+        return self.record.sequence, self.first, self.end, self.place
 
     @property
     def start(self) -> int:
@@ -59,7 +66,7 @@ def from_intervals(path: str, file_format: str, reference: Reference, flank: int
         length = reference.lengths.get(contig)
         if length is None:
             unknown.setdefault(contig)
-            yield Stretch(Record(interval.name, "", UNKNOWN_CONTIG), 0, 0, (contig, start))
+            yield Stretch(Record(interval.name, "", UNKNOWN_CONTIG), 0, 0, (contig, start), interval.strand)
             continue
         n_known += 1
         if end > length:
@@ -69,10 +76,10 @@ def from_intervals(path: str, file_format: str, reference: Reference, flank: int
             )
         window = alleles.around(start, end - start, 2 * flank + 1, length)
         if window is None:
-            yield Stretch(Record(interval.name, "", WINDOW_OFF_END), 0, 0, (contig, start))
+            yield Stretch(Record(interval.name, "", WINDOW_OFF_END), 0, 0, (contig, start), interval.strand)
             continue
         record = reference.record(interval.name, contig, *window)
-        yield Stretch(record, start - window[0], end - window[0], (contig, start))
+        yield Stretch(record, start - window[0], end - window[0], (contig, start), interval.strand)
     if not n_known:
         alleles.refuse_unknown(list(unknown), list(reference.lengths), "intervals")
 

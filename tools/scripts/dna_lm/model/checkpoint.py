@@ -125,7 +125,7 @@ def load_unchecked(folder: Path, precision: str) -> tuple[Checkpoint, transforme
     device = _device()
     architecture = _architecture(folder, settings, weights)
     dna_tokenizer, reading = tokenizer.load_tokenizer(folder)
-    model, missing = _load_model(folder, architecture, weights, PRECISIONS[precision])
+    model, missing = _load_model(architecture, weights, PRECISIONS[precision])
     model.to(device)
     _, trunk = parts.find_trunk(model)
     head, missing_head = parts.split_head(model, missing)
@@ -226,20 +226,20 @@ def _is_causal(settings: dict) -> bool:
 
 
 def _load_model(
-    folder: Path, architecture: _Architecture, weights: files.Weights, dtype: torch.dtype
+    architecture: _Architecture, weights: files.Weights, dtype: torch.dtype
 ) -> tuple[transformers.PreTrainedModel, list[str]]:
     """The model in evaluation mode, and the names of the weights that the checkpoint does not have."""
     transformers.logging.disable_progress_bar()
     config = architecture.config
-    _check_size(architecture, weights)
+    model_class = type(_empty_model(architecture, weights))
     with files.refusing(f"transformers cannot load the model that {files.CONFIG} describes"):
-        model, report = architecture.model_class.from_pretrained(
-            folder,
+        model, report = model_class.from_pretrained(
+            None,
             config=config,
+            state_dict=internals.stored_weights(weights.paths, dtype),
             dtype=dtype,
             local_files_only=True,
             trust_remote_code=False,
-            use_safetensors=True,
             output_loading_info=True,
             # Reported by name below instead of with a reference to a table on stderr.
             ignore_mismatched_sizes=True,
@@ -276,17 +276,19 @@ def _prepared(config: transformers.PreTrainedConfig) -> transformers.PreTrainedC
     return config
 
 
-def _check_size(architecture: _Architecture, weights: files.Weights) -> None:
-    """Refuse a config.json that describes a larger model than the weights are for, before it takes memory."""
+def _empty_model(architecture: _Architecture, weights: files.Weights) -> transformers.PreTrainedModel:
+    """The model, without memory for its weights. Refuse a config.json for a larger model than the weights are for."""
     message = "model: config.json describes a larger model than the weights are for"
     if architecture.config.num_hidden_layers > len(weights.shapes):
         raise UserError(message)
     with files.refusing(_CANNOT_BUILD), torch.device("meta"):
-        trunk = architecture.model_class.from_config(architecture.config, trust_remote_code=False).base_model
+        model = architecture.model_class.from_config(architecture.config, trust_remote_code=False)
+    trunk = model.base_model
     n_numbers = sum(tensor.numel() for tensor in (*trunk.parameters(), *trunk.buffers()))
     # Twice, and tables of positions: weights that are merely missing are named after loading.
     if n_numbers > 2 * weights.n_numbers + _SPARE_NUMBERS:
         raise UserError(f"{message}: {n_numbers} numbers, of which there are {weights.n_numbers}")
+    return model
 
 
 def _is_deeper(n_layers: int, name: str) -> bool:

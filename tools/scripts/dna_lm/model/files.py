@@ -54,8 +54,9 @@ _HEADER_LENGTH_BYTES = 8
 
 @dataclass(frozen=True)
 class Weights:
-    """What the weights' files hold: the shape of each tensor by its name, and how many numbers they have together."""
+    """The weights' files, the shape of each tensor in them by its name, and how many numbers they have together."""
 
+    paths: list[Path]
     shapes: dict[str, list[int]]
     n_numbers: int
 
@@ -129,10 +130,11 @@ def check_weights(folder: Path) -> Weights:
                 "with convert_weights.py"
             )
         raise UserError(f"model: the folder has no {WEIGHTS}: give the weights as safetensors")
+    paths = [folder / name for name in sorted(names)]
     shapes = {}
-    for name in sorted(names):
-        shapes |= read_shapes(folder / name)
-    return Weights(shapes, sum(map(math.prod, shapes.values())))
+    for path in paths:
+        shapes |= read_shapes(path)
+    return Weights(paths, shapes, sum(map(math.prod, shapes.values())))
 
 
 def read_weight_map(folder: Path, index_name: str) -> dict[str, str]:

@@ -18,7 +18,7 @@ from dna_lm import cli, statuses
 from dna_lm.engine.encoder import Budget
 from dna_lm.errors import UserError, counted
 from dna_lm.model.checkpoint import Checkpoint
-from dna_lm.scoring import options, pipeline
+from dna_lm.scoring import options, pipeline, reporting
 from dna_lm.scoring.forecast import Checked, Forecast
 from dna_lm.scoring.pipeline import Item, Row, Single
 from dna_lm.scoring.settings import Settings
@@ -45,16 +45,24 @@ class Source(Protocol):
         """The rows as they are written: with the source's own columns, one for each record or allele."""
 
 
-def run(arguments: argparse.Namespace, source: Source, outputs: list[Output]) -> None:
+def run(
+    arguments: argparse.Namespace,
+    source: Source,
+    outputs: list[Output],
+    row_warnings: reporting.RowWarnings | None = None,
+) -> None:
     """Compute the rows of a source and write the outputs, all or none of them.
 
-    arguments: those of `options.add_model_options`. Raises `UserError` for a faulty input, model or setting, and when
-    nothing, or not all that must be, could be read.
+    arguments: those of `options.add_model_options`. row_warnings: to count every row before the outputs are complete;
+    by default new ones. Warnings are logged before the rows, those about the rows before the counts. Raises `UserError`
+    for a faulty input, model or setting, and when nothing, or not all that must be, could be read.
     """
     checked = source.check()
     checkpoint = options.load_checkpoint(arguments)
     settings = options.settings_from(arguments)
     settings.check(checkpoint)
+    _log_warnings(reporting.of_settings(settings.strand, checkpoint.is_demonstration))
+    row_warnings = row_warnings or reporting.RowWarnings()
     budget = options.budget_from(arguments, checkpoint)
     padding = {}
     if settings.tutorial:
@@ -69,8 +77,15 @@ def run(arguments: argparse.Namespace, source: Source, outputs: list[Output]) ->
             for payload, row in source.rows(computed):
                 for sink in sinks:
                     sink(payload, row)
+                row_warnings.add(row)
                 tally.add(row["status"])
+        _log_warnings(row_warnings.texts())
         tally.report(arguments.fail_on_unscored)
+
+
+def _log_warnings(warnings):
+    for warning in warnings:
+        log.warning("%s", reporting.plain(warning))
 
 
 class Tally:

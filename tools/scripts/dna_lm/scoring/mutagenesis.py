@@ -1,4 +1,4 @@
-"""The source of one row per mutant of a stretch of DNA, and its outputs: the heat map and the track."""
+"""The source of one row per mutant of a stretch of DNA, and its picture."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from Bio.Seq import complement
 
-from dna_lm import tables
 from dna_lm.inputs.fasta import Record
 from dna_lm.inputs.stretches import BASES, DELETION, Stretch, mutants
 from dna_lm.model.checkpoint import Checkpoint
@@ -32,13 +32,25 @@ class Mutation:
         """Of the base in its stretch, from 1."""
         return None if self.at is None else self.at - self.stretch.first + 1
 
+    @property
+    def along_strand(self) -> tuple[int | None, str | None]:
+        """The position and the change, such as `C>T`, along the strand of the interval: from its end for `-`."""
+        position, stretch = self.position, self.stretch
+        if position is None:
+            return None, None
+        ref = stretch.bases[position - 1]
+        if stretch.strand != "-":
+            return position, f"{ref}>{self.alt}"
+        return len(stretch.bases) - position + 1, f"{complement(ref)}>{complement(self.alt)}"
+
 
 @dataclass(frozen=True)
 class MutationSource:
     """Every substitution, and with `deletions` every deletion of one base, of the stretches that `read` yields.
 
-    A row has chrom and pos (from 1) for a stretch with a place; then id, position (from 1, in the stretch), ref, alt,
-    status, the scores and the counts. A stretch that cannot be read has one row, with its status and no position.
+    A row has chrom and pos (from 1) for a stretch with a place; then id, position (from 1, in the stretch), ref, alt;
+    for a stretch with a place strand, position_on_strand and change_on_strand; then status, the scores and the counts.
+    A stretch that cannot be read has one row, with its status and no position.
     """
 
     read: Callable[[], Iterable[Stretch]]
@@ -74,6 +86,9 @@ class MutationSource:
                 scored |= {"wt_length": len(stretch.record.sequence) or None, "mut_length": None}
             row |= {"id": scored.pop("id"), "position": position}
             row |= {"ref": position and stretch.bases[position - 1], "alt": mutation.alt}
+            if stretch.place:
+                on_strand, change = mutation.along_strand
+                row |= {"strand": stretch.strand, "position_on_strand": on_strand, "change_on_strand": change}
             yield mutation, row | scored
 
 
@@ -89,55 +104,34 @@ def _status_of(checkpoint, record, strand):
 def heat_map(
     path: str, score: str, deletions: bool = False, file_format: str = "png", max_bases: int = heatmap.MAX_BASES
 ) -> Iterator[Callable[[Mutation, Row], None]]:
-    """A picture of one score of the first stretches, as many as have `max_bases` together."""
+    """A picture of one score of the first stretches, as many as have `max_bases` together.
+
+    The same bases, read in the same surroundings at the same place, are drawn once.
+    """
     alternates = BASES + DELETION * deletions
-    landscapes, room, n_not_drawn = [], max_bases, 0
+    landscapes, room, n_not_drawn, n_again = {}, max_bases, 0, 0
     stretch = landscape = None
 
     def add(mutation: Mutation, row: Row) -> None:
-        nonlocal stretch, landscape, room, n_not_drawn
+        nonlocal stretch, landscape, room, n_not_drawn, n_again
         if mutation.at is None:
             return
         if mutation.stretch is not stretch:
             stretch, landscape = mutation.stretch, None
-            if len(stretch.bases) <= room:
+            if stretch.dna in landscapes:
+                n_again += 1
+            elif len(stretch.bases) <= room:
                 room -= len(stretch.bases)
-                landscape = _blank_landscape(stretch, alternates)
-                landscapes.append(landscape)
+                landscape = landscapes[stretch.dna] = _blank_landscape(stretch, alternates)
             else:
                 n_not_drawn += 1
         if landscape and row[score] is not None:
             landscape.scores[alternates.index(mutation.alt), mutation.position - 1] = row[score]
 
     yield add
-    heatmap.draw(path, landscapes, score, file_format, n_not_drawn)
+    heatmap.draw(path, list(landscapes.values()), score, file_format, n_not_drawn, n_again)
 
 
 def _blank_landscape(stretch, alternates):
     scores = np.full((len(alternates), len(stretch.bases)), math.nan)
     return heatmap.Landscape(stretch.record.id, stretch.bases, stretch.start, alternates, scores)
-
-
-@contextmanager
-def track(path: str, score: str) -> Iterator[Callable[[Mutation, Row], None]]:
-    """A bedGraph file of the mean score of each base's substitutions, for stretches with a place; sorted.
-
-    A base in several intervals has one line: the mean of all its substitutions in all of them.
-    """
-    sums = {}
-
-    def add(mutation: Mutation, row: Row) -> None:
-        if mutation.at is not None and mutation.alt != DELETION and row[score] is not None:
-            total = sums.setdefault(row["chrom"], {}).setdefault(row["pos"], [0.0, 0])
-            total[0] += row[score]
-            total[1] += 1
-
-    yield add
-    tables.write_bedgraph(
-        path,
-        (
-            (contig, pos - 1, pos, total / n)
-            for contig in sorted(sums)
-            for pos, (total, n) in sorted(sums[contig].items())
-        ),
-    )

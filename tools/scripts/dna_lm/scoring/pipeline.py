@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from dna_lm import scores
-from dna_lm.engine import encoder, likelihood
+from dna_lm.engine import encoder, host, likelihood
 from dna_lm.engine.encoder import Budget
 from dna_lm.engine.truncation import around_change
 from dna_lm.inputs.fasta import Record
@@ -104,8 +104,7 @@ def embed(
     `pad_to`: tokens to pad to (tutorial mode).
     """
     unread = np.full(settings.embedding.width(checkpoint), np.nan, np.float32)
-    for portion in _portions(items):
-        statuses, strands, ends = _tokenise(checkpoint, portion, settings)
+    for portion, (statuses, strands, ends) in _tokenised(checkpoint, items, settings):
         readable = [number for number, status in enumerate(statuses) if status == OK]
         embeddings, log_likelihoods = {}, {}
         if readable:
@@ -145,8 +144,7 @@ def score(
     (tutorial mode).
     """
     not_scored = [None] * len(settings.scores)
-    for portion in _portions(items):
-        statuses, strands, ends = _tokenise(checkpoint, portion, settings)
+    for portion, (statuses, strands, ends) in _tokenised(checkpoint, items, settings):
         readable = [number for number, status in enumerate(statuses) if status == OK]
         values = {}
         if readable:
@@ -181,6 +179,12 @@ def strands_read(checkpoint: Checkpoint, settings: Settings) -> tuple[bool, ...]
     return STRANDS["forward" if _is_mirrored(checkpoint, settings) else settings.strand]
 
 
+def _tokenised(checkpoint, items, settings):
+    """Portions of the items, and what `_tokenise` gives of each: on a GPU while it computes the portion before."""
+    tokenised = ((portion, _tokenise(checkpoint, portion, settings)) for portion in _portions(items))
+    return host.ahead(tokenised, checkpoint.device)
+
+
 def _is_mirrored(checkpoint, settings):
     """Whether only the given strand is read, because the results for the other follow from it.
 
@@ -197,7 +201,10 @@ def _tokenise(checkpoint, portion, settings):
     strands = []
     for reverse in reverses:
         sequences = [record.sequence for number in readable for record in portion[number].records]
-        ids = iter(checkpoint.tokenise(sequences, reverse))
+        # Each sequence once: the mutants of one wild type come with it, each as a pair.
+        distinct = list(dict.fromkeys(sequences))
+        ids_of = dict(zip(distinct, checkpoint.tokenise(distinct, reverse), strict=True))
+        ids = map(ids_of.__getitem__, sequences)
         strands.append({number: tuple(next(ids) for _ in portion[number].records) for number in readable})
     ends = {}
     for number in readable:

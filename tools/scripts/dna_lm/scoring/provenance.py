@@ -36,4 +36,8 @@ def model_and_settings(arguments: argparse.Namespace, settings: Settings) -> dic
 def is_demonstration(arguments: argparse.Namespace) -> bool:
     """Whether config.json says that the model is for demonstration only (`demonstration_only`)."""
     folder = Path(find_folder(arguments.model, arguments.model_id, arguments.revision))
-    return json.loads((folder / "config.json").read_text(encoding="utf-8")).get("demonstration_only") is True
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False  # loading the model says what is wrong
+    return isinstance(config, dict) and config.get("demonstration_only") is True

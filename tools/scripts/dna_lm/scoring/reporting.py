@@ -1,12 +1,23 @@
 """Blocks that the reports on scored rows share: statuses in words, warnings, the model and the settings.
 
-Knows what decides a score, nothing of the rows.
+The warnings are also in the log, whose first lines Galaxy shows with the dataset.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import unescape
 
 from dna_lm import statuses
+from dna_lm.errors import counted
+from dna_lm.inputs.alleles import SUBSTITUTION
 from dna_lm.markdown import Blocks, inert, settings_list
+from dna_lm.scores import LLR
+from dna_lm.tables import Row
+
+# Warn when the number of tokens changes in more than this share of the rows, and when the longest sequence has more
+# than this many times the bases of the shortest.
+MANY = 0.1
+UNEQUAL = 1.1
 
 # What the settings of `provenance.model_and_settings` are called in a report.
 _NAMES = {
@@ -27,23 +38,94 @@ def unscored(counts: Mapping[str, int], noun: str) -> Blocks:
     listed = sorted((item for item in counts.items() if item[0] != statuses.OK), key=lambda item: -item[1])
     meanings = statuses.meanings()
     lines = [f"- {number:,} `{status}`: {inert(meanings[status])}" for status, number in listed]
-    return [f"{noun} without a score, by status:", "\n".join(lines)] if lines else []
+    return [f"## {noun} without a score", "\n".join(lines)] if lines else []
 
 
-def of_settings(settings: Mapping[str, object], is_demonstration: bool) -> list[str]:
-    """Warnings about the model and the settings, as Markdown. settings: of `provenance.model_and_settings`."""
+def of_settings(strand: str, is_demonstration: bool) -> list[str]:
+    """Warnings about the model and the strand, as Markdown."""
     found = []
     if is_demonstration:
         found.append(
             "**The demonstration model was used.** It is for learning how the tools work. Its scores say nothing about "
             "biology."
         )
-    if settings["strand"] != "mean":
+    if strand != "mean":
         found.append(
-            f"**One strand was read** ({settings['strand']}). Most models give another score on the other strand; the "
+            f"**One strand was read** ({strand}). Most models give another result on the other strand; the "
             "mean of both does not depend on the strand of the file."
         )
     return found
+
+
+@dataclass
+class RowWarnings:
+    """What in the rows of a table misleads its reader.
+
+    noun: what a row is, in the plural. is_ranked: whether the table is ranked with insertions and deletions apart.
+    """
+
+    noun: str = "pairs"
+    is_ranked: bool = False
+    n_scored: int = field(default=0, init=False)
+    n_indels: int = field(default=0, init=False)
+    n_shorter: int = field(default=0, init=False)
+    n_other_tokens: int = field(default=0, init=False)
+    n_other_lengths: int = field(default=0, init=False)
+    _lengths: tuple[int, int] | None = field(default=None, init=False)
+    _columns: frozenset[str] = field(default=frozenset(), init=False)
+
+    def add(self, row: Row) -> None:
+        """Count a row. One without a score, or of a single sequence, counts for nothing."""
+        if row["status"] != statuses.OK or "changed_tokens" not in row:
+            return
+        self._columns = self._columns or frozenset(row)
+        n_wild_type, n_mutant = row["wt_length"], row["mut_length"]
+        self.n_scored += 1
+        self.n_other_tokens += row["wt_tokens"] != row["mut_tokens"]
+        self.n_other_lengths += n_wild_type != n_mutant
+        self.n_indels += row["kind"] != SUBSTITUTION if "kind" in row else n_wild_type != n_mutant
+        self.n_shorter += n_mutant < n_wild_type
+        # Of an indel's two windows with the same flanks, the shorter one has the chosen length.
+        shorter = min(n_wild_type, n_mutant)
+        low, high = self._lengths or (shorter, shorter)
+        self._lengths = min(low, shorter), max(high, shorter)
+
+    def texts(self) -> list[str]:
+        """The warnings, one sentence or two each, as Markdown."""
+        found = []
+        has_percentiles = any(name.endswith("_percentile") for name in self._columns)
+        if 0 < self.n_indels < self.n_scored and not (has_percentiles or self.is_ranked):
+            are_deletions = self.n_shorter == self.n_indels
+            names = ("deletion",) if are_deletions else ("insertion or deletion", "insertions and deletions")
+            indels = counted(self.n_indels, *names)
+            found.append(
+                f"**The table has {indels} among its substitutions.** They move every base after them and tend to "
+                "score higher, so do not rank them together."
+            )
+        if self.n_other_tokens > MANY * self.n_scored:
+            found.append(
+                f"**The number of tokens changes in {self.n_other_tokens:,} of {self.n_scored:,} {self.noun}.** A "
+                "part of their scores says how the tokenizer cuts the sequence: look at the column changed&#95;tokens "
+                "as well."
+            )
+        if self.n_other_lengths and LLR in self._columns:
+            found.append(
+                f"**Wild type and mutant differ in length in {self.n_other_lengths:,} of {self.n_scored:,} "
+                f"{self.noun}**, which moves a log-likelihood ratio: compare only mutations of one kind and length, or "
+                "percentiles."
+            )
+        low, high = self._lengths or (0, 0)
+        if high > UNEQUAL * low:
+            found.append(
+                f"**The model read sequences of {low:,} to {high:,} bases.** A mutation of a short sequence tends to "
+                "score higher, so compare only sequences of one length."
+            )
+        return found
+
+
+def plain(warning: str) -> str:
+    """A warning without its Markdown, for the log."""
+    return unescape(warning.replace("**", ""))
 
 
 def warning_list(warnings: Sequence[str]) -> Blocks:

@@ -21,8 +21,6 @@ from dna_lm.tables import Row
 N_LARGEST = 20
 # Bytes of a name of a sequence or region, and of each allele of a change.
 MAX_NAME, MAX_ALLELE = 60, 24
-# Warn when the number of tokens changes in more than this share of the alleles.
-MANY = 0.1
 
 GROUPS = {SUBSTITUTIONS: "substitutions", INDELS: "insertions and deletions"}
 
@@ -34,7 +32,6 @@ class Summary:
         self.score = score
         self.n_lines = 0
         self.statuses: Counter[str] = Counter()
-        self.n_other_tokens = self.n_other_lengths = 0
         self.samples = {group: distribution.Sample() for group in GROUPS}
         self.largest = {group: Largest(N_LARGEST, score) for group in GROUPS}
 
@@ -47,8 +44,6 @@ class Summary:
             return
         self.samples[group].add(row[self.score])
         self.largest[group].add(row)
-        self.n_other_tokens += row["wt_tokens"] != row["mut_tokens"]
-        self.n_other_lengths += row["wt_length"] != row["mut_length"]
 
     @property
     def has_percentiles(self) -> bool:
@@ -66,13 +61,14 @@ class Settings:
     """What the report says of the job.
 
     scores: those of the table, which is ranked by the first. texts: name -> value of the model and the settings.
-    is_ranked: whether the table is sorted by impact. plot: from `markdown.plot_block`.
+    warnings: about these, from `reporting.of_settings`. row_warnings: about the rows, which the job adds.
+    plot: from `markdown.plot_block`.
     """
 
     scores: tuple[str, ...]
     texts: Mapping[str, object]
-    is_demonstration: bool
-    is_ranked: bool
+    warnings: list[str]
+    row_warnings: reporting.RowWarnings
     plot: str | None
     galaxy: bool = False
 
@@ -97,20 +93,17 @@ def picture(path: str, score: str) -> Iterator[Callable[[Allele, Row], None]]:
 
 def written(summary: Summary, settings: Settings) -> str:
     """The text of the report, short enough for Galaxy."""
-    warnings = reporting.of_settings(settings.texts, settings.is_demonstration) + _warnings(summary, settings)
-    around = [
-        *reporting.unscored(summary.statuses, "Alleles"),
-        *reporting.warning_list(warnings),
-    ]
+    warnings = reporting.warning_list(settings.warnings + settings.row_warnings.texts())
 
     def compose(rows: int) -> Blocks:
-        blocks = ["# Variant scores", *_answer(summary), *around]
+        blocks = ["# Variant scores", *_answer(summary), *warnings]
         for group in summary.groups:
             blocks += [f"## Largest impact: {GROUPS[group]}", _largest_table(summary, group, rows)]
         if summary.groups:
             picture = [settings.plot] if settings.plot else []
             blocks += ["## Distribution of the score", *picture, _distribution_table(summary)]
             blocks += ["## What the numbers mean, and what not", _meaning(summary)]
+        blocks += reporting.unscored(summary.statuses, "Alleles")
         return blocks + reporting.model_and_settings(settings.texts)
 
     return fitting(compose, galaxy=settings.galaxy)
@@ -162,30 +155,6 @@ def _place(row: Row) -> str:
 
 def _change(row: Row) -> str:
     return "→".join(inert(limited(row[name], MAX_ALLELE)) for name in ("ref", "alt"))
-
-
-def _warnings(summary: Summary, settings: Settings) -> list[str]:
-    """What misleads a reader of these scores, one sentence or two each."""
-    n_scored = sum(sample.n for sample in summary.samples.values())
-    n_indels = summary.samples[INDELS].n
-    found = []
-    if len(summary.groups) == 2 and not (summary.has_percentiles or settings.is_ranked):
-        found.append(
-            f"**The table has {_counted(n_indels, 'insertion or deletion', 'insertions and deletions')} among its "
-            "substitutions.** They move every base after them and tend to score higher, so do not rank them together. "
-            "The tables below keep them apart."
-        )
-    if summary.n_other_tokens > MANY * n_scored:
-        found.append(
-            f"**The number of tokens changes in {summary.n_other_tokens:,} of {n_scored:,} alleles.** A part of their "
-            "scores says how the tokenizer cuts the sequence: look at the column changed&#95;tokens as well."
-        )
-    if summary.n_other_lengths and LLR in settings.scores:
-        found.append(
-            f"**The windows of {_counted(summary.n_other_lengths, 'allele')} differ in length**, which moves a "
-            "log-likelihood ratio: choose windows of the same length, or compare percentiles."
-        )
-    return found
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------
