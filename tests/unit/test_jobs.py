@@ -43,7 +43,13 @@ PERCENTILES = ["llr_percentile", "l2_percentile", "n_background"]
             [],
             [],
         ),
-        ("mutagenesis.py", INTERVALS, ["chrom", "pos", "id", "position", "ref", "alt"], [], []),
+        (
+            "mutagenesis.py",
+            INTERVALS,
+            ["chrom", "pos", "id", "position", "ref", "alt", "strand", "position_on_strand", "change_on_strand"],
+            [],
+            [],
+        ),
     ],
 )
 def test_a_table_begins_with_what_was_scored_and_its_scores(run_script, script, options, before, between, after):
