@@ -21,6 +21,14 @@ test: unit lint test-galaxy  ## unit tests, lint, wrappers and workflows in a re
 unit: $(TOOLS)  ## the unit tests; ARGS="tests/unit/test_x.py -k name" runs some
 	@.venv/tools/bin/python -m pytest $(ARGS)
 
+.PHONY: test-gpu
+# The wrappers' jobs take the GPU by themselves: a Galaxy's local runner hands on DNA_LM_DEVICE.
+test-gpu: $(TOOLS)  ## on a GPU: its scores next to the CPU's, memory that runs out, two jobs, unit tests, wrappers; fails without one
+	@.venv/tools/bin/python tests/gpu/need_gpu.py
+	@PYTHONPATH=tests/unit .venv/tools/bin/python -m pytest tests/gpu $(ARGS)
+	@DNA_LM_DEVICE=cuda .venv/tools/bin/python -m pytest $(ARGS)
+	@DNA_LM_DEVICE=cuda $(MAKE) test-tools
+
 .PHONY: fuzz
 fuzz: $(TOOLS)  ## the property tests with new examples, for 30 minutes or ARGS="--minutes 5"; prints how to repeat a failure
 	@.venv/tools/bin/python tests/fuzz.py $(ARGS)

@@ -49,8 +49,9 @@ def set_version(root: Path, version: str, date: str) -> None:
     text = re.sub(r"^date-released:.*\n", "", citation.read_text(), flags=re.MULTILINE)
     citation.write_text(text.replace(f"version: {version}\n", f"version: {version}\ndate-released: {date}\n"))
     _replace(root / "CHANGELOG.md", UNRELEASED, f"{version} - {date}")
+    for changelog in {path.with_name("CHANGELOG.md") for path in workflows(root)}:
+        _replace(changelog, UNRELEASED, f"[{version}] - {date}")
     for path in workflows(root):
-        _replace(path.with_name("CHANGELOG.md"), UNRELEASED, f"[{version}] - {date}")
         content = json.loads(path.read_text())
         content["release"] = version
         for step in content["steps"].values():

@@ -25,14 +25,16 @@ def write_workflows(root: Path, target: Path, tool_shed: str = TOOL_SHED, revisi
     revision: the installed revision of the repository, once it is known; a Galaxy offers to install that one.
     url: where the files of the data bundle are; without it, the workflows' folders get copies of those they need.
     """
-    for path in numbering.workflows(root):
-        folder = target / path.parent.name
-        shutil.copytree(path.parent, folder, ignore=shutil.ignore_patterns("test-data"))
-        content = json.loads(path.read_text())
-        for step in content["steps"].values():
-            name_tool(step, tool_shed, revision)
-        numbering.write_workflow(folder / path.name, content)
-        publish_test_data(path.parent / "test-data", folder, folder / f"{path.stem}-tests.yml", url)
+    for source in sorted({path.parent for path in numbering.workflows(root)}):
+        folder = target / source.name
+        shutil.copytree(source, folder, ignore=shutil.ignore_patterns("test-data"))
+        for path in folder.glob("*.ga"):
+            content = json.loads(path.read_text())
+            for step in content["steps"].values():
+                name_tool(step, tool_shed, revision)
+            numbering.write_workflow(path, content)
+        for tests in folder.glob("*-tests.yml"):
+            publish_test_data(source / "test-data", folder, tests, url)
 
 
 def name_tool(step: dict, tool_shed: str, revision: str) -> None:

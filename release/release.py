@@ -23,8 +23,7 @@ from numbering import ReleaseError
 ROOT = Path(__file__).resolve().parents[1]
 PLANEMO = Path(sys.executable).with_name("planemo")
 REPOSITORIES = {"dna_lm": ".", "data_manager_dna_lm": "data_managers/data_manager_dna_lm"}
-# What an image is built from.
-IMAGE = ("docs/admin/Containerfile", "requirements.txt", "LICENSE")
+CONTAINERFILE = "docs/admin/Containerfile"
 
 
 def git(*arguments: str) -> str:
@@ -58,6 +57,13 @@ def build_for_tool_shed(stage: Path, folder: str, target: Path, seconds: int) ->
         archives.write_archive(target, content, archives.files_below(content), "", seconds)
 
 
+def image_files(tracked: list[str]) -> list[str]:
+    """The files that an image is built from: those that its Containerfile copies."""
+    copied = re.findall(r"^COPY (?!--)(.+) \S+$", (ROOT / CONTAINERFILE).read_text(), re.MULTILINE)
+    wanted = [Path(name) for line in copied for name in line.split()] + [Path(CONTAINERFILE), Path("LICENSE")]
+    return [name for name in tracked if any(Path(name).is_relative_to(source) for source in wanted)]
+
+
 def build(output: Path, url: str) -> None:
     """Write all archives of the sources, as git tracks them, into the new folder `output`."""
     version, date = numbering.current(ROOT), release_date()
@@ -72,8 +78,8 @@ def build(output: Path, url: str) -> None:
         archives.write_archive(output / f"dna_lm-{version}.tar.gz", stage, tracked, f"dna_lm-{version}", seconds)
         for name, folder in REPOSITORIES.items():
             build_for_tool_shed(stage, folder, output / f"toolshed-{name}-{version}.tar.gz", seconds)
-        image = [name for name in IMAGE if name in tracked]
-        archives.write_archive(output / f"image-{version}.tar.gz", stage, image, f"image-{version}", seconds)
+        image = f"image-{version}"
+        archives.write_archive(output / f"{image}.tar.gz", stage, image_files(tracked), image, seconds)
         for name, write in (
             ("workflows", lambda folder: published.write_workflows(ROOT, folder, url=url)),
             ("data", lambda folder: bundle.write_bundle(ROOT, folder, version, date)),

@@ -79,15 +79,21 @@ class User:
         self.gi.datasets.wait_for_dataset(dataset, JOB_SECONDS, POLL_SECONDS)
         return self.gi.datasets.download_dataset(dataset)
 
-    def invoke(self, workflow: Path, inputs: dict) -> str:
-        """Start a workflow with inputs by their labels; returns the invocation's id."""
-        stored = self.gi.workflows.import_workflow_from_local_path(str(workflow))["id"]
+    def import_workflow(self, workflow: Path) -> str:
+        """Import a workflow; returns its id in Galaxy."""
+        return self.gi.workflows.import_workflow_from_local_path(str(workflow))["id"]
+
+    def invoke(self, workflow: Path | str, inputs: dict, exact_versions: bool = False) -> str:
+        """Start a workflow, a file or one that was imported, with inputs by their labels; returns the invocation's id.
+
+        exact_versions: refuse it if a tool's version is not the one that the workflow names.
+        """
         invocation = self.gi.workflows.invoke_workflow(
-            stored,
+            self.import_workflow(workflow) if isinstance(workflow, Path) else workflow,
             inputs,
             inputs_by="name",
             history_id=self.history,
-            require_exact_tool_versions=False,
+            require_exact_tool_versions=exact_versions,
             # A parameter that a tool has got since the workflow was saved takes its default, as with planemo.
             allow_tool_state_corrections=True,
         )

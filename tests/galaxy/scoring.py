@@ -15,15 +15,19 @@ def in_one_job(user: User, pairs: dict) -> bytes:
     return user.run(TOOL, {**pairs, **WITH_MODEL})["output"]
 
 
-def start_in_chunks(user: User, pairs: dict, size: int, model: str = MODEL) -> str:
-    """Start the workflow that scores chunks of this many pairs; returns its invocation."""
-    inputs = {
+def chunk_inputs(pairs: dict, size: int, model: str = MODEL) -> dict:
+    """The inputs of the workflow that scores chunks of this many pairs."""
+    return {
         "Wild-type sequences": pairs["wild_type"],
         "Mutant sequences": pairs["mutant"],
         "Pairs in a chunk": size,
         "DNA language model": model,
     }
-    return user.invoke(WORKFLOW, inputs)
+
+
+def start_in_chunks(user: User, pairs: dict, size: int, model: str = MODEL) -> str:
+    """Start the workflow that scores chunks of this many pairs; returns its invocation."""
+    return user.invoke(WORKFLOW, chunk_inputs(pairs, size, model))
 
 
 def in_chunks(user: User, pairs: dict, size: int, model: str = MODEL) -> bytes:

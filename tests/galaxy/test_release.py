@@ -155,10 +155,16 @@ def test_data_bundle(released: tuple[Path, Path], tmp_path: Path) -> None:
 
 
 def test_image(released: tuple[Path, Path], tmp_path: Path) -> None:
-    """What an image is built from has the requirements of the sources."""
+    """What an image is built from has all that its Containerfile copies, and no test."""
     clone, folder = released
     files = unpacked(tmp_path, folder / f"image-{VERSION}.tar.gz")
-    assert files[f"image-{VERSION}/requirements.txt"] == (clone / "requirements.txt").read_bytes()
+    top = f"image-{VERSION}"
+    for line in files[f"{top}/docs/admin/Containerfile"].decode().splitlines():
+        if line.startswith("COPY ") and "--from" not in line:
+            assert all((tmp_path / top / source).exists() for source in line.split()[1:-1]), line
+    assert VERSION.encode() in files[f"{top}/tools/scripts/dna_lm/__init__.py"]
+    assert files[f"{top}/requirements.txt"] == (clone / "requirements.txt").read_bytes()
+    assert not [name for name in files if "/tests/" in name and "/locks/" not in name]
 
 
 @pytest.mark.parametrize(

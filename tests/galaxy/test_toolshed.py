@@ -7,6 +7,7 @@ tools, its data manager and its test data, so whatever works there works from th
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import ci_commands
 import pytest
 import scoring
 import yaml
@@ -34,6 +36,10 @@ from galaxy_server import (
 from galaxy_user import User, new_user, table_rows, wait_until
 from planemo_runs import INTERPRETER, PLANEMO, TEST_SECONDS, is_tools_python, problems_of
 from tool_shed_server import ToolShed, running_tool_shed
+
+sys.path.insert(0, str(ROOT / "release"))
+
+import published
 
 WORK_DIR = ROOT / ".galaxy" / "toolshed"
 GALAXY_DIR = WORK_DIR / "galaxy"
@@ -76,6 +82,8 @@ class Installation:
     table: bytes = b""
     # The value that the installed model has in the table.
     model: str = ""
+    # A workflow that was made with the older version, as Galaxy knows it.
+    workflow: str = ""
 
     def planemo(self, command: str, folder: Path) -> None:
         """Run a command of planemo with the Tool Shed."""
@@ -144,10 +152,14 @@ def place() -> Iterator[Installation]:
                 yield Installation(shed, server, owner, new_user(server, ADMIN), new_user(server))
 
 
-@pytest.mark.parametrize("name", SOURCES)
-def test_publishing(place: Installation, name: str) -> None:
-    """planemo publishes a repository."""
-    place.planemo("shed_create", SOURCES[name])
+def test_publishing(place: Installation) -> None:
+    """The commands of continuous integration publish both repositories, here to one Tool Shed."""
+    step = ci_commands.steps()["planemo/publish/Publish"]
+    second = 'publish "$SHED" "$SHED_KEY"\n'
+    assert step.commands.endswith(second)
+    first = {"FIRST_SHED": place.shed.url, "FIRST_KEY": place.shed.key, "SHED": "", "SHED_KEY": ""}
+    done = step.run(ROOT, first, step.commands.removesuffix(second))
+    assert done.returncode == 0, "\n".join((done.stdout + done.stderr).splitlines()[-5:])
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -218,6 +230,28 @@ def test_workflow(place: Installation) -> None:
     assert rows == [{name: row[name] for name in rows[0]} for row in table_rows(place.table)]
 
 
+def test_published_workflow(place: Installation) -> None:
+    """A user imports a workflow of a release, whose steps name the Tool Shed's tools, and runs it with these."""
+    [revision] = place.revisions(SUITE)
+    published.write_workflows(ROOT, WORK_DIR / "workflows", place.shed.host, revision)
+    place.workflow = place.user.import_workflow(
+        WORK_DIR / "workflows" / scoring.WORKFLOW.parent.name / scoring.WORKFLOW.name
+    )
+    assert run_published(place, place.tools()) == scoring.in_chunks(place.user, place.pairs, size=1, model=place.model)
+
+
+def run_published(place: Installation, tools: dict[str, str]) -> bytes:
+    """Run the imported workflow, which must use these versions of the tools; returns its table."""
+    user = place.user
+    inputs = scoring.chunk_inputs(place.pairs, 1, place.model)
+    invocation = user.invoke(place.workflow, inputs, exact_versions=True)
+    table = user.workflow_output(invocation, "Scores")
+    jobs = user.gi.jobs.get_jobs(invocation_id=invocation)
+    used = {job["tool_id"] for job in jobs}
+    assert used == {tools[name] for name in ("dna_lm_split", scoring.TOOL, "dna_lm_collapse")}
+    return table
+
+
 def test_installed_tests(place: Installation) -> None:
     """The tests of the installed tools pass, with the rows that they need added by hand, as docs/admin/ says."""
     [suite] = place.revisions(SUITE)
@@ -271,6 +305,14 @@ def test_update(place: Installation) -> None:
     assert place.server.data_table("huggingface") == rows
     for tool, revision in ((newer[scoring.TOOL], revisions[1]), (older[scoring.TOOL], old)):
         assert place.score(tool, revision) == place.table
+
+
+def test_upgraded_workflow(place: Installation) -> None:
+    """The workflow that was made with the older version still uses it; upgraded, it gives the same with the newer."""
+    older, newer = place.tools(), place.tools(NEWER)
+    table = run_published(place, older)
+    place.user.gi.workflows.refactor_workflow(place.workflow, [{"action_type": "upgrade_all_steps"}])
+    assert run_published(place, newer) == table
 
 
 def write_newer_version() -> Path:

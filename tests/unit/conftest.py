@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import io
+import os
 import random
 import re
 import runpy
@@ -20,6 +21,22 @@ settings.load_profile("same")
 
 ROOT = Path(__file__).parents[2]
 TEST_DATA = ROOT / "test-data"
+
+
+def pytest_configure(config):
+    """Declare the marker."""
+    config.addinivalue_line("markers", "cpu: states what only the CPU promises, such as the same bits in every batch")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out, and count as deselected, what only the CPU promises when `DNA_LM_DEVICE` names a GPU."""
+    if not os.environ.get("DNA_LM_DEVICE", "cpu").startswith("cuda"):
+        return
+    of_cpu = [
+        item for item in items if item.get_closest_marker("cpu") or {"one_thread", "threads"} & {*item.fixturenames}
+    ]
+    config.hook.pytest_deselected(items=of_cpu)
+    items[:] = [item for item in items if item not in of_cpu]
 
 
 def read_table(path):
