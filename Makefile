@@ -1,5 +1,6 @@
 # Every environment is built below .venv/ when a target needs it, and again when its lock changes.
 PORT ?= 8080
+HOST ?= 127.0.0.1
 TOOLS = .venv/tools/.built
 GALAXY = .venv/galaxy/.built
 PLANEMO = .venv/planemo/.built
@@ -19,6 +20,14 @@ test: unit lint test-galaxy  ## unit tests, lint, wrappers and workflows in a re
 
 unit: $(TOOLS)  ## the unit tests; ARGS="tests/unit/test_x.py -k name" runs some
 	@.venv/tools/bin/python -m pytest $(ARGS)
+
+.PHONY: test-gpu
+# The wrappers' jobs take the GPU by themselves: a Galaxy's local runner hands on DNA_LM_DEVICE.
+test-gpu: $(TOOLS)  ## on a GPU: its scores next to the CPU's, memory that runs out, two jobs, unit tests, wrappers; fails without one
+	@.venv/tools/bin/python tests/gpu/need_gpu.py
+	@PYTHONPATH=tests/unit .venv/tools/bin/python -m pytest tests/gpu $(ARGS)
+	@DNA_LM_DEVICE=cuda .venv/tools/bin/python -m pytest $(ARGS)
+	@DNA_LM_DEVICE=cuda $(MAKE) test-tools
 
 .PHONY: fuzz
 fuzz: $(TOOLS)  ## the property tests with new examples, for 30 minutes or ARGS="--minutes 5"; prints how to repeat a failure
@@ -70,7 +79,7 @@ test-browser: $(TOOLS) $(GALAXY)  ## a new user's clicks in a real browser, scre
 	@$(PYTEST) -x tests/galaxy/test_browser.py $(ARGS)
 
 serve: $(TOOLS) $(GALAXY)  ## a Galaxy with the suite and the demo models at PORT=8080, until Ctrl-C
-	@.venv/galaxy/bin/python tests/galaxy/galaxy_server.py --port $(PORT)
+	@.venv/galaxy/bin/python tests/galaxy/galaxy_server.py --host $(HOST) --port $(PORT)
 
 bench: $(TOOLS) $(BENCH)  ## speed and memory next to the tutorial's code and two rivals, into benchmarks/README.md; ARGS=--help
 	@.venv/tools/bin/python benchmarks/run.py $(ARGS)

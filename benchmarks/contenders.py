@@ -22,6 +22,8 @@ import work
 
 SCRIPTS = Path(__file__).parents[1] / "tools" / "scripts"
 TUTORIAL_BATCH = 100
+# As many as ours has at once.
+BATCHED_TOKENS = {"cpu": 3072, "cuda": 65536}
 # Of the memory that is free, what a run may be expected to take.
 USABLE = 0.9
 # Rows and columns of the two matrices whose product is the ceiling.
@@ -156,6 +158,54 @@ def tutorial(job, batch=TUTORIAL_BATCH):
     return run
 
 
+def batched(job):
+    """The best loop over batches that transformers' documented interface allows, for the score that ours gives.
+
+    Sorted by length, so that hardly anything is padded; as many tokens at once as ours; wild types and mutants
+    together; no gradients, and padding is not pooled.
+    """
+    import numpy as np
+    import torch
+    import transformers
+    from Bio import SeqIO
+
+    tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(job["model"])
+    model_class = transformers.AutoModelForCausalLM if job["is_causal"] else transformers.AutoModelForMaskedLM
+    model = model_class.from_pretrained(job["model"], dtype=getattr(torch, job["precision"])).to(job["device"])
+    options = {"use_cache": False} if job["is_causal"] else {}
+
+    @torch.inference_mode()
+    def run(folder):
+        texts = [
+            str(record.seq)
+            for name in ("wild_type.fasta", "mutant.fasta")
+            for record in SeqIO.parse(folder / name, "fasta")
+        ]
+        numbered = [_Numbered(ids, number) for number, ids in enumerate(tokenizer(texts)["input_ids"])]
+        vectors, computed = None, 0
+        for batch in work.batches_by_length(numbered, BATCHED_TOKENS[job["device"]]):
+            padded = tokenizer.pad({"input_ids": [list(ids) for ids in batch]}, return_tensors="pt").to(model.device)
+            computed += padded["input_ids"].numel()
+            logits = model(**padded, **options).logits
+            logits.masked_fill_(padded["attention_mask"][..., None] == 0, -torch.inf)
+            pooled = logits.amax(dim=1).float().cpu().numpy()
+            vectors = np.empty((len(texts), pooled.shape[1]), np.float32) if vectors is None else vectors
+            vectors[[ids.number for ids in batch]] = pooled
+        wild_types, mutants = np.split(vectors.astype(np.float64), 2)
+        np.savetxt(Path(job["scratch"]) / "scores.txt", np.linalg.norm(mutants - wild_types, axis=1))
+        return {"computed": computed}
+
+    return run
+
+
+class _Numbered(list):
+    """Token ids, and which sequence they are of."""
+
+    def __init__(self, ids, number):
+        super().__init__(ids)
+        self.number = number
+
+
 def tutorial_whole_file(job):
     run_all = tutorial(job, batch=None)
     memory = Memory(job["device"])
@@ -261,16 +311,31 @@ def ceiling(job):
 
 
 CAUSAL, MASKED = ("17M", "demo"), ("masked",)
+CAUSAL_LARGE = ("causal-138M", "causal-1.1B")
+LARGE = ("masked-100M", *CAUSAL_LARGE, "masked-0.5B")
+TUTORIAL_READS = partial(work.padded, batch=TUTORIAL_BATCH)
 RIVALS = {"environment": "bench", "on_gpu": False, "most_pairs": 1000}
 BOTH_STRANDS = partial(work.masked, strands=2)
 CONTENDERS = {
-    "ceiling": Contender("ceiling", ceiling, (*CAUSAL, *MASKED), work.nothing),
-    "ours": Contender("ours", ours, CAUSAL, work.prefix_once),
+    "ceiling": Contender("ceiling", ceiling, (*CAUSAL, *MASKED, *LARGE), work.nothing),
+    "ours": Contender("ours", ours, (*CAUSAL, *LARGE), work.prefix_once_or_whole),
+    "batched": Contender(
+        "transformers, best batches",
+        batched,
+        (*CAUSAL, *LARGE),
+        partial(work.by_length, tokens=BATCHED_TOKENS["cpu"]),
+        most_pairs=1000,
+    ),
     "ours-llr": Contender("ours, llr", ours_llr, (*CAUSAL, *MASKED), work.shared_or_masked),
     "ours-llr-both": Contender(
         "ours, llr, both strands", ours_llr_both, MASKED, partial(BOTH_STRANDS, whole_head=False)
     ),
-    "tutorial-100": Contender("tutorial, 100 a batch", tutorial, CAUSAL, partial(work.padded, batch=TUTORIAL_BATCH)),
+    "tutorial-100": Contender(
+        "tutorial, 100 a batch",
+        tutorial,
+        (*CAUSAL, "causal-138M", "causal-1.1B"),
+        partial(work.padded, batch=TUTORIAL_BATCH),
+    ),
     "tutorial-whole": Contender("tutorial, whole file", tutorial_whole_file, CAUSAL, work.padded),
     "dnallm": Contender("dnallm", dnallm, (*CAUSAL, *MASKED), work.one_token_changes, **RIVALS),
     "gpn": Contender("gpn", gpn, MASKED, BOTH_STRANDS, **RIVALS),

@@ -29,31 +29,12 @@ BOUND_FACTOR, BOUND_BYTES = 1.1, 5 * 10**8
 SAMPLING_SECONDS = 0.01
 CGROUPS = Path("/sys/fs/cgroup/memory")
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-
-HEAD = {"vocab_size": 4105, "max_position_embeddings": 1024}
-CAUSAL = {"architecture": "Llama", "num_key_value_heads": 4, **HEAD}
-MASKED = {"architecture": "Esm", "position_embedding_type": "rotary", "token_dropout": False, **HEAD}
-# Nucleotide Transformer 500M, a wider model of its kind, and GENERator 1.2B with a smaller one of its kind. The experts
-# are those of Mistral-DNA 422M.
-MODELS = {
-    "masked-0.5B": MASKED
-    | {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 24, "num_attention_heads": 20},
-    "masked-1.1B": MASKED
-    | {"hidden_size": 1920, "intermediate_size": 7680, "num_hidden_layers": 25, "num_attention_heads": 30},
-    "causal-0.5B": CAUSAL
-    | {"hidden_size": 1408, "intermediate_size": 3840, "num_hidden_layers": 23, "num_attention_heads": 22}
-    | {"num_key_value_heads": 2},
-    "causal-1.1B": CAUSAL
-    | {"hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 26, "num_attention_heads": 32},
-    "experts-0.4B": {"architecture": "Mixtral", "num_key_value_heads": 8, **HEAD}
-    | {"num_local_experts": 8, "num_experts_per_tok": 1}
-    | {"hidden_size": 1024, "intermediate_size": 1024, "num_hidden_layers": 14, "num_attention_heads": 16},
-}
+LOADED = ["masked-0.5B", "masked-1.1B", "causal-0.5B", "causal-1.1B", "experts-0.4B"]
 
 
 def parse_arguments(argv):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--models", nargs="+", choices=workload.LARGE, default=LOADED)
     parser.add_argument("--stored", nargs="+", choices=BYTES, default=["float32", "bfloat16"])
     parser.add_argument("--precisions", nargs="+", choices=("float32", "bfloat16"), default=["float32", "bfloat16"])
     parser.add_argument("--shards", nargs="+", type=int, default=[1, 5], help="files that the weights are in")
@@ -64,26 +45,7 @@ def parse_arguments(argv):
 
 def make_model(name, stored, n_shards, folder):
     """Write a model folder with random weights; returns how many numbers they are."""
-    import torch
-    import transformers
-
-    transformers.logging.disable_progress_bar()
-    settings = dict(MODELS[name])
-    kind = settings.pop("architecture")
-    special_ids = {"pad_token_id": 3, "mask_token_id": 4, "bos_token_id": 1, "eos_token_id": 2}
-    config = getattr(transformers, f"{kind}Config")(**settings, **special_ids, tie_word_embeddings=False)
-    model_class = getattr(transformers, f"{kind}For{'MaskedLM' if kind == 'Esm' else 'CausalLM'}")
-    with torch.device("meta"):
-        model = model_class(config)
-    model = model.to_empty(device="cpu").to(getattr(torch, stored))
-    torch.manual_seed(workload.SEED)
-    # The random numbers of one block, again and again: drawing a thousand million takes longer than loading them.
-    block = torch.randn(2**20).mul_(config.initializer_range).to(getattr(torch, stored))
-    for tensor in (*model.parameters(), *model.buffers()):
-        if tensor.ndim < 2:
-            tensor.data.fill_(1)
-        else:
-            tensor.data.copy_(block.repeat(-(-tensor.numel() // len(block)))[: tensor.numel()].view_as(tensor))
+    model = workload.large_model(name, stored)
     n_numbers = sum(parameter.numel() for parameter in model.parameters())
     n_bytes = n_numbers * BYTES[stored]
     model.save_pretrained(folder, max_shard_size=n_bytes if n_shards == 1 else int(1.02 * n_bytes / n_shards))

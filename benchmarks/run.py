@@ -125,10 +125,12 @@ class Bench:
     def cells(self):
         """Measure and yield one `report.Cell` after the other."""
         for model in self.arguments.models:
+            if not any(size.fits(model, self.device) for size in self.arguments.sizes):
+                continue
             folder = workload.make_model(model, self.scratch / model)
             for size in self.arguments.sizes:
                 names = [name for name in self.arguments.contenders if self.can(name, model)]
-                for precision in PRECISIONS[self.device] if size.fits(model) and names else ():
+                for precision in PRECISIONS[self.device] if size.fits(model, self.device) and names else ():
                     yield self.cell(model, folder, size, precision, names)
 
     def can(self, name, model):

@@ -19,19 +19,19 @@ class Shape:
 
     @classmethod
     def of(cls, config):
-        """The shape of a Mixtral or an ESM from its `config.json`."""
+        """The shape of a Mixtral, a Llama or an ESM from its `config.json`."""
         width, inner, heads = config["hidden_size"], config["intermediate_size"], config["num_attention_heads"]
         head_width = config.get("head_dim") or width // heads
         queries, keys = heads * head_width, (config.get("num_key_value_heads") or heads) * head_width
         products = [(width, queries), (width, keys), (width, keys), (queries, width)]
-        is_mixtral = config["model_type"] == "mixtral"
-        if is_mixtral:
-            products += [(width, config["num_local_experts"])]
-            products += config["num_experts_per_tok"] * [(width, inner), (width, inner), (inner, width)]
+        is_causal = config["model_type"] != "esm"
+        gated = [(width, inner), (width, inner), (inner, width)]
+        if "num_local_experts" in config:
+            products += [(width, config["num_local_experts"]), *config["num_experts_per_tok"] * gated]
         else:
-            products += [(width, inner), (inner, width)]
-        head = [(width, config["vocab_size"])] + ([] if is_mixtral else [(width, width)])
-        return cls(config["num_hidden_layers"], _flops(products), 4 * queries, _flops(head), is_mixtral)
+            products += gated if is_causal else [(width, inner), (inner, width)]
+        head = [(width, config["vocab_size"])] + ([] if is_causal else [(width, width)])
+        return cls(config["num_hidden_layers"], _flops(products), 4 * queries, _flops(head), is_causal)
 
 
 def _flops(products):
@@ -92,6 +92,33 @@ def padded(token_pairs, is_causal, batch=None):
             reading.keys += _keys(longest, is_causal) * len(side)
     reading.scored = len(token_pairs)
     return reading
+
+
+def prefix_once_or_whole(token_pairs, is_causal):
+    """What distances read: of a causal model each shared prefix once, of a masked one every sequence."""
+    return prefix_once(token_pairs, True) if is_causal else by_length(token_pairs, False, 1)
+
+
+def by_length(token_pairs, is_causal, tokens):
+    """All sequences, sorted by length and padded in batches of at most so many tokens, or of one sequence."""
+    reading = Reading(scored=len(token_pairs))
+    for batch in batches_by_length([ids for pair in token_pairs for ids in pair], tokens):
+        lengths = [len(ids) for ids in batch]
+        reading.given += sum(lengths)
+        reading.computed += max(lengths) * len(batch)
+        reading.keys += _keys(max(lengths), is_causal) * len(batch)
+    return reading
+
+
+def batches_by_length(sequences, tokens):
+    """Sequences of tokens, the longest first, in batches of at most so many tokens when padded, or of one sequence."""
+    batch = []
+    for sequence in sorted(sequences, key=len, reverse=True):
+        if batch and len(batch[0]) * (len(batch) + 1) > tokens:
+            yield batch
+            batch = []
+        batch.append(sequence)
+    yield batch
 
 
 def masked(token_pairs, is_causal, strands=1, whole_head=True):

@@ -34,10 +34,36 @@ SHAPE_MASKED = {
     "position_embedding_type": "rotary",
     "token_dropout": False,
 }
+# Published sizes. Those of 100M are ESM as Nucleotide Transformer's are, without the gates of its version 2, which
+# transformers does not have.
+_HEAD = {"vocab_size": 4105, "max_position_embeddings": 1024}
+_LLAMA = {"architecture": "Llama", **_HEAD}
+_ESM = {"architecture": "Esm", "position_embedding_type": "rotary", "token_dropout": False, **_HEAD}
+_MIXTRAL = {"architecture": "Mixtral", "num_local_experts": 8, "num_experts_per_tok": 1, **_HEAD}
+
+
+def _sizes(hidden_size, intermediate_size, num_hidden_layers, num_attention_heads, num_key_value_heads=None):
+    return {name: value for name, value in locals().items() if value is not None}
+
+
+LARGE = {
+    "masked-100M": _ESM | _sizes(768, 3072, 12, 12),
+    "masked-0.5B": _ESM | _sizes(1280, 5120, 24, 20),
+    "masked-1.1B": _ESM | _sizes(1920, 7680, 25, 30),
+    "causal-138M": _LLAMA | _sizes(768, 3072, 14, 12, 12),
+    "causal-0.5B": _LLAMA | _sizes(1408, 3840, 23, 22, 2),
+    "causal-1.1B": _LLAMA | _sizes(2048, 5632, 26, 32, 4),
+    "experts-0.4B": _MIXTRAL | _sizes(1024, 1024, 14, 16, 8),
+}
+
 MODELS = {
     "17M": "random weights in the shape of Mistral-DNA 17M",
     "demo": "the demo model of `test-data/models`, its weights written as float32",
     "masked": "an ESM of 4 layers of 256, random weights, a token a base",
+    "masked-100M": "an ESM of the size of Nucleotide Transformer 100M, random weights",
+    "causal-138M": "a Llama of 138M, random weights",
+    "masked-0.5B": "an ESM in the shape of Nucleotide Transformer 500M, random weights",
+    "causal-1.1B": "a Llama in the shape of GENERator 1.2B, random weights",
 }
 
 VCF_HEADER = """##fileformat=VCFv4.2
@@ -64,9 +90,16 @@ class Size:
     def __str__(self):
         return f"{self.pairs:,} × {self.bases:,}"
 
-    def fits(self, model):
-        """The masked model reads at most 510 bases, in as many forward passes as there are pairs."""
-        return model != "masked" or (self.pairs <= 200 and self.bases <= 510)
+    def fits(self, model, device):
+        """Whether a model reads so many bases, and in minutes.
+
+        The model with a token a base reads at most 510 bases, in as many forward passes as there are pairs.
+        """
+        if model == "masked":
+            return self.pairs <= 200 and self.bases <= 510
+        if model.endswith("B"):
+            return device == "cuda" and self.pairs <= 1000
+        return model not in LARGE or device == "cuda" or self.pairs * self.bases <= 100 * 201
 
 
 def random_sequence(letters, length):
@@ -112,7 +145,10 @@ def make_model(name, folder):
 
     transformers.logging.disable_progress_bar()
     torch.manual_seed(SEED)
-    if name == "demo":
+    if name in LARGE:
+        model = large_model(name, "float32")
+        tokenizer = _tokenizer(_trained_bpe(SHAPE_17M["vocab_size"]))
+    elif name == "demo":
         demo = TEST_DATA / "models" / "demo-mixtral"
         # As float16 it would be another program's choice whether to compute in float16.
         model = transformers.AutoModelForCausalLM.from_pretrained(demo, dtype=torch.float32)
@@ -128,6 +164,31 @@ def make_model(name, folder):
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def large_model(name, stored):
+    """A model of `LARGE` with random weights in a precision."""
+    import torch
+    import transformers
+
+    transformers.logging.disable_progress_bar()
+    settings = dict(LARGE[name])
+    kind = settings.pop("architecture")
+    special_ids = {"pad_token_id": 3, "mask_token_id": 4, "bos_token_id": 1, "eos_token_id": 2}
+    config = getattr(transformers, f"{kind}Config")(**settings, **special_ids, tie_word_embeddings=False)
+    model_class = getattr(transformers, f"{kind}For{'MaskedLM' if kind == 'Esm' else 'CausalLM'}")
+    with torch.device("meta"):
+        model = model_class(config)
+    model = model.to_empty(device="cpu").to(getattr(torch, stored))
+    torch.manual_seed(SEED)
+    # The random numbers of one block, again and again: drawing a thousand million takes longer than loading them.
+    block = torch.randn(2**20).mul_(config.initializer_range).to(getattr(torch, stored))
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.ndim < 2:
+            tensor.data.fill_(1)
+        else:
+            tensor.data.copy_(block.repeat(-(-tensor.numel() // len(block)))[: tensor.numel()].view_as(tensor))
+    return model
 
 
 def _trained_bpe(vocabulary_size):

@@ -33,7 +33,15 @@ TOOLS_VENV = ROOT / ".venv" / "tools"
 DATA_MANAGER = ROOT / "data_managers" / "data_manager_dna_lm"
 SERVE_DIR = ROOT / ".galaxy" / "serve"
 # The files of test-data/ for a first try; most others are there to be refused.
-DEMO_FILES = ("cftr_*.fasta", "snv_*.fasta", "indel_*.fasta.gz", "dbsnp*", "sequences.fasta", "one_sequence.fasta.gz")
+DEMO_FILES = (
+    "cftr_*.fasta",
+    "snv_*.fasta",
+    "indel_*.fasta.gz",
+    "dbsnp*",
+    "evaluate_brca1*",
+    "sequences.fasta",
+    "one_sequence.fasta.gz",
+)
 # Galaxy's tools for tables that the tutorial uses; its package galaxy-app has them.
 TEXT_TOOLS = {
     "sort1": "filters/sorter.xml",
@@ -227,6 +235,8 @@ def write_configuration(work: Path, key: str, job_conf: dict, settings: dict, wi
         "id_secret": secret.read_text(),
         "database_auto_migrate": True,
         "allow_path_paste": False,
+        # Dozens of converters would hide the tools that matter here.
+        "display_builtin_converters": False,
         # Damaged and hostile files must reach the tools: past the upload they come as other tools' outputs.
         "check_content": False,
         # Shows a job's command line to its user: <assert_command> in a wrapper's tests reads it.
@@ -376,8 +386,9 @@ def running_galaxy(
     settings: dict | None = None,
     with_suite: bool = True,
     hidden: tuple[Path, ...] = (),
+    host: str = "127.0.0.1",
 ) -> Iterator[Server]:
-    """Start a Galaxy on 127.0.0.1 and yield it once the suite's tools are loaded.
+    """Start a Galaxy that listens on `host` and yield it once the suite's tools are loaded.
 
     `job_conf` is its job configuration, `settings` are further options of galaxy.yml. Without the suite it has no tool
     of this checkout. Galaxy and its jobs find the folders `hidden` empty, which takes root.
@@ -400,7 +411,8 @@ def running_galaxy(
         # An interrupted start must stop what it started, so requests to end are exceptions from here on.
         with signal_handler(signal.default_int_handler):
             try:
-                web = ["galaxy-web", "-c", config, "-b", server.url.removeprefix("http://"), "-n", str(work / "client")]
+                address = f"{host}:{server.url.rpartition(':')[2]}"
+                web = ["galaxy-web", "-c", config, "-b", address, "-n", str(work / "client")]
                 processes["galaxy"] = start("galaxy", web, work, config, hidden)
                 celery = ["celery", "--app", "galaxy.celery", "worker", "--pool", "threads", "--concurrency", "2"]
                 queues = ["--queues", "celery,galaxy.internal,galaxy.external"]
@@ -418,16 +430,18 @@ def main() -> None:
     """Serve the suite until Ctrl-C."""
     parser = argparse.ArgumentParser(description="Serve the suite in a Galaxy on this machine until Ctrl-C.")
     parser.add_argument("--port", type=int, default=8080)
-    port = parser.parse_args().port
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 in a container: anyone who reaches it is let in")
+    arguments = parser.parse_args()
+    port = arguments.port
     try:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
+            probe.bind((arguments.host, port))
     except OSError as error:
         sys.exit(f"error: port {port}: {error.strerror}; try another: make serve PORT=8081")
     print("starting Galaxy, which takes a minute ...", flush=True)
     try:
-        with running_galaxy(SERVE_DIR, port) as server:
+        with running_galaxy(SERVE_DIR, port, host=arguments.host) as server:
             print(f"Galaxy is up: {server.url}  (Ctrl-C stops it)")
             print("  user   none is needed; to keep a history, register any (Login or Register); no mail is sent")
             print(f"  admin  register as {ADMIN}")

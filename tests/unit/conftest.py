@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import io
+import os
 import random
 import re
 import runpy
@@ -22,6 +23,22 @@ ROOT = Path(__file__).parents[2]
 TEST_DATA = ROOT / "test-data"
 
 
+def pytest_configure(config):
+    """Declare the marker."""
+    config.addinivalue_line("markers", "cpu: states what only the CPU promises, such as the same bits in every batch")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out, and count as deselected, what only the CPU promises when `DNA_LM_DEVICE` names a GPU."""
+    if not os.environ.get("DNA_LM_DEVICE", "cpu").startswith("cuda"):
+        return
+    of_cpu = [
+        item for item in items if item.get_closest_marker("cpu") or {"one_thread", "threads"} & {*item.fixturenames}
+    ]
+    config.hook.pytest_deselected(items=of_cpu)
+    items[:] = [item for item in items if item not in of_cpu]
+
+
 def read_table(path):
     """The rows of a tab-separated table: dicts of text."""
     with open(path, newline="") as handle:
@@ -36,15 +53,14 @@ def assert_refused(done, message, folder):
     assert not list(folder.glob("out.*")) and not list(folder.glob(".partial-*"))
 
 
-@pytest.fixture
-def run_script(tmp_path, monkeypatch):
-    """Run `tools/scripts/NAME ARGUMENTS` in an empty folder and capture how it ends and what it says.
+def script_runner(folder, monkeypatch):
+    """A function that runs `tools/scripts/NAME ARGUMENTS` in `folder` and captures how it ends and what it says.
 
     The script runs as `__main__` in the tests' own process: importing torch anew for each run takes seconds.
     """
 
     def run(name, *arguments):
-        monkeypatch.chdir(tmp_path)
+        monkeypatch.chdir(folder)
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
         code = 0
         with contextlib.redirect_stdout(io.StringIO()) as stdout, contextlib.redirect_stderr(io.StringIO()) as stderr:
@@ -55,6 +71,12 @@ def run_script(tmp_path, monkeypatch):
         return SimpleNamespace(returncode=code, stdout=stdout.getvalue(), stderr=stderr.getvalue())
 
     return run
+
+
+@pytest.fixture
+def run_script(tmp_path, monkeypatch):
+    """Run a script in an empty folder: see `script_runner`."""
+    return script_runner(tmp_path, monkeypatch)
 
 
 @pytest.fixture

@@ -64,8 +64,11 @@ def test_components_are_those_of_numpys_singular_values(shape):
 def test_of_many_vectors_a_sample_gives_the_axes(monkeypatch):
     numbers = vectors(3000, 20)
     monkeypatch.setattr(pca, "MOST_NUMBERS", 20 * 500)
+    monkeypatch.setattr(pca, "_ROWS_AT_ONCE", 1)
     found = pca.principal_components(numbers)
     assert found.n_sampled == 500 and found.coordinates.shape == (3000, 20)
+    projected = (numbers - numbers[0]).astype(np.float64) @ found.axes.T
+    np.testing.assert_allclose(found.coordinates - found.coordinates[0], projected, atol=1e-4 * abs(projected).max())
     coordinates, *_ = by_svd(numbers)
     for at in range(2):
         assert abs(np.corrcoef(found.coordinates[:, at], coordinates[:, at])[0, 1]) > 0.99

@@ -111,6 +111,7 @@ def test_ratios_equal_plain_forward_passes(model, pairs, batch_tokens):
         assert row["llr"] == pytest.approx(ratio(wild_type, mutant), rel=1e-5, abs=2e-4)
 
 
+@pytest.mark.cpu
 @slow
 @given(
     random_model(random_models.CAUSAL),
@@ -241,6 +242,7 @@ def test_a_wild_type_and_its_mutants_share_their_prefixes(random_mixtral):
     assert budget.given > 1.8 * budget.computed
 
 
+@pytest.mark.cpu
 def test_when_memory_runs_out_smaller_batches_give_the_same_bits():
     """In a process whose address space is limited; the limit does not hold what is asked for at once."""
     program = """if True:

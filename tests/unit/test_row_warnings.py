@@ -48,7 +48,7 @@ def test_pairs_of_two_kinds_and_lengths(run, tmp_path):
         "The table has 1 deletion among its substitutions.",
         f"The number of tokens changes in {n_tokens} of 12 pairs.",
         "Wild type and mutant differ in length in 1 of 12 pairs,",
-        "The model read sequences of 30 to 201 bases.",
+        "The model read sequences of 33 to 201 bases.",
     )
     assert len(log) == len(expected)
     for line, beginning in zip(log, expected, strict=True):
@@ -61,6 +61,15 @@ def test_pairs_of_one_kind_and_length(run, tmp_path):
     rows, log = run(*model, *pairs(tmp_path, "snv"), "--scores", "l2", "llr")
     assert len(rows) == 10 and differing(rows, "tokens") == 0
     assert log == []
+
+
+def test_wild_types_of_one_length_are_not_warned_of(run, tmp_path):
+    """Mutants with long deletions are shorter, which is what a deletion is."""
+    wild_type, mutant = TEST_DATA / "indel_wild_type.fasta.gz", TEST_DATA / "indel_mutant.fasta.gz"
+    rows, log = run("--model", MODELS / "demo-mixtral", "--wild-type", wild_type, "--mutant", mutant)
+    assert {row["wt_length"] for row in rows} == {"201"}
+    assert min(int(row["mut_length"]) for row in rows) < 201 / 1.1
+    assert [line.split(" in ")[0] for line in log[2:]] == ["The number of tokens changes"]
 
 
 def test_a_faulty_input_has_its_message_first(run_script, tmp_path):

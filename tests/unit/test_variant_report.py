@@ -240,3 +240,14 @@ def test_an_insertion_after_the_last_base_is_at_that_base(run, tmp_path):
 def test_what_belongs_to_the_report_needs_it(run_script, tmp_path):
     done = run_script("score_variants.py", "--model", DEMO, *VARIANTS, "--output", "out.tsv", "--report-for", "galaxy")
     assert_refused(done, "--report-for has no effect without --report", tmp_path)
+
+
+def test_a_chunk_without_scores_has_all_outputs(run, tmp_path):
+    header = HEADER.replace("#CHROM", "##dna_lm_chunk=<number=1>\n#CHROM")
+    (tmp_path / "v.vcf").write_text(header + "chr1\t300\t.\tG\t.\t.\t.\t.\nx\t3\t.\tG\tA\t.\t.\t.\n")
+    rows, report = run("--variants", tmp_path / "v.vcf", "--reference", REFERENCE, "--sort", "impact")
+    assert [row["status"] for row in rows] == ["missing_alt", "unknown_contig"]
+    assert "**0 of 2 alleles** (2 lines of the VCF) have a score." in report and "Largest" not in report
+    with pyBigWig.open(str(tmp_path / "track")) as file:
+        assert file.intervals("chr1") is None
+    assert (tmp_path / "plot").read_bytes().startswith(b"\x89PNG")

@@ -13,7 +13,7 @@ from dna_lm.inputs import fasta, regions, stretches
 from dna_lm.inputs.reference import open_reference
 from dna_lm.inputs.stretches import BASES
 from dna_lm.scores import SCORES
-from dna_lm.scoring import job, mutagenesis, mutation_report, options, provenance, reporting
+from dna_lm.scoring import dependency_outputs, job, mutagenesis, mutation_report, options, provenance, reporting
 from dna_lm.scoring.mutagenesis import MutationSource
 from dna_lm.scoring.mutation_tracks import track
 
@@ -49,6 +49,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     )
     outputs.add_argument("--report", metavar="FILE", help="the result in words, as Markdown")
     outputs.add_argument("--report-for", choices=("files", "galaxy"), help="where it is read (default: files)")
+    dependency_outputs.add_options(parser)
     options.add_model_options(parser, strand="mean")
     return cli.parse_arguments(parser, argv)
 
@@ -65,6 +66,7 @@ def score_to_draw(arguments: argparse.Namespace) -> str:
         raise UserError(f"--{name} needs --intervals: sequences have no coordinates")
     cli.refuse_unless_given(arguments, "intervals", intervals_format="bed", flank=FLANK, reference=None)
     cli.refuse_unless_given(arguments, "heatmap", heatmap_format="png")
+    dependency_outputs.check_options(arguments)
     cli.refuse_unless_given(arguments, "report", report_for="files")
     if arguments.draw and not (arguments.heatmap or tracks or arguments.report):
         raise UserError(
@@ -90,6 +92,7 @@ def main(argv: list[str]) -> None:
         else:
             reference = None
             read = partial(read_sequences, arguments.sequences)
+        read = partial(dependency_outputs.limited, read, arguments)
         heat_map = partial(
             mutagenesis.heat_map, score=drawn, deletions=arguments.deletions, file_format=arguments.heatmap_format
         )
@@ -102,8 +105,9 @@ def main(argv: list[str]) -> None:
                 (path, partial(track, score=drawn, reference=reference, base=base))
                 for path, base in zip(base_tracks, BASES, strict=True)
             ),
+            *dependency_outputs.outputs(arguments),
         ]
-        job.run(arguments, MutationSource(read, arguments.deletions), outputs, row_warnings)
+        job.run(arguments, MutationSource(read, arguments.deletions, arguments.influence), outputs, row_warnings)
 
 
 def report(

@@ -20,8 +20,10 @@ import torch
 
 from dna_lm.engine import batches, forward, pooling
 from dna_lm.engine.batches import Budget
+from dna_lm.engine.predictions import Predictions
 from dna_lm.engine.prefix_tree import PrefixTree, Tokens
 from dna_lm.errors import UserError
+from dna_lm.model.base_tokens import BaseTokens
 from dna_lm.model.checkpoint import Checkpoint
 
 REPRESENTATIONS = ("logits", "hidden")
@@ -60,7 +62,6 @@ class Embedding:
         return checkpoint.output_size if is_last else checkpoint.hidden_size
 
 
-@torch.inference_mode()
 def encode(
     checkpoint: Checkpoint,
     token_lists: Iterable[Sequence[int]],
@@ -73,12 +74,28 @@ def encode(
     token_lists: n lists of token ids, special tokens included. Returns the pooled embeddings, float32 (n, width), or
     `None` when `embedding` is; and the log-likelihoods in nats, float64 (n,), or `None` unless asked for.
     """
+    return encode_and_predict(checkpoint, token_lists, embedding, log_likelihood, budget, None)[:2]
+
+
+@torch.inference_mode()
+def encode_and_predict(
+    checkpoint: Checkpoint,
+    token_lists: Iterable[Sequence[int]],
+    embedding: Embedding | None,
+    log_likelihood: bool,
+    budget: Budget,
+    base_tokens: BaseTokens | None,
+) -> tuple[np.ndarray | None, np.ndarray | None, list[np.ndarray] | None]:
+    """What `encode` returns, and from the same forward passes the predictions for each base (see `predictions`).
+
+    The predictions are n arrays, float64 (bases, 4) of log2 odds, or `None` without `base_tokens`.
+    """
     sequences = [tuple(ids) for ids in token_lists]
     budget.given += sum(map(len, sequences))
     results = {}
 
     def encode_batch(batch: Sequence[Tokens], shared: bool) -> None:
-        encoded = _encode_tree(checkpoint, PrefixTree(batch, shared), embedding, log_likelihood)
+        encoded = _encode_tree(checkpoint, PrefixTree(batch, shared), embedding, log_likelihood, base_tokens)
         results.update(zip(batch, encoded, strict=True))
 
     sharing = [ids for ids in set(sequences) if len(ids) <= checkpoint.max_shared_tokens]
@@ -92,21 +109,32 @@ def encode(
     return (
         np.stack([results[ids][0] for ids in sequences]) if embedding else None,
         np.array([results[ids][1] for ids in sequences]) if log_likelihood else None,
+        [results[ids][2] for ids in sequences] if base_tokens else None,
     )
 
 
 def _encode_tree(
-    checkpoint: Checkpoint, tree: PrefixTree, embedding: Embedding | None, log_likelihood: bool
-) -> Iterator[tuple[np.ndarray | None, float | None]]:
-    """For each sequence of the tree its pooled numbers, float32 (width,), and log-likelihood, or `None` for either."""
+    checkpoint: Checkpoint,
+    tree: PrefixTree,
+    embedding: Embedding | None,
+    log_likelihood: bool,
+    base_tokens: BaseTokens | None,
+) -> Iterator[tuple[np.ndarray | None, float | None, np.ndarray | None]]:
+    """For each sequence of the tree its pooled numbers, float32 (width,), log-likelihood and predictions, or `None`."""
     layer = -1 if embedding is None else embedding.layer
     of_layer, last = (forward.packed_states if tree.shared else forward.separate_states)(checkpoint, tree, layer)
     pooling_name = embedding.pooling if embedding else None
-    special = checkpoint.special_token_ids
+    predictions = Predictions(tree, base_tokens, checkpoint.is_causal) if base_tokens else None
+    of_logits = log_likelihood, checkpoint.special_token_ids, predictions
     if embedding is None or embedding.representation == "logits":
-        pooled, summed = pooling.pool_sequences(tree, last, checkpoint.logits, pooling_name, log_likelihood, special)
+        pooled, summed = pooling.pool_sequences(tree, last, checkpoint.logits, pooling_name, *of_logits)
     else:
         pooled, _ = pooling.pool_sequences(tree, of_layer, torch.Tensor.float, pooling_name)
-        _, summed = pooling.pool_sequences(tree, last, checkpoint.logits, None, log_likelihood, special)
+        _, summed = pooling.pool_sequences(tree, last, checkpoint.logits, None, *of_logits)
     nothing = [None] * len(tree.leaves)
-    return zip(nothing if pooled is None else pooled.cpu().numpy(), nothing if summed is None else summed, strict=True)
+    return zip(
+        nothing if pooled is None else pooled.cpu().numpy(),
+        nothing if summed is None else summed,
+        nothing if predictions is None else predictions.per_sequence(),
+        strict=True,
+    )

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from transformers import PreTrainedModel
 
 from dna_lm.engine import attention, self_check
@@ -23,6 +24,9 @@ def load_checkpoint(folder: Path | str, precision: str = "float32") -> Checkpoin
     with files.refusing("transformers cannot run the model"):
         # Before any part of the model is replaced: a failure here is not the suite's.
         self_check.run_once(checkpoint, model)
+    if checkpoint.device.type == "cuda":
+        # Convolutions in float32 otherwise compute with 10 bits of 23. Products do not.
+        torch.backends.cudnn.allow_tf32 = False
     lengths.forget_earlier_sequences(model, checkpoint.trunk)
     if checkpoint.device.type == "cpu":
         products.use_onednn(model)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from dna_lm.engine.host import on_device
+from dna_lm.engine.predictions import Predictions
 from dna_lm.engine.prefix_tree import Part, PrefixTree
 
 POOLINGS = ("max", "mean", "last")
@@ -28,17 +29,19 @@ def pool_sequences(
     pooling: str | None,
     log_likelihood: bool = False,
     special_token_ids: Collection[int] = (),
+    predictions: Predictions | None = None,
 ) -> tuple[torch.Tensor | None, np.ndarray | None]:
     """Pool numbers over each sequence's tokens, and sum its tokens' log-probabilities in nats.
 
     tree: the tree of the sequences; states: hidden states (tokens, width), packed; to_numbers: a function from states
-    to float32 (tokens, numbers), the logits when `log_likelihood`; pooling: one of `POOLINGS`. Returns float32
-    (sequences, numbers) or `None` without a pooling, and float64 (sequences,) or `None` unless `log_likelihood`.
+    to float32 (tokens, numbers), the logits when `log_likelihood` or with `predictions`, which are given them; pooling:
+    one of `POOLINGS`. Returns float32 (sequences, numbers) or `None` without a pooling, and float64 (sequences,) or
+    `None` unless `log_likelihood`.
     """
     on_cpu = states.device.type == "cpu"
     pools = (_Pools if on_cpu else _PoolsAtOnce)(tree, pooling) if pooling in ("max", "mean") else None
     likelihoods = _Likelihoods(tree, special_token_ids, states.device) if log_likelihood else None
-    if pools or likelihoods:
+    if pools or likelihoods or predictions:
         # One token tells how many numbers there are.
         width = to_numbers(states[:1]).shape[1]
         most_tokens, most_numbers = _SLICES["cpu" if on_cpu else "cuda"]
@@ -49,6 +52,8 @@ def pool_sequences(
                 pools.add_numbers(parts, block)
             if likelihoods:
                 likelihoods.add_logits(start, block)
+            if predictions:
+                predictions.add_logits(block)
     pooled = pools.per_sequence() if pools else to_numbers(states[tree.ends]) if pooling == "last" else None
     return pooled, likelihoods.per_sequence() if likelihoods else None
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,18 +14,24 @@ from dna_lm.inputs.stretches import BASES, DELETION, Stretch, mutants
 from dna_lm.model.checkpoint import Checkpoint
 from dna_lm.scoring import heatmap, pipeline
 from dna_lm.scoring.forecast import Checked
-from dna_lm.scoring.pipeline import Item, Row
+from dna_lm.scoring.pipeline import COUNTS, DEPENDENCIES, Item, Row
 from dna_lm.scoring.settings import STRANDS, Settings
 from dna_lm.statuses import OK, TOO_LONG
 
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """A base of a stretch, by its index in the record from 0, and what replaces it; None for an unreadable stretch."""
+    """A base of a stretch, by its index in the record from 0, and what replaces it; None for an unreadable stretch.
+
+    `dependencies`: how much it changes the prediction for each base of the stretch, float64 (bases,), NaN for none;
+    None if they are not computed. `is_causal`: whether the model is.
+    """
 
     stretch: Stretch
     at: int | None = None
     alt: str | None = None
+    is_causal: bool = False
+    dependencies: np.ndarray | None = field(default=None, compare=False)
 
     @property
     def position(self) -> int | None:
@@ -51,10 +57,12 @@ class MutationSource:
     A row has chrom and pos (from 1) for a stretch with a place; then id, position (from 1, in the stretch), ref, alt;
     for a stretch with a place strand, position_on_strand and change_on_strand; then status, the scores and the counts.
     A stretch that cannot be read has one row, with its status and no position.
+    `influence`: a row has the mean dependency of all other bases that the model reads, before the counts.
     """
 
     read: Callable[[], Iterable[Stretch]]
     deletions: bool = False
+    influence: bool = False
     compute = staticmethod(pipeline.score)
 
     def check(self) -> Checked:
@@ -74,7 +82,8 @@ class MutationSource:
                 yield Item(Mutation(stretch), record, record)
                 continue
             for at, alt, sequence in mutants(stretch, self.deletions):
-                yield Item(Mutation(stretch, at, alt), record, Record(record.id, sequence, OK))
+                mutation = Mutation(stretch, at, alt, checkpoint.is_causal)
+                yield Item(mutation, record, Record(record.id, sequence, OK))
 
     def rows(self, computed: Iterator[tuple[Any, Row]]) -> Iterator[tuple[Mutation, Row]]:
         for mutation, scored in computed:
@@ -89,7 +98,21 @@ class MutationSource:
             if stretch.place:
                 on_strand, change = mutation.along_strand
                 row |= {"strand": stretch.strand, "position_on_strand": on_strand, "change_on_strand": change}
+            if DEPENDENCIES in scored:
+                counts = {name: scored.pop(name) for name in COUNTS}
+                changes = scored.pop(DEPENDENCIES)
+                if changes is not None:
+                    changes[mutation.at] = math.nan
+                    mutation = replace(mutation, dependencies=changes[stretch.first : stretch.end])
+                scored |= {"influence": _mean(changes)} if self.influence else {}
+                scored |= counts
             yield mutation, row | scored
+
+
+def _mean(changes):
+    """The mean of the dependencies that there are, or None."""
+    defined = [] if changes is None else changes[~np.isnan(changes)]
+    return float(np.mean(defined)) if len(defined) else None
 
 
 def _status_of(checkpoint, record, strand):

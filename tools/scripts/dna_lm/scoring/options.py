@@ -16,6 +16,9 @@ from dna_lm.model.folder import find_folder
 from dna_lm.scores import SCORES
 from dna_lm.scoring.settings import STRANDS, Settings
 
+# Options that need dependencies.
+_OF_DEPENDENCIES = ("dependencies", "dependency_map", "influence")
+
 
 def add_score_option(parser: argparse.ArgumentParser) -> None:
     """The option that chooses the scores."""
@@ -90,6 +93,7 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
         scores=tuple(getattr(arguments, "scores", ())),
         tutorial=getattr(arguments, "tutorial", False),
         truncate=getattr(arguments, "truncate", False),
+        dependencies=any(getattr(arguments, name, None) for name in _OF_DEPENDENCIES),
         log_likelihood=getattr(arguments, "log_likelihood", False),
     )
 

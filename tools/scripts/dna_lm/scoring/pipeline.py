@@ -17,6 +17,8 @@ the tokens that were read, and the bases that were given.
 Ends: a row says whether all bases of its sequences were read (`whole`), whether bases were added to fill the last token
 (`filled`), or whether some were left out (`cut`), by truncation or because they fill no token.
 
+Dependencies, when asked for, come from the forward passes that the scores need (see `dependencies`).
+
 Tutorial mode gives the public tutorial's numbers: the sequences of a file are padded to the longest one of that file
 and pooled over the padding as well, as if the file were one batch. Log-likelihoods do not depend on it.
 """
@@ -33,21 +35,21 @@ from dna_lm.engine import encoder, host, likelihood
 from dna_lm.engine.encoder import Budget
 from dna_lm.engine.truncation import around_change
 from dna_lm.inputs.fasta import Record
+from dna_lm.model import base_tokens
 from dna_lm.model.checkpoint import Checkpoint
 from dna_lm.model.kmers import CUT
-from dna_lm.scoring.settings import STRANDS, Settings
+from dna_lm.scoring import token_pairs
+from dna_lm.scoring.dependencies import Comparison
+from dna_lm.scoring.portions import portions
+from dna_lm.scoring.settings import PURPOSE, STRANDS, Settings
 from dna_lm.statuses import CHANGE_NOT_READ, NOT_FINITE, OK, TOO_LONG, TOO_SHORT
 from dna_lm.tables import Row
 
 # Counts in a row of the score table, after the scores.
 COUNTS = ("wt_length", "mut_length", "n_differences", "wt_tokens", "mut_tokens", "changed_tokens", "ends")
 
-# Enough items to fill batches of each length. The embeddings of a portion are held together, and in float64 for the
-# distances: about 50 MB for 512 pairs with 4,096 logits each.
-_PORTION_ITEMS = 512
-_PORTION_BASES = 2**21
-# Lines of a VCF with many genotypes are long, and wait with their alleles.
-_PORTION_CARRIED = 2**26
+# In a row, what each base's prediction changes by: not a column of a table.
+DEPENDENCIES = "dependencies"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,37 +143,32 @@ def score(
     """Yield (payload, row) for each item: the row has id, status, the scores of the settings, and `COUNTS`.
 
     A score or count that could not be computed is `None`. `pad_to`: tokens that wild types and mutants are padded to
-    (tutorial mode).
+    (tutorial mode). With dependencies, `DEPENDENCIES` comes before the counts: float64 (bases,), NaN for a base without
+    one, or `None` if bases of the pair do not correspond.
     """
     not_scored = [None] * len(settings.scores)
+    bases = base_tokens.find(checkpoint, PURPOSE) if settings.dependencies else None
     for portion, (statuses, strands, ends) in _tokenised(checkpoint, items, settings):
         readable = [number for number, status in enumerate(statuses) if status == OK]
-        values = {}
+        values, changes = {}, {}
         if readable:
             aligned = [portion[n].is_aligned for n in readable]
-            of_strands = [
-                _scores(checkpoint, [tokens[n] for n in readable], aligned, settings, budget, pad_to)
+            computed = [
+                token_pairs.compute(checkpoint, [tokens[n] for n in readable], aligned, settings, budget, pad_to, bases)
                 for tokens in strands
             ]
-            values = _finite_means(of_strands, readable, statuses)
+            values = _finite_means([of_strand for of_strand, _ in computed], readable, statuses)
+            if bases:
+                predictions = [dict(zip(readable, pairs, strict=True)) for _, pairs in computed]
+                comparison = Comparison(checkpoint, bases, strands_read(checkpoint, settings))
+                lengths = {n: len(portion[n].wild_type.sequence) for n in readable if portion[n].is_aligned}
+                changes = comparison.finite_changes(lengths, strands, predictions, statuses)
         for number, (item, status) in enumerate(zip(portion, statuses, strict=True)):
             row = {"id": item.wild_type.id, "status": status}
-            row |= zip(settings.scores, values.get(number, not_scored), strict=True)
+            row |= zip(settings.scores, values.get(number, not_scored) if status == OK else not_scored, strict=True)
+            if bases:
+                row[DEPENDENCIES] = changes.get(number)
             yield item.payload, row | _counts(item, status, strands[0].get(number), ends.get(number))
-
-
-def _portions(items):
-    """Lists of consecutive items, bounded in number, in bases and in what their payloads carry."""
-    portion, n_bases, n_carried = [], 0, 0
-    for item in items:
-        portion.append(item)
-        n_bases += sum(len(record.sequence) for record in item.records)
-        n_carried += item.carried
-        if len(portion) == _PORTION_ITEMS or n_bases >= _PORTION_BASES or n_carried >= _PORTION_CARRIED:
-            yield portion
-            portion, n_bases, n_carried = [], 0, 0
-    if portion:
-        yield portion
 
 
 def strands_read(checkpoint: Checkpoint, settings: Settings) -> tuple[bool, ...]:
@@ -181,7 +178,7 @@ def strands_read(checkpoint: Checkpoint, settings: Settings) -> tuple[bool, ...]
 
 def _tokenised(checkpoint, items, settings):
     """Portions of the items, and what `_tokenise` gives of each: on a GPU while it computes the portion before."""
-    tokenised = ((portion, _tokenise(checkpoint, portion, settings)) for portion in _portions(items))
+    tokenised = ((portion, _tokenise(checkpoint, portion, settings)) for portion in portions(items))
     return host.ahead(tokenised, checkpoint.device)
 
 
@@ -251,40 +248,13 @@ def _finite_means(of_strands, numbers, statuses):
 
 def _encode(checkpoint, token_lists, settings, budget, pad_to):
     """Embeddings (n, width), and log-likelihoods (n, 1) or `None`."""
-    padded = _padded(checkpoint, token_lists, pad_to)
+    padded = token_pairs.padded(checkpoint, token_lists, pad_to)
     # One pass gives both, unless the embeddings are those of padded sequences.
     with_both = settings.log_likelihood and checkpoint.is_causal and not settings.tutorial
     embeddings, summed = encoder.encode(checkpoint, padded, settings.embedding, with_both, budget)
     if settings.log_likelihood and summed is None:
         summed = likelihood.log_likelihoods(checkpoint, token_lists, budget)
     return embeddings, None if summed is None else summed[:, None]
-
-
-@np.errstate(invalid="ignore", over="ignore")
-def _scores(checkpoint, token_pairs, aligned, settings, budget, pad_to):
-    """The scores of one strand: float64 (pairs, scores)."""
-    sides = list(zip(*token_pairs, strict=True))
-    padded = [ids for side, n_tokens in zip(sides, pad_to, strict=True) for ids in _padded(checkpoint, side, n_tokens)]
-    with_llr = scores.LLR in settings.scores
-    # One pass gives both, unless the embeddings are those of padded sequences.
-    with_both = with_llr and checkpoint.is_causal and not settings.tutorial
-    values, log_likelihoods = {}, None
-    if settings.distances:
-        embeddings, log_likelihoods = encoder.encode(checkpoint, padded, settings.embedding, with_both, budget)
-        wild_type, mutant = embeddings.astype(np.float64).reshape(2, len(token_pairs), -1)
-        values = {name: scores.SCORES[name].formula(wild_type, mutant) for name in settings.distances}
-    if with_llr and checkpoint.is_causal:
-        if log_likelihoods is None:
-            log_likelihoods = likelihood.log_likelihoods(checkpoint, [*sides[0], *sides[1]], budget)
-        of_wild_types, of_mutants = np.split(log_likelihoods, 2)
-        values[scores.LLR] = of_mutants - of_wild_types
-    elif with_llr:
-        values[scores.LLR] = likelihood.masked_log_likelihood_ratios(checkpoint, token_pairs, aligned, budget)
-    return np.stack([values[name] for name in settings.scores], axis=1)
-
-
-def _padded(checkpoint, token_lists, pad_to):
-    return [[*ids, *[checkpoint.pad_token_id] * (pad_to - len(ids))] for ids in token_lists]
 
 
 def _counts(item, status, tokens, ends):
@@ -300,7 +270,7 @@ def _counts(item, status, tokens, ends):
 def longest(checkpoint: Checkpoint, items: Iterable[Single | Item], settings: Settings) -> list[int]:
     """Tokens of the longest sequence that can be read, for each record of an item: what tutorial mode pads to."""
     lengths = []
-    for portion in _portions(items):
+    for portion in portions(items):
         statuses, (tokens, *_), _ = _tokenise(checkpoint, portion, settings)
         lengths += [tuple(map(len, ids)) for number, ids in tokens.items() if statuses[number] == OK]
         lengths = [tuple(map(max, zip(*lengths, strict=True)))] if lengths else []

@@ -71,7 +71,7 @@ class RowWarnings:
     n_shorter: int = field(default=0, init=False)
     n_other_tokens: int = field(default=0, init=False)
     n_other_lengths: int = field(default=0, init=False)
-    _lengths: tuple[int, int] | None = field(default=None, init=False)
+    _ranges: dict[str, tuple[int, int]] = field(default_factory=dict, init=False)
     _columns: frozenset[str] = field(default=frozenset(), init=False)
 
     def add(self, row: Row) -> None:
@@ -85,10 +85,10 @@ class RowWarnings:
         self.n_other_lengths += n_wild_type != n_mutant
         self.n_indels += row["kind"] != SUBSTITUTION if "kind" in row else n_wild_type != n_mutant
         self.n_shorter += n_mutant < n_wild_type
-        # Of an indel's two windows with the same flanks, the shorter one has the chosen length.
-        shorter = min(n_wild_type, n_mutant)
-        low, high = self._lengths or (shorter, shorter)
-        self._lengths = min(low, shorter), max(high, shorter)
+        # In most inputs one of these is constant: the wild types, or, of windows with the same flanks, the shorter one.
+        for name, length in (("wild type", n_wild_type), ("shorter", min(n_wild_type, n_mutant))):
+            low, high = self._ranges.get(name, (length, length))
+            self._ranges[name] = min(low, length), max(high, length)
 
     def texts(self) -> list[str]:
         """The warnings, one sentence or two each, as Markdown."""
@@ -114,8 +114,8 @@ class RowWarnings:
                 f"{self.noun}**, which moves a log-likelihood ratio: compare only mutations of one kind and length, or "
                 "percentiles."
             )
-        low, high = self._lengths or (0, 0)
-        if high > UNEQUAL * low:
+        if self._ranges and all(high > UNEQUAL * low for low, high in self._ranges.values()):
+            low, high = self._ranges["wild type"]
             found.append(
                 f"**The model read sequences of {low:,} to {high:,} bases.** A mutation of a short sequence tends to "
                 "score higher, so compare only sequences of one length."

@@ -5,11 +5,15 @@ from dataclasses import dataclass, field
 from dna_lm.engine import likelihood
 from dna_lm.engine.encoder import Embedding
 from dna_lm.errors import UserError
+from dna_lm.model import base_tokens
 from dna_lm.model.checkpoint import Checkpoint
 from dna_lm.scores import LLR
 
 # Whether each strand that is read is the reverse complement.
 STRANDS = {"forward": (False,), "reverse": (True,), "mean": (False, True)}
+
+# What messages call the comparison of predictions.
+PURPOSE = "a dependency map"
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,7 @@ class Settings:
 
     `scores` are names of `scores.SCORES`; empty when only embeddings are wanted. `tutorial`: sequences are padded as in
     the tutorial. `truncate`: pairs that are too long for the model are cut to the bases around their change.
+    `dependencies`: whether the predictions for the other bases are compared (see `dependencies`).
     `log_likelihood`: an embedded sequence gets its log-likelihood too.
     """
 
@@ -26,6 +31,7 @@ class Settings:
     scores: tuple[str, ...] = ("l2",)
     tutorial: bool = False
     truncate: bool = False
+    dependencies: bool = False
     log_likelihood: bool = False
 
     @property
@@ -46,6 +52,9 @@ class Settings:
             self.embedding.check(checkpoint)
         if LLR in self.scores:
             checkpoint.require_head("the score 'llr'")
+        if self.dependencies:
+            checkpoint.require_head(PURPOSE)
+            base_tokens.find(checkpoint, PURPOSE)
         if self.log_likelihood:
             checkpoint.require_head("the log-likelihood", "leave it out")
             if not checkpoint.is_causal:
