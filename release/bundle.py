@@ -27,6 +27,8 @@ FILES = {
             "dbsnp.vcf",
             "dbsnp_reference.fasta",
             "variants.vcf",
+            "evaluate_brca1.tsv",
+            "evaluate_brca1_scores.tsv",
             "evaluate_clinvar.vcf",
             "reference.fasta",
             "regions.bed",

@@ -18,6 +18,7 @@ import archives
 import bundle
 import numbering
 import published
+import training
 from numbering import ReleaseError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -82,6 +83,10 @@ def build(output: Path, url: str) -> None:
         archives.write_archive(output / f"{image}.tar.gz", stage, image_files(tracked), image, seconds)
         for name, write in (
             ("workflows", lambda folder: published.write_workflows(ROOT, folder, url=url)),
+            (
+                "training",
+                lambda folder: training.write_training(ROOT, folder.with_name("workflows"), folder, version, url),
+            ),
             ("data", lambda folder: bundle.write_bundle(ROOT, folder, version, date)),
         ):
             folder = Path(scratch, name)

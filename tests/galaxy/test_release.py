@@ -84,7 +84,7 @@ def test_checksums(released: tuple[Path, Path]) -> None:
     _, folder = released
     subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=folder, check=True, capture_output=True)
     kinds = ("dna_lm-{}", "toolshed-dna_lm-{}", "toolshed-data_manager_dna_lm-{}", "image-{}")
-    kinds += ("dna_lm-workflows-{}", "dna_lm-data-{}")
+    kinds += ("dna_lm-workflows-{}", "dna_lm-data-{}", "dna_lm-training-{}")
     expected = {f"{kind.format(VERSION)}.tar.gz" for kind in kinds} | {"SHA256SUMS"}
     assert {path.name for path in folder.iterdir()} == expected
 
@@ -152,6 +152,32 @@ def test_data_bundle(released: tuple[Path, Path], tmp_path: Path) -> None:
     assert all(f"`{name}`" in described for name in names - {"README.md", "zenodo.json", "SHA256SUMS"})
     read = re.findall(r"path: test-data/(\S+)", "".join(path.read_text() for path in clone.glob("workflows/*/*.yml")))
     assert read and set(read) <= names
+
+
+def test_training(released: tuple[Path, Path], tmp_path: Path) -> None:
+    """The tutorial has what the Training Network requires, and no link or picture leads nowhere."""
+    clone, folder = released
+    unpacked(tmp_path, folder / f"dna_lm-training-{VERSION}.tar.gz")
+    tutorial = tmp_path / f"dna_lm-training-{VERSION}" / "topics/statistics/tutorials/dna-lm-mutation-impact"
+    text = (tutorial / "tutorial.md").read_text()
+    head = yaml.safe_load(text.split("---\n")[1])
+    keys = {"layout", "title", "level", "subtopic", "zenodo_link", "questions", "objectives", "time_estimation"}
+    assert keys | {"key_points", "contributions", "requirements", "tags"} <= head.keys()
+    assert head["zenodo_link"] == URL.removesuffix("/files")
+    targets = [link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)", text)]
+    sources = "https://github.com/dna-lm/dna_lm/blob/main/"
+    for link in filter(None, targets):
+        if link.startswith(sources):
+            assert (clone / link.removeprefix(sources)).exists(), link
+        elif not link.startswith("https://"):
+            assert (tutorial / link).is_file(), link
+    assert {path.name for path in tutorial.glob("workflows/*.ga")} == {
+        path.name for path in clone.glob("workflows/*/*.ga")
+    }
+    library = yaml.safe_load((tutorial / "data-library.yaml").read_text())
+    files = library["items"][0]["items"][0]["items"][0]["items"]
+    assert {Path(file["url"]).name for file in files} <= bundle.FILES.keys() and len(files) > 10
+    assert [*tutorial.glob("tours/*.yml")] and "doi = {" in (tutorial / "tutorial.bib").read_text()
 
 
 def test_image(released: tuple[Path, Path], tmp_path: Path) -> None:
