@@ -69,10 +69,12 @@ def job_configuration(folder: Path) -> dict:
         },
         "destinations": {
             "outside": {"runner": "local", "scheduling": {"accept": ["galaxy_host"]}},
-            "docker": {
+            "docker": {"runner": "local", "params": params, "scheduling": {"require": ["docker"]}},
+            # In the sources the data manager has links into tools/, in a Tool Shed's repository the files themselves.
+            "docker_of_the_data_manager": {
                 "runner": "local",
-                "params": params,
-                "scheduling": {"require": ["docker"], "accept": ["galaxy_host"]},
+                "params": {**params, "docker_volumes": f"{params['docker_volumes']},{ROOT}/tools:ro"},
+                "scheduling": {"require": ["docker", "galaxy_host"]},
             },
         },
     }
@@ -161,7 +163,7 @@ def inputs(user: User, tool: str) -> dict[str, Any]:
 
 
 def job(user: User, tool: str, given: dict[str, Any]) -> tuple[str | None, dict[str, bytes]]:
-    """Run a tool; returns the interpreter it names, and its outputs that are text, by name."""
+    """Run a tool; returns the interpreter it names, and its outputs by name, without pictures and reports."""
     started = user.start(tool, given)
     ended = user.succeeded(started["jobs"][0]["id"])
     named = INTERPRETER.search(ended["stderr"])
@@ -170,7 +172,9 @@ def job(user: User, tool: str, given: dict[str, Any]) -> tuple[str | None, dict[
         elements = user.gi.histories.show_dataset_collection(user.history, collection["id"])["elements"]
         datasets |= {f"{collection['name']}/{found['element_identifier']}": found["object"] for found in elements}
     contents = {name: user.content(dataset["id"]) for name, dataset in datasets.items()}
-    return named and named[1], {name: found for name, found in contents.items() if not found.startswith(b"\x89PNG")}
+    # Galaxy packs a report into a ZIP archive, which has the time of the download.
+    texts = {name: found for name, found in contents.items() if not found.startswith((b"\x89PNG", b"PK"))}
+    return named and named[1], texts
 
 
 SUITE = sorted(tool for tool in wrappers() if tool.startswith("dna_lm_"))
