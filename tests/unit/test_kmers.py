@@ -184,7 +184,8 @@ def test_a_sequence_shorter_than_a_token_is_not_read():
 def test_every_mutation_of_a_base_that_is_cut_is_reported(run_script, tmp_path):
     (tmp_path / "in.fasta").write_text(f">long\n{SEQUENCE[:14]}\n>short\nACGTA\n>a_token\nACGTAC\n")
     done = run_script(
-        "mutagenesis.py", "--model", GENERATOR, "--sequences", "in.fasta", "--deletions", "--output", "out.tsv"
+        *("mutagenesis.py", "--model", GENERATOR, "--sequences", "in.fasta", "--deletions", "--output", "out.tsv"),
+        *("--strand", "forward"),
     )
     assert done.returncode == 0, done.stderr
     rows = read_table("out.tsv")

@@ -10,7 +10,7 @@ from dna_lm.scores import SCORES
 
 # What the suite's tools put around the name of their input when they name an output; and file extensions.
 _ADDITIONS = re.compile(
-    r"\A(?:(?:mutation|variant|mutagenesis) scores|embeddings|pca coordinates"
+    r"\A(?:(?:mutation|variant|mutagenesis) scores|dependencies|embeddings|pca coordinates"
     r"|(?:(?:wild-type|mutant) )?(?:chunks|windows)) of "
     r"|(?: \(as in the tutorial\)|, put together)\Z"
     r"|\.(?:tsv|tab|tabular|csv|txt|fasta|fas|fa|fna|ffn|vcf|bed|gff3?|gtf|gz|bgz|bz2|xz|zip)\Z",
