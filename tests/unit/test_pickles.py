@@ -125,7 +125,8 @@ def test_the_record_says_where_the_weights_come_from(convert, folder, caplog):
     size = (folder / pickles.WEIGHTS).stat().st_size
     [file] = record["files"]
     assert (file["name"], file["sha256"], file["bytes"]) == (pickles.WEIGHTS, sum_of_file, size)
-    assert record["torch"] == torch.__version__
+    # torch.__version__ names the build ("+cu130"), which the package's version does not always do.
+    assert record["torch"].partition("+")[0] == torch.__version__.partition("+")[0]
     assert caplog.messages == [f"converted pytorch_model.bin ({size} bytes, SHA-256 {sum_of_file}) to safetensors"]
 
 
