@@ -25,7 +25,7 @@ N_CHUNKS = 4
 # tasks, which one worker of the runner does in this order, while two workers would race.
 RULES = {
     "tools": {f"(.*/)?{scoring.TOOL}(/.*)?": {"cores": 1}},
-    "destinations": {"slurm": {"params": {"embed_metadata_in_job": False}}},
+    "destinations": {"slurm": {"abstract": True, "params": {"embed_metadata_in_job": False}}},
 }
 N_WORKERS = 1
 
