@@ -404,15 +404,26 @@ def test_variants_of_a_vcf(window: Window) -> None:
 
 
 def test_bases_of_a_region(window: Window) -> None:
-    """Every mutation of an interval on the minus strand."""
+    """Every mutation of an interval on the minus strand, of a genome of which the user made a custom build."""
     page = window.page
+    inputs = {item["name"]: item["id"] for item in window.history().values()}
+    user = window.get("/api/users/current").json()["id"]
+    build = {"name": "Part of chr22", "len|type": "fasta", "len|value": inputs["dbsnp_reference.fasta"]}
+    assert page.request.put(f"{window.url}/api/users/{user}/custom_builds/part22", data=build).ok
+    key = {"genome_build": "part22"}
+    assert page.request.put(f"{window.url}/api/datasets/{inputs['region.bed']}", data=key).ok
     window.open_tool("mutagenesis")
     window.choose("dna|from", "Intervals of a reference genome")
     window.choose("dna|intervals", "region.bed")
     window.choose("dna|reference|source", "Use a FASTA file from my history")
     window.choose("dna|reference|fasta", "dbsnp_reference.fasta")
     window.shot("41_mutagenesis")
-    outputs = {output["extension"]: output for output in window.run_tool() if "extension" in output}
+    listed = window.run_tool()
+    outputs = {output["extension"]: output for output in listed if "extension" in output}
+    (tracks,) = [output["id"] for output in listed if "collection_type" in output]
+    elements = window.get(f"/api/dataset_collections/{tracks}").json()["elements"]
+    keys = [window.get(f"/api/datasets/{element['object']['id']}").json()["genome_build"] for element in elements]
+    assert keys == ["part22"] * 5, f"the tracks have the database keys {keys}"
     window.look_at(outputs["tabular"])
     assert len(window.shown_table()) > 10, "the table of mutations is not shown"
     window.shot("41_mutagenesis_table")
@@ -423,6 +434,16 @@ def test_bases_of_a_region(window: Window) -> None:
         "the report does not show its picture"
     )
     window.docs_shot("41_mutagenesis_report", "mutagenesis_report", 900)
+    chart = page.locator("canvas.marks, svg.marks").first
+    expect(chart).to_be_visible()
+    box = chart.bounding_box()
+    # Every base has three of the four cells of its column.
+    for part in (0.2, 0.4):
+        chart.hover(position={"x": box["width"] / 2, "y": box["height"] * part})
+        page.wait_for_timeout(500)
+        if page.get_by_text("l2", exact=True).filter(visible=True).count():
+            break
+    expect(page.locator("#vg-tooltip-element")).to_contain_text("l2")
     window.tall_shot("41_mutagenesis_report_whole")
     if window.docs_images:
         (window.docs_images / "mutagenesis_heatmap.png").write_bytes(window.content(outputs["png"]))

@@ -1,5 +1,8 @@
 """The report of mutagenesis.py next to its table, and the logo above the heat map."""
 
+import csv
+import io
+import json
 import re
 from collections import defaultdict
 
@@ -12,7 +15,7 @@ from conftest import TEST_DATA, read_table
 from dna_lm.inputs.fasta import Record
 from dna_lm.inputs.stretches import Stretch
 from dna_lm.markdown import MAX_BYTES, number_text
-from dna_lm.scoring import heatmap, logo, mutation_report, reporting
+from dna_lm.scoring import heatmap, hover_map, logo, mutation_report, reporting
 from dna_lm.scoring.mutagenesis import Mutation
 
 DEMO = TEST_DATA / "models" / "demo-mixtral"
@@ -115,6 +118,52 @@ def test_a_long_report_fits_into_galaxys_page():
     assert len(report.encode()) <= MAX_BYTES
     assert [position.number for position in summary.largest()] == [4] * 20
     assert re.search(r"mean 3\.299", report)
+
+
+def scores_to_point_at(report):
+    """The table and the chart of the report's vega block."""
+    (chart,) = re.findall(r"```vega\n(.*)\n```", report)
+    chart = json.loads(chart)
+    return list(csv.DictReader(io.StringIO(chart["data"]["values"]))), chart
+
+
+@pytest.mark.parametrize("score", ["l2", "llr"])
+def test_galaxys_report_has_the_scores_to_point_at(run, score):
+    given = "--sequences", TEST_DATA / "one_sequence.fasta.gz", "--deletions", "--scores", score
+    rows, report = run(*given, "--report-for", "galaxy")
+    shown, chart = scores_to_point_at(report)
+    assert chart["encoding"]["color"]["title"] == score
+    for row in rows:
+        if row["alt"] != "-":
+            line = shown[int(row["position"]) - 1]
+            assert (line["Base"], line[row["ref"]]) == (row["ref"], "")
+            assert float(line[row["alt"]]) == pytest.approx(float(row[score]), rel=0.005)
+    assert sum(bool(line[base]) for line in shown for base in "ACGT") == 3 * len(shown)
+    assert "vega" not in run(*given)[1]
+
+
+def test_scores_to_point_at_give_way_to_the_table():
+    """201 bases fit next to the whole table; several sequences, a long one or long names have no such map."""
+    warnings = reporting.Warnings()
+    warnings.settings = ["x" * 600]
+    texts = dict.fromkeys("abcdefghi", "m" * 64)
+    settings = mutation_report.Settings("l2", texts, warnings, "map", galaxy=True)
+
+    def report(n_bases, n_sequences=1, name="exon"):
+        summary = mutation_report.Summary("l2")
+        for number in range(n_sequences):
+            stretch = Stretch(Record(name, "ACGT" * 100, "ok"), number, number + n_bases, ("chr1", 10**8))
+            for mutation, row in rows_of(stretch, lambda at: 100.25 + at):
+                summary.add(mutation, row)
+        text = mutation_report.written(summary, settings)
+        assert len(text.encode()) <= MAX_BYTES
+        assert len(cells_of(text, "Most sensitive positions")) == 20
+        return text
+
+    shown, _ = scores_to_point_at(report(201))
+    assert len(shown) == 201
+    for others in (report(hover_map.MAX_BASES + 1), report(20, 2), report(201, 1, "*" * 60)):
+        assert "vega" not in others
 
 
 # --- the logo ------------------------------------------------------------------------------------------------------

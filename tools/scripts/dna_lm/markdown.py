@@ -42,7 +42,11 @@ def fitting(compose: Callable[[int], Blocks], max_bytes: int = MAX_BYTES, galaxy
     that is still too long with one row ends early and says so.
     """
     for rows in range(MAX_ROWS, 0, -1):
-        text = "\n\n".join(compose(rows)) + "\n"
+        blocks = compose(rows)
+        if galaxy:
+            # Galaxy's page has no space below a table.
+            blocks = [f"{block}\n\n&#160;" if _ends_as_table(block) else block for block in blocks]
+        text = "\n\n".join(blocks) + "\n"
         if galaxy:
             # Galaxy shows the cells of a table without space between them. Add one at which no line breaks; no text of
             # the user has a bar in it.
@@ -50,6 +54,10 @@ def fitting(compose: Callable[[int], Blocks], max_bytes: int = MAX_BYTES, galaxy
         if len(text.encode()) <= max_bytes:
             return text
     return cut_at_line(text, max_bytes)
+
+
+def _ends_as_table(block: str) -> bool:
+    return block.rpartition("\n")[2].startswith("|")
 
 
 def cut_at_line(text: str, limit: int) -> str:

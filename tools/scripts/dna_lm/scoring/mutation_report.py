@@ -13,7 +13,7 @@ from dna_lm.errors import counted
 from dna_lm.inputs.stretches import DELETION, Stretch
 from dna_lm.markdown import Blocks, fitting, inert, limited, number_text, table
 from dna_lm.scores import LLR, SCORES
-from dna_lm.scoring import reporting
+from dna_lm.scoring import hover_map, reporting
 from dna_lm.scoring.mutagenesis import Mutation
 from dna_lm.statuses import OK
 from dna_lm.tables import Row
@@ -57,6 +57,8 @@ class Summary:
         self.score = score
         self.statuses: Counter[str] = Counter()
         self.n_stretches = self.n_minus = 0
+        self._first: Stretch | None = None
+        self._scores_of_first: dict[tuple[int, str], float] = {}
         self._sign = -1 if SCORES[score].grows else 1
         self._largest: list[Position] = []
         self._stretch: Stretch | None = None
@@ -69,8 +71,11 @@ class Summary:
             self._stretch = mutation.stretch
             self.n_stretches += 1
             self.n_minus += mutation.stretch.strand == "-"
+            self._first = self._first or mutation.stretch
         if row["status"] != OK or mutation.alt == DELETION:
             return
+        if self.n_stretches == 1 and len(mutation.stretch.bases) <= hover_map.MAX_BASES:
+            self._scores_of_first[mutation.at - mutation.stretch.first, mutation.alt] = row[self.score]
         position = self._position
         if position is None or position.stretch is not mutation.stretch or position.at != mutation.at:
             self._keep()
@@ -95,6 +100,12 @@ class Summary:
             if len(places) == N_LARGEST:
                 break
         return list(places.values())
+
+    def hover_map(self) -> str | None:
+        """The heat map that answers to the mouse; None for several sequences, a long one, or one without scores."""
+        if self.n_stretches != 1 or not self._scores_of_first:
+            return None
+        return hover_map.block(self._first.bases, self._scores_of_first, self.score)
 
     def strongest(self, position: Position) -> tuple[str, float]:
         """The base whose substitution has the largest effect, and its score."""
@@ -130,6 +141,7 @@ def written(summary: Summary, settings: Settings) -> str:
     largest = summary.largest()
     warnings = settings.warnings.texts() + _warnings(summary)
     in_genome = any(position.stretch.place for position in largest)
+    hover = summary.hover_map() if settings.galaxy else None
 
     def compose(rows: int) -> Blocks:
         blocks = ["# Score of every mutation", *_answer(summary, largest)]
@@ -137,6 +149,12 @@ def written(summary: Summary, settings: Settings) -> str:
         blocks += reporting.warning_list(warnings)
         if settings.picture:
             blocks += ["## Heat map", settings.picture]
+        # It is left out before the table gets shorter than `N_LARGEST`.
+        if hover and rows > N_LARGEST:
+            blocks += [
+                "Point at a cell for its score. Positions are counted from 1 in the sequence or interval.",
+                hover,
+            ]
         if largest:
             blocks += ["## Most sensitive positions", _table(summary, largest[:rows], in_genome, len(largest))]
         blocks += ["## What the numbers mean, and what not", _meaning(summary)]
@@ -176,7 +194,7 @@ def _coordinate(position: Position) -> str:
 
 
 def _table(summary: Summary, positions: list[Position], in_genome: bool, total: int) -> str:
-    header = [*(["Place"] if in_genome else []), "Sequence or interval", "Position", "Base", "Strongest mutation"]
+    header = [*(["Place"] if in_genome else []), "Name", "Position", "Base", "Strongest mutation"]
     n_texts = len(header)
     header += ["Its score", "Mean score"]
     cells = []

@@ -22,7 +22,8 @@ UNEQUAL = 1.1
 # What the settings of `provenance.model_and_settings` are called in a report.
 _NAMES = {
     "version": "Version of the suite",
-    "weights_sha256": "SHA-256 of the weights",
+    # One word: Galaxy would spread several over the line before the long number.
+    "weights_sha256": "SHA-256",
     "representation": "Model output",
     "window": "Bases in a window",
     "indel_window": "Windows of insertions and deletions",
