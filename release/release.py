@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 from pathlib import Path
 
@@ -52,8 +51,7 @@ def build_for_tool_shed(stage: Path, folder: str, target: Path, seconds: int) ->
         if done.returncode or not created:
             raise ReleaseError(f"planemo shed_build {folder}: {(done.stdout + done.stderr).strip()}")
         built, content = Path(scratch, created[1]), Path(scratch, "content")
-        with tarfile.open(built) as archive:
-            archive.extractall(content, filter="data")
+        shutil.unpack_archive(built, content)
         built.unlink()
         archives.write_archive(target, content, archives.files_below(content), "", seconds)
 

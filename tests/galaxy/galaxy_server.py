@@ -60,6 +60,7 @@ LOCAL_JOBS = {
     "execution": {"default": "local", "environments": {"local": {"runner": "local"}}},
 }
 STOP_SECONDS = 10
+DATABASE_SECONDS = 60
 MONITOR_SECONDS = 0.25
 
 
@@ -233,6 +234,8 @@ def write_configuration(work: Path, key: str, job_conf: dict, settings: dict, wi
         "admin_users": f"{ADMIN},planemo@galaxyproject.org",
         "bootstrap_admin_api_key": key,
         "id_secret": secret.read_text(),
+        # By default SQLite gives up after five seconds, which uploads of three tests at once can take.
+        "database_connection": f"sqlite:///{data}/universe.sqlite?isolation_level=IMMEDIATE&timeout={DATABASE_SECONDS}",
         "database_auto_migrate": True,
         "allow_path_paste": False,
         # Dozens of converters would hide the tools that matter here.

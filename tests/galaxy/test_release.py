@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -46,7 +47,7 @@ def unpacked(folder: Path, archive: Path) -> dict[str, bytes]:
         members = opened.getmembers()
         assert {(member.mtime, member.uid, member.uname) for member in members} == {(1927843200, 0, "")}
         assert [member.name for member in members] == sorted(member.name for member in members)
-        opened.extractall(folder, filter="data")
+    shutil.unpack_archive(archive, folder)
     return {member.name: (folder / member.name).read_bytes() for member in members if member.isfile()}
 
 

@@ -19,6 +19,7 @@ from scipy import stats
 import compare_groups
 from dna_lm import markdown
 from dna_lm.compare import plots, report, score_tables, statistics
+from dna_lm.compare.hypothesis_tests import TITLES
 from dna_lm.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -298,7 +299,11 @@ def report_of(labels, seed=0, **options):
         plot=markdown.plot_block(
             "plot.png", "png", "Scores", "Points: a random 500 of each larger group.", options["galaxy"]
         ),
-        settings={"Score column": "|" * 2000, "Tests": ", ".join(statistics.TITLES.values()), "Versions": "x" * 90},
+        settings={
+            "Score column": "|" * 2000,
+            "Tests": ", ".join(TITLES.values()),
+            "Versions": "x" * 90,
+        },
     )
 
 

@@ -12,8 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, optimize, special, stats
 
-from dna_lm.compare import statistics
+from dna_lm.compare import effect_sizes, hypothesis_tests, statistics
+from dna_lm.compare.effect_sizes import hedges_g
+from dna_lm.compare.hypothesis_tests import TESTS, mann_whitney, run_test
 from dna_lm.errors import UserError
+from dna_lm.estimates import MIN_FOR_INTERVAL, auc, correct
 
 SCORES = st.lists(st.integers(-5, 5), min_size=2, max_size=30).map(lambda values: np.array(values, dtype=float))
 
@@ -113,13 +116,13 @@ TEXTBOOK = {
 }
 
 
-@pytest.mark.parametrize("name", statistics.TESTS)
+@pytest.mark.parametrize("name", TESTS)
 @pytest.mark.parametrize("n_b", [40, 7])
 def test_each_test_is_its_textbooks(name, n_b):
     a, b = two_samples(1, 40, n_b)
-    if statistics.TESTS[name].paired:
+    if TESTS[name].paired:
         a = a[:n_b]
-    outcome = statistics.run_test(statistics.TESTS[name], a, b)
+    outcome = run_test(TESTS[name], a, b)
     assert (outcome.statistic, outcome.p) == pytest.approx(TEXTBOOK[name](a, b), rel=1e-10)
 
 
@@ -135,16 +138,16 @@ def test_omnibus_tests_are_scipys():
 @settings(max_examples=100, deadline=None)
 def test_u_and_auc_count_pairs(a, b):
     u = naive_u(a, b)
-    assert statistics.mann_whitney(a, b).statistic == pytest.approx(u)
-    estimate = statistics.auc(a, b)
+    assert mann_whitney(a, b).statistic == pytest.approx(u)
+    estimate = auc(a, b)
     assert estimate.value == pytest.approx(u / (len(a) * len(b)))
-    if min(len(a), len(b)) < statistics.MIN_FOR_INTERVAL:
+    if min(len(a), len(b)) < MIN_FOR_INTERVAL:
         assert math.isnan(estimate.low) and math.isnan(estimate.high)
     else:
         assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
         # With Wilson's interval: no sample of this size has the whole range.
         assert estimate.low < estimate.high
-    assert statistics.to_delta(estimate).value == pytest.approx(
+    assert effect_sizes.to_delta(estimate).value == pytest.approx(
         np.sign(np.subtract.outer(a, b)).mean()  # Cliff's own definition
     )
 
@@ -155,12 +158,12 @@ def test_exchanging_the_groups_mirrors_every_effect(a, b):
     def close(estimate, mirrored):
         assert tuple(estimate) == pytest.approx(mirrored, rel=1e-4, abs=1e-6, nan_ok=True)
 
-    there, back = statistics.auc(a, b), statistics.auc(b, a)
+    there, back = auc(a, b), auc(b, a)
     close(there, (1 - back.value, 1 - back.high, 1 - back.low))
-    there, back = statistics.hedges_g(a, b), statistics.hedges_g(b, a)
+    there, back = hedges_g(a, b), hedges_g(b, a)
     close(there, (-back.value, -back.high, -back.low))
     n = min(len(a), len(b))
-    there, back = statistics.rank_biserial(a[:n], b[:n]), statistics.rank_biserial(b[:n], a[:n])
+    there, back = effect_sizes.rank_biserial(a[:n], b[:n]), effect_sizes.rank_biserial(b[:n], a[:n])
     close(there, (-back.value, -back.high, -back.low))
 
 
@@ -168,16 +171,16 @@ def test_the_normal_approximation_of_lopsided_groups_is_near_the_exact_test():
     rng = np.random.default_rng(4)
     a, b = rng.normal(0.9, 1, 8), rng.normal(0, 1, 13_000)  # beyond EXACT_WITHOUT_TIES
     exact = stats.mannwhitneyu(a, b, method="exact").pvalue
-    assert statistics.mann_whitney(a, b).p == pytest.approx(exact, rel=0.1)
+    assert mann_whitney(a, b).p == pytest.approx(exact, rel=0.1)
 
 
 def test_beyond_the_exact_sizes_the_rank_tests_are_scipys_approximations():
     a, b = (np.round(sample, 1) for sample in two_samples(14, 200, 90))
-    assert statistics.mann_whitney(a, b).p == stats.mannwhitneyu(a, b, method="asymptotic").pvalue
+    assert mann_whitney(a, b).p == stats.mannwhitneyu(a, b, method="asymptotic").pvalue
     a, b = (np.round(sample, 1) for sample in two_samples(15, 600, 600, shift=0))
-    assert statistics.signed_rank(a, b).p == stats.wilcoxon(a, b, method="asymptotic").pvalue
+    assert hypothesis_tests.signed_rank(a, b).p == stats.wilcoxon(a, b, method="asymptotic").pvalue
     samples = [*two_samples(16), two_samples(17)[0]]
-    assert statistics.kruskal_wallis(*samples).p == stats.kruskal(*samples).pvalue
+    assert hypothesis_tests.kruskal_wallis(*samples).p == stats.kruskal(*samples).pvalue
 
 
 def twice_the_smaller_tail(outcomes, observed):
@@ -194,8 +197,8 @@ def few(low=1, high=7):
 def test_tied_scores_of_small_groups_by_hand():
     # The four zeros are one of the 35 ways to choose four of the seven scores, and no other way has as small a sum.
     zeros, others = np.zeros(4), np.array([5.0, 6, 7])
-    assert statistics.mann_whitney(zeros, others) == pytest.approx((0, 2 / 35, math.nan, math.nan), nan_ok=True)
-    assert statistics.mann_whitney(others, zeros) == pytest.approx((12, 2 / 35, math.nan, math.nan), nan_ok=True)
+    assert mann_whitney(zeros, others) == pytest.approx((0, 2 / 35, math.nan, math.nan), nan_ok=True)
+    assert mann_whitney(others, zeros) == pytest.approx((12, 2 / 35, math.nan, math.nan), nan_ok=True)
 
 
 @given(few(), few())
@@ -205,7 +208,7 @@ def test_rank_sum_p_counts_every_split(a, b):
     splits = itertools.combinations(range(len(scores)), len(a))
     wins = (np.sign(np.subtract.outer(scores, scores)) + 1) / 2
     every_u = [np.delete(wins[list(chosen)], chosen, axis=1).sum() for chosen in splits]
-    outcome = statistics.mann_whitney(a, b)
+    outcome = mann_whitney(a, b)
     assert outcome.statistic == naive_u(a, b)
     assert outcome.p == pytest.approx(twice_the_smaller_tail(every_u, naive_u(a, b)), rel=1e-12)
 
@@ -215,28 +218,28 @@ def test_rank_sum_p_is_that_of_scipys_permutations(n_a, n_b, seed):
     rng = np.random.default_rng(seed)
     a, b = rng.integers(0, 4, n_a) + 1.0, rng.integers(0, 4, n_b) * 1.0
     every = stats.PermutationMethod(n_resamples=math.inf)
-    assert statistics.mann_whitney(a, b).p == pytest.approx(stats.mannwhitneyu(a, b, method=every).pvalue, rel=1e-12)
+    assert mann_whitney(a, b).p == pytest.approx(stats.mannwhitneyu(a, b, method=every).pvalue, rel=1e-12)
 
 
 @pytest.mark.parametrize(("n_a", "n_b"), [(100, 100), (3, 3333), (58, 59)])
 def test_rank_sum_p_of_larger_groups_without_ties_is_scipys_exact(n_a, n_b):
     a, b = two_samples(18, n_a, n_b)
     expected = stats.mannwhitneyu(a, b, method="exact").pvalue
-    assert statistics.mann_whitney(a, b).p == pytest.approx(expected, rel=1e-12)
+    assert mann_whitney(a, b).p == pytest.approx(expected, rel=1e-12)
 
 
 def test_rank_sum_p_of_two_values_is_fishers():
     # With two values the smaller tail of U is a tail of the hypergeometric distribution.
     a, b = np.repeat([0.0, 1], [20, 4]), np.repeat([0.0, 1], [14, 12])
     tail = stats.hypergeom(50, 16, 24).cdf(4)
-    assert statistics.mann_whitney(a, b).p == pytest.approx(2 * tail, rel=1e-12)
+    assert mann_whitney(a, b).p == pytest.approx(2 * tail, rel=1e-12)
 
 
 @given(few(low=2, high=9))
 @settings(max_examples=60, deadline=None)
 def test_signed_rank_p_counts_every_sign(difference):
     kept = difference[difference != 0]
-    outcome = statistics.run_test(statistics.TESTS["wilcoxon-signed-rank"], difference, np.zeros_like(difference))
+    outcome = run_test(TESTS["wilcoxon-signed-rank"], difference, np.zeros_like(difference))
     if not len(kept):
         assert outcome.p == 1 or math.isnan(outcome.p)
         return
@@ -266,7 +269,7 @@ def test_kruskal_wallis_p_counts_every_deal(sizes, seed):
     every_h = [
         stats.kruskal(*(scores[list(rows)] for rows in deal)).statistic for deal in deals(range(len(scores)), sizes)
     ]
-    outcome = statistics.kruskal_wallis(*samples)
+    outcome = hypothesis_tests.kruskal_wallis(*samples)
     assert outcome.statistic == h
     assert outcome.p == pytest.approx(np.mean(np.array(every_h) >= h - 1e-9), rel=1e-12)
 
@@ -277,10 +280,10 @@ def test_kruskal_wallis_p_counts_every_deal(sizes, seed):
 def test_holm_and_benjamini_hochberg_by_hand():
     p = [0.01, 0.04, 0.03, 0.005]
     # Holm: sorted .005*4, .01*3, .03*2, .04*1 -> .02 .03 .06 .04, then never falling.
-    assert statistics.correct(p, "holm") == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert correct(p, "holm") == pytest.approx([0.03, 0.06, 0.06, 0.02])
     # Benjamini-Hochberg: sorted .005*4/1, .01*4/2, .03*4/3, .04*4/4 -> .02 .02 .04 .04, then never rising from the end.
-    assert statistics.correct(p, "benjamini-hochberg") == pytest.approx([0.02, 0.04, 0.04, 0.02])
-    assert statistics.correct(p, "none").tolist() == p
+    assert correct(p, "benjamini-hochberg") == pytest.approx([0.02, 0.04, 0.04, 0.02])
+    assert correct(p, "none").tolist() == p
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
@@ -288,15 +291,15 @@ def test_corrections_against_their_definitions(p):
     n = len(p)
     holm = [max(min(1, q * sum(r >= q for r in p)) for q in p if q <= own) for own in p]
     bh = [min(1, *(q * n / sum(r <= q for r in p) for q in p if q >= own)) for own in p]
-    assert statistics.correct(p, "holm") == pytest.approx(holm)
-    assert statistics.correct(p, "benjamini-hochberg") == pytest.approx(bh)
+    assert correct(p, "holm") == pytest.approx(holm)
+    assert correct(p, "benjamini-hochberg") == pytest.approx(bh)
 
 
 @pytest.mark.parametrize("method", ["holm", "benjamini-hochberg"])
 def test_an_undefined_test_is_not_counted(method):
-    with_nan = statistics.correct([0.01, math.nan, 0.02], method)
+    with_nan = correct([0.01, math.nan, 0.02], method)
     assert math.isnan(with_nan[1])
-    assert with_nan[[0, 2]] == pytest.approx(statistics.correct([0.01, 0.02], method))
+    assert with_nan[[0, 2]] == pytest.approx(correct([0.01, 0.02], method))
 
 
 # --- effect sizes ----------------------------------------------------------------------------------------------------
@@ -319,7 +322,7 @@ def test_delong_variance_and_degrees_of_freedom_against_the_naive_placements():
     a, b = two_samples(5, 22, 19)
     value, variance, df = naive_delong(a, b)
     quantile = stats.t(df).ppf(0.975)
-    assert statistics.auc(a, b)[1:] == pytest.approx(limits_on_logit_scale(value, variance, quantile), rel=1e-9)
+    assert auc(a, b)[1:] == pytest.approx(limits_on_logit_scale(value, variance, quantile), rel=1e-9)
     # These are the degrees of freedom of Brunner and Munzel's test: scipy's own, from p and statistic.
     test = stats.brunnermunzel(a, b)
     assert 2 * stats.t(df).sf(abs(test.statistic)) == pytest.approx(test.pvalue, rel=1e-9)
@@ -330,7 +333,7 @@ def test_intervals_of_many_rows_are_delongs(n_a, n_b):
     a, b = two_samples(19, n_a, n_b)
     value, variance, _ = naive_delong(a, b)
     expected = limits_on_logit_scale(value, variance, 1.959963985)
-    assert statistics.auc(a, b)[1:] == pytest.approx(expected, abs=0.02 * math.sqrt(variance) * 2)
+    assert auc(a, b)[1:] == pytest.approx(expected, abs=0.02 * math.sqrt(variance) * 2)
 
 
 def test_the_interval_of_few_overlapping_rows_holds_wilsons():
@@ -340,7 +343,7 @@ def test_the_interval_of_few_overlapping_rows_holds_wilsons():
         optimize.brentq(lambda p: (0.95 - p) ** 2 - 1.959963985**2 * p * (1 - p) / 4, *ends)
         for ends in ((0.01, 0.95), (0.95, 1))
     )
-    value, found_low, found_high = statistics.auc(a, b)
+    value, found_low, found_high = auc(a, b)
     assert value == 0.95
     assert found_low <= low + 1e-9 and found_high >= high - 1e-9
 
@@ -354,14 +357,14 @@ def test_intervals_against_a_bootstrap():
         ).confidence_interval
         return interval.low, interval.high
 
-    assert statistics.auc(a, b)[1:] == pytest.approx(boot(lambda x, y: statistics.auc(x, y).value), abs=0.02)
-    assert statistics.hedges_g(a, b)[1:] == pytest.approx(boot(lambda x, y: statistics.hedges_g(x, y).value), abs=0.06)
+    assert auc(a, b)[1:] == pytest.approx(boot(lambda x, y: auc(x, y).value), abs=0.02)
+    assert hedges_g(a, b)[1:] == pytest.approx(boot(lambda x, y: hedges_g(x, y).value), abs=0.06)
 
 
 def test_paired_intervals_against_a_bootstrap():
     rng = np.random.default_rng(7)
     d, zero = rng.normal(0.25, 1, 150), np.zeros(150)
-    for effect, tolerance in ((statistics.rank_biserial, 0.03), (statistics.hedges_g_paired, 0.05)):
+    for effect, tolerance in ((effect_sizes.rank_biserial, 0.03), (effect_sizes.hedges_g_paired, 0.05)):
         boot = stats.bootstrap(
             (d,),
             lambda x, effect=effect: effect(x, np.zeros_like(x)).value,
@@ -402,7 +405,7 @@ def test_auc_intervals_cover_whatever_the_sizes(n_a, n_b):
         truth = true_auc(a, b)
         scores_a, scores_b = a.rvs((300, n_a), random_state=rng), b.rvs((300, n_b), random_state=rng)
         for x, y, true in ((scores_a, scores_b, truth), (scores_b, scores_a, 1 - truth)):
-            estimates = np.array([statistics.auc(*pair) for pair in zip(x, y, strict=True)])
+            estimates = np.array([auc(*pair) for pair in zip(x, y, strict=True)])
             covered = np.mean((estimates[:, 1] <= true) & (true <= estimates[:, 2]))
             assert covered >= 0.93, (a.dist.name, a.args, a.kwds, covered)
             # An interval that is always the whole range would contain the true value too.
@@ -412,7 +415,7 @@ def test_auc_intervals_cover_whatever_the_sizes(n_a, n_b):
 @pytest.mark.parametrize(("n_a", "n_b"), [(4, 4), (15, 40)])
 def test_hedges_g_intervals_cover_exactly_for_normal_scores(n_a, n_b):
     rng = np.random.default_rng(9)
-    held = coverage(0.8, lambda: statistics.hedges_g(rng.normal(0.8, 1, n_a), rng.normal(0, 1, n_b)), 1000)
+    held = coverage(0.8, lambda: hedges_g(rng.normal(0.8, 1, n_a), rng.normal(0, 1, n_b)), 1000)
     assert held == pytest.approx(0.95, abs=0.02)  # three standard errors of 1000 repeats
 
 
@@ -435,21 +438,21 @@ def test_noncentrality_limits_are_those_of_the_noncentral_t_distribution(df, t):
             )[0]
         )
 
-    limits = statistics.noncentrality_limits(t, df)
+    limits = effect_sizes.noncentrality_limits(t, df)
     assert [below(limit) for limit in limits] == pytest.approx([0.975, 0.025], abs=2e-5)
 
 
 def test_hedges_g_of_scores_nearly_without_spread_has_an_interval():
     a, b = np.array([1, 1 + 1e-9, 1 - 1e-9]), np.array([2, 2 + 1e-9, 2 - 1e-9])
-    value, low, high = statistics.hedges_g(b, a)
+    value, low, high = hedges_g(b, a)
     # The ratio of limit and difference is that of the two quantiles of the sd, whatever the size of the difference.
-    d = value / statistics.small_sample_factor(4)
+    d = value / effect_sizes.small_sample_factor(4)
     assert (low / d, high / d) == pytest.approx(np.sqrt(stats.chi2(4).ppf([0.025, 0.975]) / 4), rel=1e-6)
 
 
 def test_hedges_g_is_unbiased():
     rng = np.random.default_rng(10)
-    found = [statistics.hedges_g(rng.normal(1, 1, 4), rng.normal(0, 1, 4)).value for _ in range(4000)]
+    found = [hedges_g(rng.normal(1, 1, 4), rng.normal(0, 1, 4)).value for _ in range(4000)]
     assert np.mean(found) == pytest.approx(1, abs=4 * np.std(found) / math.sqrt(len(found)))
 
 
@@ -458,7 +461,7 @@ def test_hedges_g_is_unbiased():
 def test_rank_biserial_intervals_cover(n, shift):
     rng = np.random.default_rng(11)
     truth = 2 * stats.norm.cdf(shift * math.sqrt(2)) - 1  # P(d_i + d_j > 0) for normal differences
-    held = coverage(truth, lambda: statistics.rank_biserial(rng.normal(shift, 1, n), np.zeros(n)), 400)
+    held = coverage(truth, lambda: effect_sizes.rank_biserial(rng.normal(shift, 1, n), np.zeros(n)), 400)
     assert held >= 0.93
 
 
@@ -467,13 +470,13 @@ def test_rank_biserial_intervals_cover_with_a_few_large_differences_the_other_wa
     rng = np.random.default_rng(12)
     differences = stats.t(2, loc=2)
     truth = 2 * integrate.quad(lambda q: differences.sf(-differences.ppf(q)), 0, 1)[0] - 1  # P(d_i + d_j > 0)
-    held = coverage(truth, lambda: statistics.rank_biserial(differences.rvs(n, random_state=rng), np.zeros(n)), 400)
+    held = coverage(truth, lambda: effect_sizes.rank_biserial(differences.rvs(n, random_state=rng), np.zeros(n)), 400)
     assert held >= 0.93
 
 
 def test_rank_biserial_by_hand():
     # Differences 1, -2, 3, 0 (left out), 4: ranks 1 2 3 4, W+ = 8, W- = 2.
-    estimate = statistics.rank_biserial(np.array([1.0, 0, 3, 5, 4]), np.array([0.0, 2, 0, 5, 0]))
+    estimate = effect_sizes.rank_biserial(np.array([1.0, 0, 3, 5, 4]), np.array([0.0, 2, 0, 5, 0]))
     assert estimate.value == pytest.approx(0.6)
 
 
@@ -481,45 +484,45 @@ def test_small_sample_factor_against_its_integral():
     # J is what frees d of its bias: 1 / E[sqrt(df / chi-square)].
     for df in (2, 7, 30):
         mean, _ = integrate.quad(lambda x, df=df: math.sqrt(df / x) * stats.chi2.pdf(x, df), 0, np.inf)
-        assert statistics.small_sample_factor(df) == pytest.approx(1 / mean, rel=1e-5)
+        assert effect_sizes.small_sample_factor(df) == pytest.approx(1 / mean, rel=1e-5)
 
 
 @pytest.mark.parametrize(("n_a", "n_b"), [(3, 3), (10, 10), (30, 200)])
 def test_separated_groups_have_a_limit_on_one_side(n_a, n_b):
     a, b = np.arange(n_a) + 1000.0, np.arange(n_b) * 1.0
-    value, low, high = statistics.auc(a, b)
+    value, low, high = auc(a, b)
     assert value == high == 1
     # Wilson's limit is the proportion whose own standard error just reaches 1, in as many trials as the smaller group.
     assert 1 - low == pytest.approx(1.959963985 * math.sqrt(low * (1 - low) / n_a), rel=1e-6)
-    assert statistics.auc(b, a) == pytest.approx((0, 0, 1 - low))
+    assert auc(b, a) == pytest.approx((0, 0, 1 - low))
 
 
 def test_two_rows_have_an_effect_size_without_an_interval():
     two, many = np.array([1.0, 5]), np.array([0.0, 2, 3, 4])
-    assert statistics.auc(two, many) == pytest.approx((5 / 8, math.nan, math.nan), nan_ok=True)
-    assert statistics.auc(many, two) == pytest.approx((3 / 8, math.nan, math.nan), nan_ok=True)
+    assert auc(two, many) == pytest.approx((5 / 8, math.nan, math.nan), nan_ok=True)
+    assert auc(many, two) == pytest.approx((3 / 8, math.nan, math.nan), nan_ok=True)
     # Zero differences do not count.
-    paired = statistics.rank_biserial(np.array([1.0, 5, 3, 3]), np.array([2.0, 3, 3, 3]))
+    paired = effect_sizes.rank_biserial(np.array([1.0, 5, 3, 3]), np.array([2.0, 3, 3, 3]))
     assert paired == pytest.approx((1 / 3, math.nan, math.nan), nan_ok=True)
 
 
 def test_scores_without_spread_have_no_effect_size_and_no_t():
     tenth, fifth = np.full(3, 0.1), np.full(5, 0.2)  # their computed sd is not exactly zero
-    assert all(map(math.isnan, statistics.hedges_g(tenth, fifth)))
+    assert all(map(math.isnan, hedges_g(tenth, fifth)))
     for name in ("welch-t", "student-t"):
-        assert math.isnan(statistics.run_test(statistics.TESTS[name], tenth, fifth).p)
-    assert statistics.auc(fifth, tenth).value == 1
-    same = statistics.auc(tenth, tenth)
+        assert math.isnan(run_test(TESTS[name], tenth, fifth).p)
+    assert auc(fifth, tenth).value == 1
+    same = auc(tenth, tenth)
     assert same.value == 0.5
     assert same.low < 0.3 < 0.7 < same.high
-    assert math.isnan(statistics.rank_biserial(tenth, tenth).value)
+    assert math.isnan(effect_sizes.rank_biserial(tenth, tenth).value)
 
 
 def test_memory_grows_with_the_scores_and_not_with_their_pairs():
     rng = np.random.default_rng(12)
     a, b = rng.normal(size=20_000), rng.normal(0.01, 1, 30_000)
     tracemalloc.start()
-    results = statistics.compare([group("a", a), group("b", b)], list(statistics.TESTS)[:4])
+    results = statistics.compare([group("a", a), group("b", b)], list(TESTS)[:4])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 30e6  # an n x n matrix would be 4.8e9 bytes
@@ -546,7 +549,7 @@ def test_every_test_of_the_run_counts_in_the_correction():
     samples = [group(name, two_samples(seed)[0]) for seed, name in enumerate("abc")]
     results = statistics.compare(samples, ["mann-whitney", "welch-t"])
     assert len(results) == 2 + 3 * 2
-    assert [r.p_corrected for r in results] == pytest.approx(statistics.correct([r.outcome.p for r in results], "holm"))
+    assert [r.p_corrected for r in results] == pytest.approx(correct([r.outcome.p for r in results], "holm"))
 
 
 @pytest.mark.parametrize(("n", "decimals"), [(50, 9), (60, 9), (30, 0), (9, 0)])

@@ -108,7 +108,9 @@ def test_a_long_report_fits_into_galaxys_page():
             summary.add(mutation, row)
     assert len(summary._largest) < 500
     texts = {"model": "m" * 5000, "strand": "mean"}
-    settings = mutation_report.Settings("l2", texts, ["x" * 300], reporting.RowWarnings(), None, galaxy=True)
+    warnings = reporting.Warnings()
+    warnings.settings = ["x" * 300]
+    settings = mutation_report.Settings("l2", texts, warnings, None, galaxy=True)
     report = mutation_report.written(summary, settings)
     assert len(report.encode()) <= MAX_BYTES
     assert [position.number for position in summary.largest()] == [4] * 20

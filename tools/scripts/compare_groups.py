@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 from dna_lm import cli, columns, estimates, figures, labels, markdown
 from dna_lm.compare import plots, report, score_tables, statistics
+from dna_lm.compare.hypothesis_tests import DEFAULT_PAIRED_TESTS, DEFAULT_TESTS, TESTS, TITLES
 from dna_lm.errors import UserError
 
 
@@ -29,10 +30,10 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     tests.add_argument(
         "--tests",
         nargs="+",
-        choices=statistics.TESTS,
+        choices=TESTS,
         metavar="NAME",
-        help=f"tests of each pair of groups, from: {', '.join(statistics.TESTS)} (default: "
-        f"{' '.join(statistics.DEFAULT_TESTS)}, or with --paired {' '.join(statistics.DEFAULT_PAIRED_TESTS)}); with "
+        help=f"tests of each pair of groups, from: {', '.join(TESTS)} (default: "
+        f"{' '.join(DEFAULT_TESTS)}, or with --paired {' '.join(DEFAULT_PAIRED_TESTS)}); with "
         "three or more independent groups, Kruskal-Wallis and one-way ANOVA are added",
     )
     tests.add_argument("--paired", action="store_true", help="rows i of all groups belong together")
@@ -113,7 +114,7 @@ def settings(arguments: argparse.Namespace, results: list[statistics.Result]) ->
     axis = "log" if arguments.log_scale else "linear"
     return {
         "Score column": arguments.column,
-        "Tests": ", ".join(dict.fromkeys(statistics.TITLES[result.test] for result in results)),
+        "Tests": ", ".join(dict.fromkeys(TITLES[result.test] for result in results)),
         "Rows": "paired by their order" if arguments.paired else "independent",
         "Correction": estimates.CORRECTIONS[arguments.correction],
         "Plot": f"{arguments.plot_kind}, {axis} axis" if arguments.plot else "none",

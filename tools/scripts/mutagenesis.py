@@ -83,7 +83,7 @@ def main(argv: list[str]) -> None:
     arguments = parse_arguments(argv)
     drawn = score_to_draw(arguments)
     base_tracks = arguments.base_tracks or [None] * len(BASES)
-    row_warnings = reporting.RowWarnings("mutations")
+    warnings = reporting.Warnings("mutations")
     with contextlib.ExitStack() as stack:
         if arguments.intervals:
             reference = stack.enter_context(open_reference(arguments.reference))
@@ -99,7 +99,7 @@ def main(argv: list[str]) -> None:
         outputs = [
             (arguments.output, tables.score_table),
             (arguments.heatmap, heat_map),
-            (arguments.report, partial(report, arguments, drawn, row_warnings)),
+            (arguments.report, partial(report, arguments, drawn, warnings)),
             (arguments.track, partial(track, score=drawn, reference=reference)),
             *(
                 (path, partial(track, score=drawn, reference=reference, base=base))
@@ -107,11 +107,11 @@ def main(argv: list[str]) -> None:
             ),
             *dependency_outputs.outputs(arguments),
         ]
-        job.run(arguments, MutationSource(read, arguments.deletions, arguments.influence), outputs, row_warnings)
+        job.run(arguments, MutationSource(read, arguments.deletions, arguments.influence), outputs, warnings)
 
 
 def report(
-    arguments: argparse.Namespace, score: str, row_warnings: reporting.RowWarnings, path: str
+    arguments: argparse.Namespace, score: str, warnings: reporting.Warnings, path: str
 ) -> AbstractContextManager[job.Sink]:
     """The sink of the report on one score."""
     in_galaxy = arguments.report_for == "galaxy"
@@ -125,8 +125,7 @@ def report(
         galaxy=in_galaxy,
         output="heatmap",
     )
-    warnings = reporting.of_settings(arguments.strand, provenance.is_demonstration(arguments))
-    chosen = mutation_report.Settings(score, texts, warnings, row_warnings, picture, in_galaxy)
+    chosen = mutation_report.Settings(score, texts, warnings, picture, in_galaxy)
     return mutation_report.report(path, chosen)
 
 

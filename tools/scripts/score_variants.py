@@ -121,8 +121,7 @@ def open_regions(arguments: argparse.Namespace, reference: Reference) -> regions
 
 def main(argv: list[str]) -> None:
     arguments = parse_arguments(argv)
-    warnings = reporting.of_settings(arguments.strand, provenance.is_demonstration(arguments))
-    row_warnings = reporting.RowWarnings("alleles")
+    warnings = reporting.Warnings("alleles")
     scores = tuple(arguments.scores)
     annotation = variants.Annotation(arguments.info_prefix, scores, arguments.background > 0)
     background = None
@@ -156,7 +155,7 @@ def main(argv: list[str]) -> None:
             if source.is_chunk:
                 log.warning("this VCF is a chunk, so its table keeps the order: sort when the chunks are put together")
                 return tables.score_table(path)
-            row_warnings.is_ranked = True
+            warnings.is_ranked = True
             return ranking.ranked_table(path, scores[0])
 
         def report(path: str) -> AbstractContextManager[job.Sink]:
@@ -164,7 +163,7 @@ def main(argv: list[str]) -> None:
             name = arguments.plot and os.path.basename(arguments.plot)
             plot = markdown.plot_block(name, "png", "Distribution of the score", galaxy=in_galaxy)
             texts = model_and_settings()
-            chosen = variant_report.Settings(scores, texts, warnings, row_warnings, plot, in_galaxy)
+            chosen = variant_report.Settings(scores, texts, warnings, plot, in_galaxy)
             return variant_report.report(path, chosen)
 
         outputs = [
@@ -176,7 +175,7 @@ def main(argv: list[str]) -> None:
             (arguments.wild_type_windows, variants.wild_type_windows),
             (arguments.mutant_windows, variants.mutant_windows),
         ]
-        job.run(arguments, source, outputs, row_warnings)
+        job.run(arguments, source, outputs, warnings)
 
 
 if __name__ == "__main__":

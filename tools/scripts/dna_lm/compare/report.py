@@ -9,7 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from dna_lm.compare.statistics import TITLES, Effects, Group, Result
+from dna_lm.compare.hypothesis_tests import TITLES
+from dna_lm.compare.statistics import Effects, Group, Result
 from dna_lm.estimates import CORRECTIONS, NO_INTERVAL, Estimate, estimate_text
 from dna_lm.markdown import (
     MAX_BYTES,

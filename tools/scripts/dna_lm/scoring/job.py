@@ -49,20 +49,22 @@ def run(
     arguments: argparse.Namespace,
     source: Source,
     outputs: list[Output],
-    row_warnings: reporting.RowWarnings | None = None,
+    warnings: reporting.Warnings | None = None,
 ) -> None:
     """Compute the rows of a source and write the outputs, all or none of them.
 
-    arguments: those of `options.add_model_options`. row_warnings: to count every row before the outputs are complete;
-    by default new ones. Warnings are logged before the rows, those about the rows before the counts. Raises `UserError`
+    arguments: those of `options.add_model_options`. warnings: to be completed before the outputs are; by default new
+    ones. Warnings are logged before the rows, those about the rows before the counts. Raises `UserError`
     for a faulty input, model or setting, and when nothing, or not all that must be, could be read.
     """
     checked = source.check()
     checkpoint = options.load_checkpoint(arguments)
     settings = options.settings_from(arguments)
     settings.check(checkpoint)
-    _log_warnings(reporting.of_settings(settings.strand, checkpoint.is_demonstration))
-    row_warnings = row_warnings or reporting.RowWarnings()
+    warnings = warnings or reporting.Warnings()
+    is_mirrored = pipeline.is_mirrored(checkpoint, settings)
+    warnings.settings = reporting.of_settings(checkpoint.is_demonstration, settings.strand, is_mirrored)
+    _log_warnings(warnings.settings)
     budget = options.budget_from(arguments, checkpoint)
     padding = {}
     if settings.tutorial:
@@ -77,9 +79,9 @@ def run(
             for payload, row in source.rows(computed):
                 for sink in sinks:
                     sink(payload, row)
-                row_warnings.add(row)
+                warnings.add(row)
                 tally.add(row["status"])
-        _log_warnings(row_warnings.texts())
+        _log_warnings(warnings.of_rows())
         tally.report(arguments.fail_on_unscored)
 
 

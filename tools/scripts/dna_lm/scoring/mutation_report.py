@@ -105,15 +105,13 @@ class Summary:
 class Settings:
     """What the report says of the job.
 
-    score: the one that it is about. texts: name -> value of the model and the settings. warnings: about these, from
-    `reporting.of_settings`. row_warnings: about the rows, which the job adds. picture: from `markdown.plot_block`, of
-    the heat map.
+    score: the one that it is about. texts: name -> value of the model and the settings. warnings: the job completes
+    them. picture: from `markdown.plot_block`, of the heat map.
     """
 
     score: str
     texts: Mapping[str, object]
-    warnings: list[str]
-    row_warnings: reporting.RowWarnings
+    warnings: reporting.Warnings
     picture: str | None
     galaxy: bool = False
 
@@ -130,7 +128,7 @@ def report(path: str, settings: Settings) -> Iterator[Callable[[Mutation, Row], 
 def written(summary: Summary, settings: Settings) -> str:
     """The text of the report, short enough for Galaxy."""
     largest = summary.largest()
-    warnings = settings.warnings + settings.row_warnings.texts() + _warnings(summary)
+    warnings = settings.warnings.texts() + _warnings(summary)
     in_genome = any(position.stretch.place for position in largest)
 
     def compose(rows: int) -> Blocks:

@@ -114,7 +114,7 @@ def embed(
                 _encode(checkpoint, [tokens[n][0] for n in readable], settings, budget, pad_to[0]) for tokens in strands
             ]
             of_strands, summed = zip(*encoded, strict=True)
-            if _is_mirrored(checkpoint, settings):
+            if is_mirrored(checkpoint, settings):
                 [given], representation = of_strands, settings.embedding.representation
                 other = checkpoint.mirror.pooled(given, representation)
                 of_strands = [other if reverse else given for reverse in STRANDS[settings.strand]]
@@ -173,7 +173,7 @@ def score(
 
 def strands_read(checkpoint: Checkpoint, settings: Settings) -> tuple[bool, ...]:
     """The strands that the model reads: for each, whether it is the reverse complement."""
-    return STRANDS["forward" if _is_mirrored(checkpoint, settings) else settings.strand]
+    return STRANDS["forward" if is_mirrored(checkpoint, settings) else settings.strand]
 
 
 def _tokenised(checkpoint, items, settings):
@@ -182,7 +182,7 @@ def _tokenised(checkpoint, items, settings):
     return host.ahead(tokenised, checkpoint.device)
 
 
-def _is_mirrored(checkpoint, settings):
+def is_mirrored(checkpoint: Checkpoint, settings: Settings) -> bool:
     """Whether only the given strand is read, because the results for the other follow from it.
 
     They do not from its last token, which is the other strand's first.

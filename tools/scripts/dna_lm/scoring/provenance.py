@@ -2,7 +2,6 @@
 
 import argparse
 import hashlib
-import json
 from pathlib import Path
 
 from dna_lm import __version__
@@ -31,13 +30,3 @@ def model_and_settings(arguments: argparse.Namespace, settings: Settings) -> dic
         **settings.as_text(),
     }
     return {name: text for name, text in texts.items() if text}
-
-
-def is_demonstration(arguments: argparse.Namespace) -> bool:
-    """Whether config.json says that the model is for demonstration only (`demonstration_only`)."""
-    folder = Path(find_folder(arguments.model, arguments.model_id, arguments.revision))
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False  # loading the model says what is wrong
-    return isinstance(config, dict) and config.get("demonstration_only") is True

@@ -41,15 +41,15 @@ def unscored(counts: Mapping[str, int], noun: str) -> Blocks:
     return [f"## {noun} without a score", "\n".join(lines)] if lines else []
 
 
-def of_settings(strand: str, is_demonstration: bool) -> list[str]:
-    """Warnings about the model and the strand, as Markdown."""
+def of_settings(is_demonstration: bool, strand: str, is_mirrored: bool) -> list[str]:
+    """Warnings about the model and the strand, as Markdown. is_mirrored: see `pipeline.is_mirrored`."""
     found = []
     if is_demonstration:
         found.append(
             "**The demonstration model was used.** It is for learning how the tools work. Its scores say nothing about "
             "biology."
         )
-    if strand != "mean":
+    if strand != "mean" and not is_mirrored:
         found.append(
             f"**One strand was read** ({strand}). Most models give another result on the other strand; the "
             "mean of both does not depend on the strand of the file."
@@ -58,14 +58,16 @@ def of_settings(strand: str, is_demonstration: bool) -> list[str]:
 
 
 @dataclass
-class RowWarnings:
-    """What in the rows of a table misleads its reader.
+class Warnings:
+    """What in the settings and in the rows of a table misleads its reader.
 
     noun: what a row is, in the plural. is_ranked: whether the table is ranked with insertions and deletions apart.
+    settings: from `of_settings`; the job adds them when the model is loaded.
     """
 
     noun: str = "pairs"
     is_ranked: bool = False
+    settings: list[str] = field(default_factory=list, init=False)
     n_scored: int = field(default=0, init=False)
     n_indels: int = field(default=0, init=False)
     n_shorter: int = field(default=0, init=False)
@@ -91,7 +93,11 @@ class RowWarnings:
             self._ranges[name] = min(low, length), max(high, length)
 
     def texts(self) -> list[str]:
-        """The warnings, one sentence or two each, as Markdown."""
+        """All warnings, one sentence or two each, as Markdown."""
+        return self.settings + self.of_rows()
+
+    def of_rows(self) -> list[str]:
+        """The warnings about the rows."""
         found = []
         has_percentiles = any(name.endswith("_percentile") for name in self._columns)
         if 0 < self.n_indels < self.n_scored and not (has_percentiles or self.is_ranked):

@@ -61,14 +61,12 @@ class Settings:
     """What the report says of the job.
 
     scores: those of the table, which is ranked by the first. texts: name -> value of the model and the settings.
-    warnings: about these, from `reporting.of_settings`. row_warnings: about the rows, which the job adds.
-    plot: from `markdown.plot_block`.
+    warnings: the job completes them. plot: from `markdown.plot_block`.
     """
 
     scores: tuple[str, ...]
     texts: Mapping[str, object]
-    warnings: list[str]
-    row_warnings: reporting.RowWarnings
+    warnings: reporting.Warnings
     plot: str | None
     galaxy: bool = False
 
@@ -93,7 +91,7 @@ def picture(path: str, score: str) -> Iterator[Callable[[Allele, Row], None]]:
 
 def written(summary: Summary, settings: Settings) -> str:
     """The text of the report, short enough for Galaxy."""
-    warnings = reporting.warning_list(settings.warnings + settings.row_warnings.texts())
+    warnings = reporting.warning_list(settings.warnings.texts())
 
     def compose(rows: int) -> Blocks:
         blocks = ["# Variant scores", *_answer(summary), *warnings]
