@@ -45,6 +45,10 @@ test-galaxy: $(TOOLS) $(GALAXY) $(PLANEMO)  ## test-tools and test-workflows in 
 test-tools: $(TOOLS) $(GALAXY) $(PLANEMO)  ## every wrapper's <tests> in a Galaxy started for them
 	@$(PYTEST) $(TOOL_TESTS) $(ARGS)
 
+.PHONY: test-oldest
+test-oldest: $(TOOLS) $(PLANEMO) .venv/galaxy-oldest/.built  ## every wrapper's <tests> in the oldest Galaxy that they allow
+	@.venv/galaxy-oldest/bin/python -m pytest tests/galaxy/test_wrappers.py $(ARGS)
+
 test-tool: $(TOOLS) $(GALAXY) $(PLANEMO)  ## one wrapper's <tests> in the Galaxy of `make serve`: TOOL=dna_lm_score_pairs
 	@$(PYTEST) tests/galaxy/test_wrappers.py --running -k "$(TOOL)" $(ARGS)
 
@@ -102,4 +106,4 @@ distclean: clean  ## remove the environments too
 .venv/%/.built: tests/galaxy/locks/%.txt tests/galaxy/make_venv.sh
 	@tests/galaxy/make_venv.sh $*
 $(TOOLS) $(BENCH): tests/galaxy/locks/torch-cpu.txt tests/galaxy/locks/torch-cuda.txt
-$(GALAXY) $(PLANEMO) .venv/pulsar/.built .venv/toolshed/.built: tests/galaxy/locks/build.txt | $(UV)
+$(GALAXY) $(PLANEMO) .venv/galaxy-oldest/.built .venv/pulsar/.built .venv/toolshed/.built: tests/galaxy/locks/build.txt | $(UV)

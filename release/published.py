@@ -37,13 +37,17 @@ def write_workflows(root: Path, target: Path, tool_shed: str = TOOL_SHED, revisi
             publish_test_data(source / "test-data", folder, tests, url)
 
 
+def identifier(tool: str, version: str, tool_shed: str = TOOL_SHED) -> str:
+    """A tool of the suite as a Galaxy names it that has installed it from the Tool Shed."""
+    return f"{tool_shed}/repos/{OWNER}/{REPOSITORY}/{tool}/{version}"
+
+
 def name_tool(step: dict, tool_shed: str, revision: str) -> None:
     """Let a workflow's step name a tool of the suite as the Tool Shed does; other steps stay as they are."""
     tool = step["tool_id"] or ""
     if not tool.startswith("dna_lm_"):
         return
-    full = f"{tool_shed}/repos/{OWNER}/{REPOSITORY}/{tool}/{step['tool_version']}"
-    step["tool_id"] = step["content_id"] = full
+    step["tool_id"] = step["content_id"] = identifier(tool, step["tool_version"], tool_shed)
     if revision:
         place = {"name": REPOSITORY, "owner": OWNER, "tool_shed": tool_shed, "changeset_revision": revision}
         step["tool_shed_repository"] = place

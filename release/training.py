@@ -1,15 +1,18 @@
 """The tutorial in the layout of the Galaxy Training Network, with its pictures, workflows, tour and data.
 
-docs/tutorial.md is the source, and readable where it is. Here its links get the addresses that they have there.
+docs/tutorial.md is the source, and readable where it is. Here its links get the addresses that they have there, and
+the names of tools in its steps become the network's buttons.
 """
 
 import json
 import re
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 import archives
 import bundle
+import published
 from numbering import ReleaseError
 
 TOPIC, NAME = "statistics", "dna-lm-mutation-impact"
@@ -21,7 +24,12 @@ BIBLIOGRAPHY = Path(__file__).with_name("data") / "tutorial.bib"
 # A file of the bundle is offered for upload unless it is a text for people.
 EXTENSIONS = {".safetensors": "safetensors", ".json": "json", ".fasta": "fasta", ".vcf": "vcf", ".bed": "bed"}
 EXTENSIONS |= {".tsv": "tabular", ".gz": "fasta.gz"}
-LINK = re.compile(r"\]\((?!https?://|#|topics/)([^)\s]+)")
+LINK = re.compile(r"\]\((?!https?://|#)([^)\s]+)")
+# Another tutorial of the network, which its pages name by the file in its repository.
+PAGE = re.compile(r"\]\(https://training\.galaxyproject\.org/training-material/(topics/\S+/tutorial)\.html\)")
+# Galaxy's own tools that the tutorial uses, by the names that it gives them.
+GALAXY_TOOLS = dict.fromkeys(("Select first", "Select first lines from a dataset"), "Show beginning1")
+GALAXY_TOOLS["Filter"] = "Filter1"
 
 
 def write_training(root: Path, workflows: Path, folder: Path, version: str, url: str) -> None:
@@ -35,7 +43,8 @@ def write_training(root: Path, workflows: Path, folder: Path, version: str, url:
     text = (root / "docs" / "tutorial.md").read_text()
     if url:
         text = text.replace('\nzenodo_link: ""\n', f'\nzenodo_link: "{url.removesuffix("/files")}"\n')
-    (tutorial / "tutorial.md").write_text(LINK.sub(lambda found: "](" + address(found[1]), text))
+    page = PAGE.sub(r"]({% link \1.md %})", LINK.sub(lambda found: "](" + address(found[1]), text))
+    (tutorial / "tutorial.md").write_text(with_buttons(page, root, version))
     images = folder / IMAGES
     images.mkdir(parents=True)
     for name in re.findall(r"\]\(images/([^)\s]+)", text):
@@ -49,7 +58,7 @@ def write_training(root: Path, workflows: Path, folder: Path, version: str, url:
     shutil.copyfile(root / TOUR, tutorial / "tours" / Path(TOUR).name)
     shutil.copyfile(BIBLIOGRAPHY, tutorial / "tutorial.bib")
     # JSON is YAML.
-    (tutorial / "data-library.yaml").write_text("---\n" + json.dumps(library(version, url), indent=2) + "\n")
+    (tutorial / "data-library.yaml").write_text("---\n" + json.dumps(library(root, version, url), indent=2) + "\n")
     archives.write_checksums(folder)
 
 
@@ -60,11 +69,31 @@ def address(link: str) -> str:
     return f"{SOURCES}/{link.removeprefix('../')}" if link.startswith("../") else f"{SOURCES}/docs/{link}"
 
 
-def library(version: str, url: str) -> dict:
+def with_buttons(text: str, root: Path, version: str) -> str:
+    """The tutorial with the names of tools in bold as tags of the network, which open the tool's form."""
+    identifiers = dict(GALAXY_TOOLS)
+    for path in sorted((root / "tools").glob("dna_lm_*.xml")):
+        tool = ElementTree.parse(path).getroot()
+        identifiers[tool.get("name")] = published.identifier(tool.get("id"), f"{version}+galaxy0")
+
+    def button(found: re.Match) -> str:
+        name = found[1]
+        return f"{{% tool [{name}]({identifiers[name]}) %}}" if name in identifiers else found[0]
+
+    return re.sub(r"\*\*([^*\n]+)\*\*", button, text)
+
+
+def library(root: Path, version: str, url: str) -> dict:
     """The data library that a server makes of the bundle; without a URL it names the files only."""
     named = {name: EXTENSIONS.get(Path(name).suffix) for name in bundle.FILES}
     files = [
-        {"url": f"{url}/{name}" if url else name, "src": "url", "ext": extension, "info": url}
+        {
+            "url": f"{url}/{name}" if url else name,
+            "src": "url",
+            "ext": extension,
+            "info": url,
+            "md5sum": archives.digest(root / bundle.FILES[name], "md5"),
+        }
         for name, extension in named.items()
         if extension
     ]
@@ -77,10 +106,15 @@ def library(version: str, url: str) -> dict:
         },
         "items": [
             {
-                "name": "Statistics and machine learning",
+                "topic_id": TOPIC,
+                "name": "Statistics and Machine Learning",
                 "description": "Models and statistics",
                 "items": [
-                    {"name": "What does a mutation do?", "items": [{"name": f"dna_lm {version}", "items": files}]}
+                    {
+                        "name": "What does a mutation do?",
+                        "tutorial_id": NAME,
+                        "items": [{"name": f"dna_lm {version}", "items": files}],
+                    }
                 ],
             }
         ],

@@ -23,6 +23,7 @@ SOURCES = {
     "tools": ["requirements.txt", "tests/requirements.txt"],
     "bench": ["benchmarks/requirements.txt"],
     "galaxy": ["tests/galaxy/requirements-galaxy.txt"],
+    "galaxy-oldest": ["tests/galaxy/requirements-galaxy-oldest.txt"],
     "toolshed": ["tests/galaxy/requirements-toolshed.txt"],
     "planemo": ["tests/galaxy/requirements-planemo.txt"],
     "pulsar": ["tests/galaxy/requirements-pulsar.txt"],
@@ -34,8 +35,8 @@ RIVALS = "benchmarks/rivals.txt"
 TORCH = "torch-cuda"
 TORCH_CPU = "torch-cpu"
 TORCH_PACKAGE = re.compile(r"(cuda|nvidia)-|(torch|triton)\b")
-# Root certificates belong to no release of Galaxy, so certifi stays free.
-GALAXY_PIN = re.compile(r"Requires-Dist: (?!certifi=)([\w.-]+==.+)")
+# Root certificates belong to no release of Galaxy, so certifi stays free; bioblend is what the tests are written for.
+GALAXY_PIN = re.compile(r"Requires-Dist: (?!certifi=|bioblend=)([\w.-]+==.+)")
 
 
 def galaxy_constraints(version):
@@ -82,7 +83,7 @@ def main():
             previous += torch
         if name == "bench":
             constraints = torch
-        if name in ("galaxy", "toolshed"):
+        if name in ("galaxy", "galaxy-oldest", "toolshed"):
             requirements = (ROOT / sources[0]).read_text()
             constraints = galaxy_constraints(re.search(r"(?m)^galaxy-app==(\S+)", requirements)[1])
         lock = resolved(sources, previous, constraints, ["--emit-build-options", *options])

@@ -29,6 +29,13 @@ UPLOADS = (
     "dbsnp_reference.fasta",
 )
 PASTED = {"CFTR wild type": "cftr_wild_type.fasta", "CFTR mutant": "cftr_mutant.fasta"}
+# Where the form takes a model's files, and the files of the demonstration model.
+MODEL_FILES = {
+    "weights": "model.safetensors",
+    "config": "config.json",
+    "tokenizer": "tokenizer.json",
+    "tokenizer_config": "tokenizer_config.json",
+}
 # The line of the tutorial, which a reader pastes.
 REGION = "chr22_part\t245\t266\tnear_rs62219034\t0\t-\n"
 TOOLS = ("score_pairs", "compare_groups", "evaluate", "score_variants", "mutagenesis", "embed", "split", "collapse")
@@ -58,7 +65,8 @@ class Window:
     page: Page
     url: str
     docs_images: Path | None
-    tables: list[dict] = field(default_factory=list)
+    # The score tables of the tutorial's exercises, by their names here.
+    scored: dict[str, dict] = field(default_factory=dict)
     comparison: dict[str, dict] = field(default_factory=dict)
 
     def get(self, path: str) -> Any:
@@ -284,6 +292,7 @@ def test_two_mutations(window: Window) -> None:
     window.docs_shot("20_score_pairs_cftr", "score_pairs_form", 800)
     (table,) = window.run_tool()
     assert [f"{float(row['l2']):.2f}" for row in table_rows(window.content(table))] == ["16.07", "22.63"]
+    window.scored["CFTR"] = table
     item = page.locator(f'.content-item[data-hid="{table["hid"]}"]')
     item.click()
     expect(item.get_by_text("The demonstration model was used.")).to_be_visible()
@@ -293,7 +302,6 @@ def test_two_mutations(window: Window) -> None:
 
 def test_score_pairs(window: Window) -> None:
     """Two groups, the second gzipped; each table is renamed."""
-    tables = []
     for group, extension, name in (("snv", "fasta", "substitutions"), ("indel", "fasta.gz", "indels")):
         window.open_tool("score_pairs")
         window.choose("wild_type", f"{group}_wild_type.{extension}")
@@ -301,13 +309,13 @@ def test_score_pairs(window: Window) -> None:
         window.shot(f"20_score_pairs_{group}")
         (table,) = window.run_tool()
         window.rename(table, name)
-        tables.append(table | {"name": name})
-    window.tables = tables
+        window.scored[name] = table
 
 
 def test_score_table(window: Window) -> None:
     """The table shows the file's numbers."""
-    for table, n_pairs in zip(window.tables, (200, 114), strict=True):
+    for name, n_pairs in (("substitutions", 200), ("indels", 114)):
+        table = window.scored[name]
         written = [line.split("\t") for line in window.content(table).decode().splitlines()]
         assert len(written) == n_pairs + 1, f"the table has {len(written) - 1} rows, not {n_pairs}"
         window.look_at(table)
@@ -323,8 +331,8 @@ def test_compare_groups(window: Window) -> None:
     """Two score tables are compared as groups."""
     window.open_tool("compare_groups")
     window.clear("source|tables")
-    for table in window.tables:
-        window.choose("source|tables", table["name"])
+    for name in ("substitutions", "indels"):
+        window.choose("source|tables", name)
     window.page.locator("#center").get_by_text("Tool Parameters").click()
     window.page.wait_for_timeout(800)
     window.docs_shot("30_compare_groups", "compare_groups_form", 900)
@@ -375,20 +383,26 @@ def test_report(window: Window) -> None:
         window.shot(f"33_{number}_{name}")
 
 
-def test_variants_of_a_vcf(window: Window) -> None:
-    """The variants of a VCF with percentiles, the largest impact first."""
-    page = window.page
+def fill_in_variants(window: Window) -> None:
+    """Fill in the form for the variants of the tutorial, but for the model."""
     window.open_tool("score_variants")
     window.choose("variants", "dbsnp.vcf")
     window.choose("reference|source", "Use a FASTA file from my history")
     window.choose("reference|fasta", "dbsnp_reference.fasta")
     window.choose("background|draw", "Yes, add percentiles")
     window.choose("sort", "Largest impact first")
-    page.locator('[id="form-element-background|n"] input').first.fill("20")
-    page.wait_for_timeout(1000)
+    window.page.locator('[id="form-element-background|n"] input').first.fill("20")
+    window.page.wait_for_timeout(1000)
+
+
+def test_variants_of_a_vcf(window: Window) -> None:
+    """The variants of a VCF with percentiles, the largest impact first."""
+    page = window.page
+    fill_in_variants(window)
     page.locator("#center").get_by_text("Tool Parameters").click()
     window.docs_shot("40_variants", "variants_form", 1000)
     scores, vcf, report = window.run_tool()
+    window.scored["variants"] = scores
     window.look_at(scores)
     first = dict(zip(*window.shown_table()[:2], strict=True))
     assert (first["id"], first["l2_percentile"], first["n_background"]) == ("rs62219034", "100", "20")
@@ -403,6 +417,15 @@ def test_variants_of_a_vcf(window: Window) -> None:
     window.tall_shot("40_variants_report_whole")
 
 
+def fill_in_region(window: Window) -> None:
+    """Fill in the form for the region of the tutorial, but for the model."""
+    window.open_tool("mutagenesis")
+    window.choose("dna|from", "Intervals of a reference genome")
+    window.choose("dna|intervals", "region.bed")
+    window.choose("dna|reference|source", "Use a FASTA file from my history")
+    window.choose("dna|reference|fasta", "dbsnp_reference.fasta")
+
+
 def test_bases_of_a_region(window: Window) -> None:
     """Every mutation of an interval on the minus strand, of a genome of which the user made a custom build."""
     page = window.page
@@ -412,11 +435,7 @@ def test_bases_of_a_region(window: Window) -> None:
     assert page.request.put(f"{window.url}/api/users/{user}/custom_builds/part22", data=build).ok
     key = {"genome_build": "part22"}
     assert page.request.put(f"{window.url}/api/datasets/{inputs['region.bed']}", data=key).ok
-    window.open_tool("mutagenesis")
-    window.choose("dna|from", "Intervals of a reference genome")
-    window.choose("dna|intervals", "region.bed")
-    window.choose("dna|reference|source", "Use a FASTA file from my history")
-    window.choose("dna|reference|fasta", "dbsnp_reference.fasta")
+    fill_in_region(window)
     window.shot("41_mutagenesis")
     listed = window.run_tool()
     outputs = {output["extension"]: output for output in listed if "extension" in output}
@@ -424,6 +443,7 @@ def test_bases_of_a_region(window: Window) -> None:
     elements = window.get(f"/api/dataset_collections/{tracks}").json()["elements"]
     keys = [window.get(f"/api/datasets/{element['object']['id']}").json()["genome_build"] for element in elements]
     assert keys == ["part22"] * 5, f"the tracks have the database keys {keys}"
+    window.scored["region"] = outputs["tabular"]
     window.look_at(outputs["tabular"])
     assert len(window.shown_table()) > 10, "the table of mutations is not shown"
     window.shot("41_mutagenesis_table")
@@ -482,6 +502,49 @@ def test_wrong_file(window: Window) -> None:
     expect(page.locator("#center").get_by_text(words).first).to_be_in_viewport()
     page.wait_for_timeout(800)
     window.shot("51_error_page")
+
+
+def test_model_files(window: Window, tmp_path: Path) -> None:
+    """All exercises again in a new history, with a model from there: the scores are those of the installed model."""
+    page = window.page
+    region = tmp_path / "region.bed"
+    region.write_text(REGION)
+    history = page.request.post(f"{window.url}/api/histories", data={"name": "Model files"}).json()["id"]
+    assert window.get(f"/history/set_as_current?id={history}").ok
+    page.goto(window.url)
+    page.click("#activity-upload")
+    with page.expect_file_chooser() as chooser:
+        page.locator("button", has_text="Choose local file").filter(visible=True).click()
+    names = *PASTED.values(), *UPLOADS, *(f"models/demo-mixtral/{name}" for name in MODEL_FILES.values())
+    chooser.value.set_files([*(TEST_DATA / name for name in names), region])
+    finish_upload(window, len(names) + 1)
+    kinds = {item["name"]: item["extension"] for item in window.history().values()}
+    wanted = dict.fromkeys(MODEL_FILES.values(), "json") | {"model.safetensors": "safetensors"}
+    assert wanted.items() <= kinds.items(), f"Galaxy took the files for {kinds}"
+    for exercise, group, extension in (
+        ("CFTR", "cftr", "fasta"),
+        ("substitutions", "snv", "fasta"),
+        ("indels", "indel", "fasta.gz"),
+    ):
+        window.open_tool("score_pairs")
+        window.choose("wild_type", f"{group}_wild_type.{extension}")
+        window.choose("mutant", f"{group}_mutant.{extension}")
+        check_with_model_files(window, exercise)
+    fill_in_variants(window)
+    check_with_model_files(window, "variants")
+    fill_in_region(window)
+    check_with_model_files(window, "region")
+
+
+def check_with_model_files(window: Window, exercise: str) -> None:
+    """Choose the model's files in the form, run the tool, and compare its table with that of the installed model."""
+    window.choose("model|source", "Use model files from my history")
+    for parameter, name in MODEL_FILES.items():
+        # The list has numbers before the names; one name ends with another.
+        window.choose(f"model|{parameter}", f": {name}")
+    window.shot(f"48_model_files_{exercise}")
+    table = next(output for output in window.run_tool() if output.get("extension") == "tabular")
+    assert window.content(table) == window.content(window.scored[exercise]), f"{exercise}: not the same table"
 
 
 def test_tour(window: Window) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from clones import git, make_clone
-from galaxy_server import ROOT
+from galaxy_server import ROOT, wrappers
 from planemo_runs import PLANEMO
 
 sys.path.insert(0, str(ROOT / "release"))
@@ -165,7 +165,14 @@ def test_training(released: tuple[Path, Path], tmp_path: Path) -> None:
     keys = {"layout", "title", "level", "subtopic", "zenodo_link", "questions", "objectives", "time_estimation"}
     assert keys | {"key_points", "contributions", "requirements", "tags"} <= head.keys()
     assert head["zenodo_link"] == URL.removesuffix("/files")
-    targets = [link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)", text)]
+    # What the network's site replaces: buttons of tools, and links to its other tutorials.
+    tags = re.findall(r"{% (\w+) (.*?) %}", text)
+    assert {"tool", "link"} == {tag for tag, _ in tags}
+    tool_ids = {re.fullmatch(r"\[[^]]+\]\((.+)\)", value)[1] for tag, value in tags if tag == "tool"}
+    ours = {f"toolshed.g2.bx.psu.edu/repos/dna-lm/dna_lm/{tool}/{VERSION}+galaxy0" for tool in wrappers()}
+    assert len(tool_ids & ours) > 4 and tool_ids - ours == {"Filter1", "Show beginning1"}
+    assert "https://training.galaxyproject.org" not in text
+    targets = [link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)", re.sub(r"{%.*?%}", "", text))]
     sources = "https://github.com/dna-lm/dna_lm/blob/main/"
     for link in filter(None, targets):
         if link.startswith(sources):
@@ -178,6 +185,7 @@ def test_training(released: tuple[Path, Path], tmp_path: Path) -> None:
     library = yaml.safe_load((tutorial / "data-library.yaml").read_text())
     files = library["items"][0]["items"][0]["items"][0]["items"]
     assert {Path(file["url"]).name for file in files} <= bundle.FILES.keys() and len(files) > 10
+    assert all(re.fullmatch("[0-9a-f]{32}", file["md5sum"]) for file in files)
     assert [*tutorial.glob("tours/*.yml")] and "doi = {" in (tutorial / "tutorial.bib").read_text()
 
 
