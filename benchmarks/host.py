@@ -29,7 +29,7 @@ REPEATS = 5
 TOKENS_AT_ONCE = 65536
 ITEMS_AT_ONCE = 512
 # Stages that run in another thread where a GPU computes.
-AHEAD = ("reading", "tokeniser")
+AHEAD = ("reading", "tokeniser", "statuses and ends")
 
 
 class Clock:
@@ -86,10 +86,11 @@ def run(n_pairs=3000, n_bases=201, repeats=REPEATS):
         loaded = replace(loaded, trunk=nothing, head=lambda states: states, vocabulary_size=1)
         stages = [
             ("tokeniser", Checkpoint, "tokenise"),
+            ("statuses and ends", pipeline, "_tokenise"),
             ("tree", encoder, "PrefixTree"),
             ("attention", forward, "TreeAttention"),
             ("pooling", pooling, "pool_sequences"),
-            ("batches and results", encoder, "encode"),
+            ("batches and results", encoder, "encode_and_predict"),
         ]
         originals = [(owner, name, getattr(owner, name)) for _, owner, name in stages]
         runs = []

@@ -81,7 +81,7 @@ SCORES = {
 def count_differences(wild_type: str, mutant: str) -> int:
     """Bases that differ: positions when the lengths are equal, else the edit distance (Levenshtein)."""
     if len(wild_type) == len(mutant):
-        letters, others = (np.frombuffer(text.encode("utf-32-le"), np.uint32) for text in (wild_type, mutant))
+        letters, others = (np.frombuffer(text.encode("ascii"), np.uint8) for text in (wild_type, mutant))
         return int(np.count_nonzero(letters != others))
     wild_type, mutant = _without_shared_ends(wild_type, mutant)
     if not wild_type or not mutant:

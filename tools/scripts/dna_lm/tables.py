@@ -13,6 +13,7 @@ import numpy as np
 from dna_lm.statuses import OK
 
 _ROWS_PER_WRITE = 512
+_FLOATS = (float, np.floating)
 
 Row = dict[str, Any]
 Sink = Callable[[Any, Row], None]
@@ -22,12 +23,12 @@ def cell(value: object) -> str:
     """A value as text: empty for `None`; enough digits for a number to give the float32 back."""
     if value is None:
         return ""
-    return f"{value:.9g}" if isinstance(value, float | np.floating) else str(value)
+    return f"{value:.9g}" if isinstance(value, _FLOATS) else str(value)
 
 
 def line(row: Row, header: Iterable[str]) -> str:
     """The cells of a row under a header, as a line of a table without its line end."""
-    return "\t".join(cell(row[name]) for name in header)
+    return "\t".join([cell(row[name]) for name in header])
 
 
 @contextmanager
