@@ -7,6 +7,7 @@ that the image does not know.
 import contextlib
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,9 +35,11 @@ LIMITS = "--ulimit nofile=1024:1024 --ulimit nproc=1000:1000"
 # Neither Galaxy's user nor the image's: on a server it is Galaxy's, whom the image does not know.
 USER_ID = "12345:12345"
 WAIT_SECONDS = 120
-# Users whose jobs run outside the container, and whose jobs get a quarter of a GiB in their first try.
+# Users whose jobs run outside the container, get a quarter of a GiB in their first try, or an image by another name.
 OUTSIDE = "outside@example.org"
 TIGHT = "tight@example.org"
+NAMED = "named@example.org"
+OTHER_NAME = "localhost/dna_lm_by_rule:test"
 
 
 def podman(*arguments: str) -> str:
@@ -62,9 +65,11 @@ def job_configuration(folder: Path) -> dict:
     in_container = {"id": "in_container", "if": f"user.email != '{OUTSIDE}'", "scheduling": {"require": ["docker"]}}
     more = "int((getattr(job, 'destination_params', None) or {}).get('more', 1))"
     tight = {"id": "tight", "if": f"user.email == '{TIGHT}'", "mem": f"0.25 * {more}"}
+    override = {"docker_container_id_override": OTHER_NAME}
+    named = {"id": "named", "if": f"user.email == '{NAMED}'", "params": override}
     rules = {
         "tools": {
-            "(.*/)?dna_lm_.*": {"cores": 1, "gpus": 0, "rules": [in_container, tight]},
+            "(.*/)?dna_lm_.*": {"cores": 1, "gpus": 0, "rules": [in_container, tight, named]},
             "(.*/)?data_manager_dna_lm(/.*)?": {"rules": [in_container]},
         },
         "destinations": {
@@ -214,6 +219,19 @@ def test_data_manager(galaxy: Server) -> None:
 
     [installed] = wait_until(row, 30, "the new row of the data table")
     assert (Path(installed["path"]) / "model.safetensors").exists()
+
+
+def test_named_by_rule(galaxy: Server) -> None:
+    """A rule names the image, instead of the container resolvers."""
+    podman("tag", image(), OTHER_NAME)
+    try:
+        user = new_user(galaxy, NAMED)
+        interpreter, _ = job(user, "dna_lm_split", inputs(user, "dna_lm_split"))
+    finally:
+        podman("untag", image(), OTHER_NAME)
+    assert interpreter == PYTHON_OF_THE_IMAGE
+    log = (WORK_DIR / "galaxy.log").read_text(errors="replace")
+    assert re.search(rf"/docker run .* {OTHER_NAME} ", log)
 
 
 def test_killed_for_memory(galaxy: Server, users: Users) -> None:
