@@ -5,8 +5,8 @@
 The trunk returns one number a token without computing it, and the head hands it on, so that what remains is what a GPU
 waits for: reading, tokenising, the tree of prefixes, indices and masks of attention, pooling (its calls, hardly any
 arithmetic) and the rows of the table. A stage's time is without the stages that it calls. It is processor time of one
-thread, which depends less on what else the machine does. On a GPU, reading and the tokeniser run in another thread
-while the GPU computes, so the rest is what it may wait for: the critical path.
+thread, which depends less on what else the machine does. On a GPU, reading, the tokeniser, and the statuses and ends
+run in another thread while the GPU computes, so the rest is what it may wait for: the critical path.
 """
 
 import os

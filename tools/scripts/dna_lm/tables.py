@@ -13,6 +13,7 @@ import numpy as np
 from dna_lm.statuses import OK
 
 _ROWS_PER_WRITE = 512
+# A tuple, because `float | np.floating` would make a new union for every cell.
 _FLOATS = (float, np.floating)
 
 Row = dict[str, Any]
