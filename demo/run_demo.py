@@ -18,24 +18,24 @@ DATA = "test-data"
 MODEL = f"{DATA}/models/demo-mixtral"
 
 
-def run(script, *arguments):
+def run(script: str, *arguments: str) -> None:
     command = [os.path.relpath(sys.executable, ROOT), f"scripts/{script}", *arguments]
     print(f"\n$ {shlex.join(command)}", flush=True)
     if code := subprocess.run(command, cwd=ROOT).returncode:
         sys.exit(f"error: {script} ended with exit code {code}")
 
 
-def score_pairs(name, wild_type, mutant):
+def score_pairs(name: str, wild_type: str, mutant: str) -> None:
     files = ["--wild-type", f"{DATA}/{wild_type}", "--mutant", f"{DATA}/{mutant}"]
     run("score_pairs.py", "--model", MODEL, *files, "--output", f"{OUT}/{name}.tsv")
 
 
-def rows(name):
+def rows(name: str) -> list[dict[str, str]]:
     with open(ROOT / OUT / f"{name}.tsv", newline="") as table:
         return list(csv.DictReader(table, delimiter="\t"))
 
 
-def show_results():
+def show_results() -> None:
     print("\nCFTR: a silent substitution, and the deletion of three bases known as F508del")
     print("(in 33 bases: not to be compared with the 201 bases below, a change weighs more in a short sequence)")
     for row in rows("cftr"):
@@ -51,7 +51,7 @@ def show_results():
     print("\nThe report says:", *textwrap.wrap(answer, 110), sep="\n  ")
 
 
-def main():
+def main() -> None:
     (ROOT / OUT).mkdir(exist_ok=True)
     score_pairs("cftr", "cftr_wild_type.fasta", "cftr_mutant.fasta")
     score_pairs("substitutions", "snv_wild_type.fasta", "snv_mutant.fasta")

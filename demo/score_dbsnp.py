@@ -20,7 +20,7 @@ from make_sequences import read_variants, vcf  # noqa: E402
 OUT = "demo-output"
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--reference", type=Path, default=REFERENCE, help="FASTA of Debian's package hisat2")
     parser.add_argument("--variants", type=Path, default=VARIANTS, help="the .snp file of the same package")
@@ -43,7 +43,7 @@ def main():
         show_largest()
 
 
-def show_largest(n=10):
+def show_largest(n: int = 10) -> None:
     with open(ROOT / OUT / "dbsnp_scores.tsv", newline="") as table:
         rows = [row for row in csv.DictReader(table, delimiter="\t") if row.get("l2")]
     rows.sort(key=lambda row: -float(row["l2"]))

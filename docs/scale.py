@@ -10,7 +10,7 @@ VARIANTS = 10**8
 SUBMIT, FINISH, START = 0.3, 0.6, 4.3
 
 
-def simulate(n_jobs, slots, job_seconds):
+def simulate(n_jobs: int, slots: int, job_seconds: float) -> float:
     """Seconds until the last of equal jobs has ended in Galaxy."""
     free = [0.0] * slots
     sent = ended = 0.0
@@ -22,7 +22,7 @@ def simulate(n_jobs, slots, job_seconds):
     return ended
 
 
-def main():
+def main() -> None:
     print("| a variant | slots | in a chunk | jobs | slot-hours | hours | of them computing |")
     print("|---|---|---|---|---|---|---|")
     for per_variant, slots in ((0.0016, 64), (0.016, 64), (0.0016, 8)):
