@@ -64,6 +64,11 @@ def seconds(loaded, trees):
     return {name: statistics.median(values[1:]) for name, values in times.items()}
 
 
+def show(times):
+    for name, value in times.items():
+        print(f"{name:36} {1000 * value:8.1f}")
+
+
 def speed(folder):
     loaded = load_checkpoint(folder)
     model = loaded.trunk
@@ -75,17 +80,19 @@ def speed(folder):
         own += [products.NAME] if loaded.device.type == "cpu" else []
         for name in (*own, "eager", "batched_mm", "grouped_mm"):
             ways[f"experts {name}"] = (lambda name=name: model.set_experts_implementation(name), tree)
-    for name, value in seconds(loaded, ways).items():
-        print(f"{name:30} {1000 * value:8.1f}")
+    show(seconds(loaded, ways))
     if own:
         model.set_experts_implementation(products.NAME)
+    if loaded.device.type == "cpu":
+        show(seconds(loaded, {"oneDNN's products, weights arranged": (lambda: None, tree)}))
+        for module in model.modules():
+            module.arranged = None
         switch = {"oneDNN's products": internals.onednn_linear, "torch's products": lambda *_: None}
         ways = {
             name: (lambda product=product: setattr(internals, "onednn_linear", product), tree)
             for name, product in switch.items()
         }
-        for name, value in seconds(loaded, ways).items():
-            print(f"{name:30} {1000 * value:8.1f}")
+        show(seconds(loaded, ways))
     internals.onednn_linear = lambda *_: None  # oneDNN's products cannot be compiled into a graph
     plain = seconds(loaded, {"torch's products": (lambda: None, tree)})
     model.compile(dynamic=True)
@@ -94,8 +101,7 @@ def speed(folder):
         for other in (tree, a_batch(loaded, 1500), a_batch(loaded, 1800)):
             forward.packed_states(loaded, other)
     warm_up = time.perf_counter() - start
-    for name, value in (plain | seconds(loaded, {"the same, torch.compile": (lambda: None, tree)})).items():
-        print(f"{name:30} {1000 * value:8.1f}")
+    show(plain | seconds(loaded, {"the same, torch.compile": (lambda: None, tree)}))
     print(f"torch.compile warmed up in {warm_up:.0f} s")
 
 

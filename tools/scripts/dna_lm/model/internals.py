@@ -59,6 +59,19 @@ def onednn_linear(
     return _linear_pointwise(rows, weight, bias, "swish" if silu else "none", [], "")
 
 
+_reorder_linear_weight = getattr(torch.ops.mkldnn, "_reorder_linear_weight", None)
+
+
+def arranged_for_onednn(weight: torch.Tensor) -> torch.Tensor:
+    """A copy of a weight (outputs, width) in the arrangement that `onednn_linear` multiplies fastest.
+
+    No other function can read it. The weight itself where torch does not have both functions, or in 16 bits.
+    """
+    if None in (_linear_pointwise, _reorder_linear_weight) or weight.dtype != torch.float32:
+        return weight
+    return _reorder_linear_weight(weight.detach())
+
+
 def change_class(module: torch.nn.Module, subclass: type[torch.nn.Module]) -> None:
     """Give a module the methods of a subclass of its class, in place: other modules may refer to it by any name."""
     module.__class__ = subclass
@@ -173,9 +186,14 @@ def has_plain_experts(model: transformers.PreTrainedModel) -> bool:
     That is act(gate) * up, then down, without biases; `gate_up_proj` (experts, 2 x inner, width) has all gates first,
     and `down_proj` is (experts, width, inner). Without transformers' own gate to compare with, no model has.
     """
-    # In transformers only modules of experts have this attribute.
-    experts = [module for module in model.modules() if hasattr(module, "is_concatenated")]
+    experts = list(filter(is_experts, model.modules()))
     return ALL_EXPERTS_FUNCTIONS is not None and bool(experts) and all(map(_is_plain, experts))
+
+
+def is_experts(module: torch.nn.Module) -> bool:
+    """Whether a module holds the experts of a layer."""
+    # In transformers only these modules have this attribute.
+    return hasattr(module, "is_concatenated")
 
 
 def _is_plain(experts: torch.nn.Module) -> bool:
