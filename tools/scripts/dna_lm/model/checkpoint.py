@@ -126,6 +126,7 @@ def load_unchecked(folder: Path, precision: str) -> tuple[Checkpoint, transforme
     architecture = _architecture(folder, settings, weights)
     dna_tokenizer, reading = tokenizer.load_tokenizer(folder)
     model, missing = _load_model(architecture, weights, PRECISIONS[precision])
+    complement = getattr(model, "complement", None)
     model.to(device)
     _, trunk = parts.find_trunk(model)
     head, missing_head = parts.split_head(model, missing)
@@ -140,7 +141,7 @@ def load_unchecked(folder: Path, precision: str) -> tuple[Checkpoint, transforme
         is_causal=architecture.is_causal,
         # Of the suite's own families some have none.
         has_mask=getattr(model, "has_mask", True),
-        mirror=Mirror(model.complement) if getattr(model, "complement", None) else None,
+        mirror=Mirror(complement) if complement else None,
         max_tokens=lengths.max_tokens(model, trunk, dna_tokenizer),
         max_shared_tokens=0,
         pad_token_id=_pad_token_id(model.config, dna_tokenizer),
