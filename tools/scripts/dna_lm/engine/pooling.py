@@ -98,32 +98,37 @@ class _Pools:
 class _PoolsAtOnce(_Pools):
     """The same with few calls: one for all tokens of a slice, and one for all segments of a depth.
 
-    Sums are taken in another order than in `_Pools`, on a GPU in any order.
+    Sums of segments are added to those of their parents, which is another order than in `_Pools`.
     """
 
     def add_numbers(self, parts: Sequence[Part], block: torch.Tensor) -> None:
         """Go on with the parts of a slice, whose numbers are block (tokens, numbers)."""
+        bounds = np.append(self.tree.first_rows, len(self.tree.ids))
         if self.running is None:
-            shape, device = (len(self.tree.parents), block.shape[1]), block.device
-            first, dtype = (0, torch.float64) if self.is_mean else (-torch.inf, torch.float32)
-            self.running = torch.full(shape, first, dtype=dtype, device=device)
-            self.segments, self.parents = on_device([self.tree.segments, self.tree.parents], device)
-        segments = self.segments[parts[0].start : parts[-1].stop]
-        self._add(slice(None), segments, block)
+            nothing, dtype = (0, torch.float64) if self.is_mean else (-torch.inf, torch.float32)
+            self.running = block.new_full((len(self.tree.parents), block.shape[1]), nothing, dtype=dtype)
+            self.bounds, self.parents = on_device([bounds, self.tree.parents], block.device)
+        start, stop = parts[0].start, parts[-1].stop
+        first, last = np.searchsorted(bounds, start, side="right") - 1, np.searchsorted(bounds, stop)
+        # It reads the tokens of each segment in their order, where calls that scatter numbers let them come in any.
+        pooled = torch.segment_reduce(
+            block.to(self.running.dtype),
+            "sum" if self.is_mean else "max",
+            offsets=self.bounds[first : last + 1].clamp(start, stop) - start,
+            # Otherwise the host waits to see whether the offsets are right.
+            unsafe=True,
+        )
+        self._join(slice(first, last), pooled)
 
-    def _add(self, here: slice, segments: torch.Tensor, numbers: torch.Tensor) -> None:
-        """Add numbers (n, numbers) to, or take their maximum with, those of segments (n,), counted from `here`."""
+    def _join(self, here: slice, numbers: torch.Tensor) -> None:
+        """Add numbers (n, numbers) to those of n segments, or take their maxima with them."""
         running = self.running[here]
-        if self.is_mean:
-            running.index_add_(0, segments, numbers.to(running.dtype))
-        else:
-            running.scatter_reduce_(0, segments[:, None].expand_as(numbers), numbers, "amax")
+        torch.add(running, numbers, out=running) if self.is_mean else torch.maximum(running, numbers, out=running)
 
     def per_sequence(self) -> torch.Tensor:
         """The pooled numbers: float32 (sequences, numbers)."""
         for first, last in self.tree.depths()[1:]:
-            before = self.running[self.parents[first:last]]
-            self._add(slice(first, last), torch.arange(last - first, device=before.device), before)
+            self._join(slice(first, last), self.running[self.parents[first:last]])
         return super().per_sequence()
 
 

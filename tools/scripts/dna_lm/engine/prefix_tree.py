@@ -74,10 +74,10 @@ class PrefixTree:
     """The tree of `sequences`: distinct tuples of token ids, sorted when they are to share prefixes.
 
     Per token, packed: `ids`, `positions`, and `previous`, the row of the token before it in its sequence, or -1; int64
-    (tokens,). Per segment, ordered by depth and length: `parents` (number, or -1), int64 (segments,), and `paths` (rows
-    from the beginning of the sequence to the segment's end; `path_rows` has them one after the other). Per sequence:
-    `leaves`, the number of the segment that it ends with, `ends`, the row of its last token, and `lengths`; int64
-    (sequences,).
+    (tokens,). Per segment, ordered by depth and length: `parents` (number, or -1) and `first_rows`, int64 (segments,),
+    and `paths`, rows from the beginning of the sequence to the segment's end (`path_rows` has them one after the
+    other). Per sequence: `leaves`, the number of the segment that it ends with, `ends`, the row of its last token, and
+    `lengths`; int64 (sequences,).
 
     Without `shared` every sequence is one segment.
     """
@@ -87,6 +87,7 @@ class PrefixTree:
     positions: np.ndarray
     previous: np.ndarray
     parents: np.ndarray
+    first_rows: np.ndarray
     path_rows: np.ndarray
     leaves: np.ndarray
     ends: np.ndarray
@@ -102,13 +103,13 @@ class PrefixTree:
         self.parents = np.array([-1 if segment.parent is None else segment.parent.number for segment in segments])
         self._starts, self._stops, self._depths = np.array([(s.start, s.stop, s.depth) for s in segments]).T
         lengths = self._stops - self._starts
-        self._first_rows = lengths.cumsum() - lengths
-        last_rows = self._first_rows + lengths - 1
+        self.first_rows = lengths.cumsum() - lengths
+        last_rows = self.first_rows + lengths - 1
         tokens = chain.from_iterable(segment.sequence[segment.start : segment.stop] for segment in segments)
         self.ids = np.fromiter(tokens, np.int64, lengths.sum())
         self.positions = np.repeat(self._starts, lengths) + _ramps(lengths)
         self.previous = np.arange(len(self.ids)) - 1
-        self.previous[self._first_rows] = np.where(self.parents < 0, -1, last_rows[self.parents])
+        self.previous[self.first_rows] = np.where(self.parents < 0, -1, last_rows[self.parents])
         self.ends, self.lengths = last_rows[self.leaves], self._stops[self.leaves]
         self._path_starts = self._stops.cumsum() - self._stops
         self.path_rows = self._all_paths(lengths)
@@ -128,11 +129,6 @@ class PrefixTree:
         """The segments of each depth, from 0: numbers [first, last)."""
         bounds = np.searchsorted(self._depths, np.arange(self._depths[-1] + 2)).tolist()
         return list(pairwise(bounds))
-
-    @cached_property
-    def segments(self) -> np.ndarray:
-        """The number of the segment that each packed token is in: int64 (tokens,)."""
-        return np.repeat(np.arange(len(self.parents)), self._stops - self._starts)
 
     @cached_property
     def paths(self) -> list[np.ndarray]:
@@ -174,7 +170,7 @@ class PrefixTree:
         starts = np.maximum(self._starts[segments], n_keys - _TILE)
         stops = np.minimum(self._stops[segments], n_keys)
         n_queries = -(-(stops - starts) // _QUERY_STEP) * _QUERY_STEP
-        rows = self._first_rows[segments] + starts - self._starts[segments]
+        rows = self.first_rows[segments] + starts - self._starts[segments]
         _, firsts, shapes = np.unique(n_keys * (_TILE + 1) + n_queries, return_index=True, return_inverse=True)
         # Items of one shape, in the order in which the shapes come first.
         order = np.argsort(firsts[shapes], kind="stable")
