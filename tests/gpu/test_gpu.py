@@ -76,6 +76,11 @@ def test_float32_is_not_shortened():
     assert loaded("demo-mixtral", DEVICE) and (DEVICE == "cpu" or not torch.backends.cudnn.allow_tf32)
 
 
+@needs_cuda
+def test_attention_needs_no_program_for_each_shape():
+    assert loaded("demo-mixtral", DEVICE) and not torch.backends.cuda.cudnn_sdp_enabled()
+
+
 def test_bfloat16_ranks_pairs_as_float32_does():
     precise, rough = (scores_on("demo-mixtral", DEVICE, name)[0]["l2"] for name in ("float32", "bfloat16"))
     assert spearmanr(precise, rough).statistic > BFLOAT16_RANK_CORRELATION

@@ -21,12 +21,15 @@ def load_checkpoint(folder: Path | str, precision: str = "float32") -> Checkpoin
     `self_check`. A missing head is an error only when something needs it.
     """
     checkpoint, model = load_unchecked(Path(folder), precision)
-    with files.refusing("transformers cannot run the model"):
-        # Before any part of the model is replaced: a failure here is not the suite's.
-        self_check.run_once(checkpoint, model)
     if checkpoint.device.type == "cuda":
         # Convolutions in float32 otherwise compute with 10 bits of 23. Products do not.
         torch.backends.cudnn.allow_tf32 = False
+        # cuDNN's attention makes a program for each new shape, which takes up to half a second, and hardly any two
+        # batches have the same shapes. In 16 bits torch prefers it on some GPUs.
+        torch.backends.cuda.enable_cudnn_sdp(False)
+    with files.refusing("transformers cannot run the model"):
+        # Before any part of the model is replaced: a failure here is not the suite's.
+        self_check.run_once(checkpoint, model)
     lengths.forget_earlier_sequences(model, checkpoint.trunk)
     if checkpoint.device.type == "cpu":
         products.use_onednn(model)
