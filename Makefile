@@ -22,6 +22,7 @@ unit: $(TOOLS)  ## the unit tests; ARGS="tests/unit/test_x.py -k name" runs some
 	@.venv/tools/bin/python -m pytest $(ARGS)
 
 .PHONY: test-gpu
+test-gpu: export TORCH ?= cuda
 # The wrappers' jobs take the GPU by themselves: a Galaxy's local runner hands on DNA_LM_DEVICE.
 test-gpu: $(TOOLS)  ## on a GPU: its scores next to the CPU's, memory that runs out, two jobs, unit tests, wrappers; fails without one
 	@.venv/tools/bin/python tests/gpu/need_gpu.py

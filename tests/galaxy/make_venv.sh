@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Build one of the project's virtual environments from its lock:
 # make_venv.sh tools|galaxy|planemo|pulsar|toolshed|bench|uv
+# TORCH=cuda and TORCH=cpu choose a build of PyTorch. Without it that for the CPU is taken if pip finds it.
 # The environments are several because their dependencies exclude each other, and because a tool must not find
 # anything that its wrapper does not require.
 set -euo pipefail
@@ -32,7 +33,11 @@ tools | bench | uv)
     # pip, because its configuration may name an index or a folder that has PyTorch for the CPU.
     "$python" -m venv "$venv"
     pip_install "$name"
-    if [ "$name" != uv ] && ! pip_install torch-cpu 2>/dev/null; then
+    if [ "$name" = uv ]; then
+        :
+    elif [ "${TORCH:-auto}" != auto ]; then
+        pip_install "torch-$TORCH"
+    elif ! pip_install torch-cpu 2>/dev/null; then
         echo "pip is not set up to find PyTorch for the CPU: PyPI's comes with CUDA, about 3 GB"
         pip_install torch-cuda
     fi

@@ -5,6 +5,9 @@ import sys
 import torch
 
 if not torch.cuda.is_available():
-    built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without CUDA"
-    sys.exit(f"error: torch {torch.__version__}, {built}, finds no GPU here: the GPU's tests did not run")
+    if torch.version.cuda:
+        reason = f"torch {torch.__version__}, built for CUDA {torch.version.cuda}, finds no GPU here"
+    else:
+        reason = f"torch {torch.__version__} was built without CUDA: remove .venv/tools and run this again"
+    sys.exit(f"error: {reason}. The GPU's tests did not run.")
 print(f"torch {torch.__version__}, {torch.cuda.get_device_name()}")
