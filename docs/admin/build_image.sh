@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 name=${1:-localhost/dna_lm:$(sed -nE 's|.*"@TOOL_VERSION@">(.*)</token>|\1|p' tools/macros.xml)}
-# Nothing here needs a cgroup manager or more rights than the limits of this shell give.
+# With these options podman works without systemd.
 podman=(podman --cgroup-manager=cgroupfs --runtime runc)
 
 if [ -z "${BASE:-}" ]; then
@@ -50,6 +50,6 @@ for setting in index-url extra-index-url find-links cert; do
 done
 
 echo "building $name from $BASE, which takes some minutes"
-# In a chroot with the host's network, the build needs no rights that a virtual machine or a container withholds.
+# In a chroot and with the host's network, the image can also be built inside a container.
 "${podman[@]}" build --quiet --isolation chroot --network host --ulimit nofile=1024:1024 --ulimit nproc=1000:1000 \
     "${arguments[@]}" --file docs/admin/Containerfile --tag "$name" .

@@ -3,6 +3,7 @@
 Total Perspective Vortex (TPV) runs inside this process, because it takes seconds to import.
 """
 
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -105,10 +106,24 @@ def test_destinations_after_memory(tool: str, expected: list[tuple[str, int]]) -
     assert destinations(tool, tries=4)[1:] == expected
 
 
+def rules_in_the_documentation(after: str) -> dict:
+    """The rules that docs/admin/README.md shows after a line that ends with this text."""
+    text = (ADMIN / "README.md").read_text().split(f"{after}\n\n")[1]
+    return yaml.safe_load("\n".join(takewhile(lambda line: line.startswith("    "), text.splitlines())))
+
+
 def test_without_gpu(tmp_path: Path) -> None:
     """A site without GPUs sends the models to CPUs with one line."""
-    rules = site_rules(tmp_path, {"tools": {"(.*/)?dna_lm_.*": {"gpus": 0}}})
+    rules = site_rules(tmp_path, rules_in_the_documentation("A site without a GPU:"))
     assert destinations("dna_lm_score_pairs", rules=rules) == [("slurm_cpu", 4096)]
+
+
+def test_memory_for_large_models(tmp_path: Path) -> None:
+    """Another number of GiB for the tools with a model is doubled like the first one, and goes to no other tool."""
+    rules = site_rules(tmp_path, rules_in_the_documentation("the expression doubles this when a job is sent again:"))
+    first, again = destinations("dna_lm_score_pairs", rules=rules, tries=2)
+    assert (first, again) == (("slurm_gpu", 16384), ("slurm_large", 32768))
+    assert destinations("dna_lm_split", rules=rules) == [("slurm_cpu", 2048)]
 
 
 def test_together_with_the_rules_of_a_site(tmp_path: Path) -> None:
@@ -127,7 +142,7 @@ def test_together_with_the_rules_of_a_site(tmp_path: Path) -> None:
 
 def test_docker(tmp_path: Path) -> None:
     """In docker a model gets the job's GPU, and no other, and the other tools get none; there is no network."""
-    rules = site_rules(tmp_path, {"tools": {"(.*/)?dna_lm_.*": {"scheduling": {"require": ["docker"]}}}})
+    rules = site_rules(tmp_path, rules_in_the_documentation("in docker, with or without GPUs:"))
     model, again = mapped("dna_lm_score_pairs", rules=rules, tries=2)
     assert (model.id, model.params["job_--gres"]) == ("slurm_docker_gpu", "gpu:1")
     assert model.params["docker_run_extra_arguments"] == "--memory 4096m --gpus device=$SLURM_JOB_GPUS"

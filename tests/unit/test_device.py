@@ -1,7 +1,7 @@
 """What a GPU would be given, without one: a device that holds no numbers takes its place.
 
 torch's `meta` device has shapes only. It refuses a tensor of another device, and every operation whose result the host
-would have to wait for. What passes here keeps a GPU busy, and reads from it only what is asked for below.
+would have to wait for. What passes here waits only for the copies that the tests below allow. Speed is not tested.
 """
 
 from dataclasses import replace

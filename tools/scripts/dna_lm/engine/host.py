@@ -12,13 +12,13 @@ _END = object()
 
 
 def on_device(arrays: Sequence[np.ndarray], device: torch.device) -> list[torch.Tensor]:
-    """Arrays of int64 as tensors on a device, of any shapes; on another one than the CPU by one copy for all."""
+    """int64 arrays of any shapes as tensors on a device. One copy takes all of them to another device than the CPU."""
     tensors = [torch.from_numpy(array) for array in arrays]
     if device.type == "cpu":
         return tensors
     together = torch.cat([tensor.flatten() for tensor in tensors])
     if device.type == "cuda":
-        # Only from pinned memory does a copy go on while the host does.
+        # A copy is asynchronous only from pinned memory.
         together = together.pin_memory()
     parts = together.to(device, non_blocking=True).split([tensor.numel() for tensor in tensors])
     return [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]

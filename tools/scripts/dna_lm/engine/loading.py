@@ -22,7 +22,7 @@ def load_checkpoint(folder: Path | str, precision: str = "float32") -> Checkpoin
     """
     checkpoint, model = load_unchecked(Path(folder), precision)
     if checkpoint.device.type == "cuda":
-        # Convolutions in float32 otherwise compute with 10 bits of 23. Products do not.
+        # By default cuDNN computes convolutions of float32 numbers with 10 of their 23 bits (TF32).
         torch.backends.cudnn.allow_tf32 = False
         # cuDNN's attention makes a program for each new shape, which takes up to half a second, and hardly any two
         # batches have the same shapes. In 16 bits torch prefers it on some GPUs.

@@ -110,7 +110,8 @@ class _PoolsAtOnce(_Pools):
             self.bounds, self.parents = on_device([bounds, self.tree.parents], block.device)
         start, stop = parts[0].start, parts[-1].stop
         first, last = np.searchsorted(bounds, start, side="right") - 1, np.searchsorted(bounds, stop)
-        # It reads the tokens of each segment in their order, where calls that scatter numbers let them come in any.
+        # It reads the tokens of a segment in their order. scatter_reduce_ and index_add_ use atomic operations, whose
+        # order varies.
         pooled = torch.segment_reduce(
             block.to(self.running.dtype),
             "sum" if self.is_mean else "max",
