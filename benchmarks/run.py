@@ -141,7 +141,9 @@ class Bench:
         say(f"{model}, {size}, {precision}")
         pairs = workload.make_pairs(size)
         inputs = workload.write_pairs(self.scratch / f"{size.pairs}x{size.bases}", pairs)
-        warm_up = workload.write_pairs(self.scratch / f"warm_up_{size.bases}", pairs[:WARM_UP_PAIRS])
+        # On a GPU the first batches of full size take longer: torch asks for memory and loads kernels.
+        n_warm_up = WARM_UP_PAIRS if self.device == "cpu" else size.pairs
+        warm_up = workload.write_pairs(self.scratch / f"warm_up_{n_warm_up}x{size.bases}", pairs[:n_warm_up])
         shape = Shape.of(workload.read_config(folder))
         tokens = workload.tokenise_pairs(folder, pairs)
         cell = report.Cell(model, size, precision, shape, {})
@@ -284,6 +286,9 @@ def main(argv):
             if arguments.is_all:
                 readme = HERE / "README.md"
                 readme.write_text(report.replace_between_markers(readme.read_text(), f"results on {device}", text))
+            else:
+                # At once: the rest may be stopped.
+                print(report.results([cell]), end="\n\n", flush=True)
     print(text)
 
 

@@ -177,10 +177,10 @@ def sequence_of(length, seed=0):
 @torch.inference_mode()
 def assert_equals_naive(folder, config, weights, n_tokens=70):
     loaded, model = load_unchecked(folder, "float32")
-    ids = torch.tensor([random.Random(1).choices(range(12), k=n_tokens)])
+    ids = torch.tensor([random.Random(1).choices(range(12), k=n_tokens)], device=loaded.device)
     with forward.watching_layers(loaded, range(loaded.n_layers + 1)) as layers:
         last = loaded.trunk(ids).last_hidden_state
-    expected = naive_model(config, weights, ids[0].numpy())
+    expected = naive_model(config, weights, ids[0].cpu().numpy())
     assert len(layers) == loaded.n_layers + 1
     for found, numbers in [
         *((layers[number], states) for number, states in enumerate(expected[0])),
@@ -188,7 +188,7 @@ def assert_equals_naive(folder, config, weights, n_tokens=70):
         (model(ids).logits, expected[2]),
     ]:
         assert found.shape == (1, *numbers.shape)
-        assert abs(found[0].numpy() - numbers).max() <= 2e-5 * abs(numbers).max()
+        assert abs(found[0].cpu().numpy() - numbers).max() <= 2e-5 * abs(numbers).max()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -284,7 +284,8 @@ def edit(source, folder, change=None, **settings):
 
 @torch.inference_mode()
 def outputs_of(folder, ids):
-    return load_unchecked(folder, "float32")[1](ids).logits
+    model = load_unchecked(folder, "float32")[1]
+    return model(ids.to(model.device)).logits
 
 
 def without(weights, *endings):
@@ -491,7 +492,7 @@ def test_the_last_token_of_the_other_strand_is_the_first_of_the_given_one():
     [ids], [image] = loaded.tokenise([sequence]), loaded.tokenise([sequence], True)
     assert ids[-1] == image[0] == 1 and image == [COMPLEMENT[token] for token in reversed(ids)]
     with torch.inference_mode():
-        states = forward.sequence_states(loaded, torch.tensor([ids]))[0][0].numpy()
+        states = forward.sequence_states(loaded, torch.tensor([ids], device=loaded.device))[0][0].cpu().numpy()
     found = embed(loaded, [Record("a", sequence, "ok")], Embedding("hidden", pooling="last"), "reverse")[0]["embedding"]
     assert abs(found - states[0, ::-1]).max() <= 1e-5 * abs(states).max()
 

@@ -170,6 +170,7 @@ def in_chunks(run_script, score_variants, tmp_path, variants, size, *options):
     return ended, together
 
 
+@pytest.mark.cpu
 def test_chunks_in_which_nothing_can_be_scored_change_nothing(run_script, score_variants, tmp_path):
     """Decoys at the end of a sorted VCF, a run of ALT '.', a chunk of mismatches: the unsplit file decides."""
     lines = [f"c1 {place} A {alt}" for place in range(1, 121, 12) for alt in ("C", "G,T", "AC")]
@@ -199,6 +200,7 @@ def test_what_no_chunk_can_score_fails_when_put_together(run_script, score_varia
     assert not any(path.exists() for path in together)
 
 
+@pytest.mark.cpu
 def test_mismatches_of_all_chunks_count_together(run_script, score_variants, tmp_path):
     """12 of 60 in the whole file, at most 3 of 15 in a chunk."""
     lines = [f"c1 {place} A C" for place in range(1, 193, 4)] + [f"c2 {place} G C" for place in range(1, 49, 4)]
@@ -219,6 +221,7 @@ def test_mismatches_of_all_chunks_count_together(run_script, score_variants, tmp
     assert [path.read_bytes() for path in together] == [path.read_bytes() for path in expected]
 
 
+@pytest.mark.cpu
 def test_chunks_of_pairs_in_which_nothing_can_be_scored_or_differs_change_nothing(run_script, tmp_path):
     wild_types = ["ACGTTGCATTGA", "TTGACCATGGAC", "ACGNTT", "NNN", "ACGTACGTA", "GGGTTTAAA", "ACGATTTA"]
     mutants = ["ACGTTACATTGA", "TTGCCCATGGAC", "ACGNTA", "NNC", "ACGTACGTA", "GGGTTTAAA", "ACGTTTA"]

@@ -117,8 +117,8 @@ def outputs(checkpoint, sequence):
     """Logits (tokens, vocabulary) of one sequence, and its token ids."""
     ids = checkpoint.tokenise([sequence])[0]
     with torch.inference_mode():
-        states = checkpoint.trunk(torch.tensor([ids]), use_cache=False).last_hidden_state
-        return checkpoint.logits(states)[0].numpy(), ids
+        states = checkpoint.trunk(torch.tensor([ids], device=checkpoint.device), use_cache=False).last_hidden_state
+        return checkpoint.logits(states)[0].cpu().numpy(), ids
 
 
 def assert_close(found, expected, rounding=ROUNDING):

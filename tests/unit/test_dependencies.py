@@ -82,10 +82,10 @@ def softmax_of(folder, sequence, dtype):
     """Probabilities of the vocabulary after each token: float64 (tokens, vocabulary)."""
     ids = torch.tensor(loaded(folder).tokenise([sequence]))
     if folder in OWN:
-        logits = loaded(folder).logits(loaded(folder).trunk(ids).last_hidden_state)
+        logits = loaded(folder).logits(loaded(folder).trunk(ids.to(loaded(folder).device)).last_hidden_state)
     else:
         logits = whole_model(folder, dtype)(ids).logits
-    logits = logits[0].double().numpy()
+    logits = logits[0].double().cpu().numpy()
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     return exponentials / exponentials.sum(axis=1, keepdims=True)
 
@@ -218,6 +218,7 @@ def test_strands_of_a_model_that_reads_both(name):
             assert np.nanmax(row[DEPENDENCIES]) > 1e-3
 
 
+@pytest.mark.cpu
 @settings(max_examples=6)
 @given(
     st.sampled_from([MODELS / name for name in ("tiny-modernbert", "tiny-esm", "tiny-bert", "tiny-gpt-neox")]),

@@ -104,6 +104,7 @@ def test_all_scores_in_one_run_equal_their_definitions(mixtral):
         assert row["cosine_distance"] == pytest.approx(1 - cosine, abs=1e-6)
 
 
+@pytest.mark.cpu
 @settings(max_examples=8, deadline=None)
 @given(st.integers(1, 3000), st.data())
 def test_a_score_belongs_to_its_pair(model_and_pairs, batch_tokens, data):

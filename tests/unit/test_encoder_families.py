@@ -48,7 +48,7 @@ def edited(tmp_path):
 def outputs_of(folder):
     """Hidden states and logits, or `None` without a head, of a short sequence."""
     loaded = load_checkpoint(folder)
-    states = loaded.trunk(torch.tensor(loaded.tokenise([SEQUENCE]))).last_hidden_state
+    states = loaded.trunk(torch.tensor(loaded.tokenise([SEQUENCE]), device=loaded.device)).last_hidden_state
     return states, loaded.head and loaded.logits(states)
 
 
@@ -405,7 +405,8 @@ def test_logits_are_those_of_a_plain_loop(random_model):
     loaded, plain = load_checkpoint(folder), Plain(folder)
     for length in (1, 30, 300):
         [ids] = loaded.tokenise(["".join(random.Random(length).choices("ACGT", k=length))])
-        found = loaded.logits(loaded.trunk(torch.tensor([ids])).last_hidden_state)[0].double().numpy()
+        states = loaded.trunk(torch.tensor([ids], device=loaded.device)).last_hidden_state
+        found = loaded.logits(states)[0].double().cpu().numpy()
         expected = getattr(plain, family)(ids)
         assert found.std() > 0.1
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * abs(expected).max())
@@ -430,10 +431,10 @@ def test_linear_biases_take_no_memory_with_the_square_of_the_tokens():
 def test_queries_may_be_read_in_parts(monkeypatch, at_once):
     """As they are where biases take memory: with a mask here, and always on a GPU."""
     loaded = load_checkpoint(ORACLES / "dnabert2")
-    short, long = (torch.tensor(loaded.tokenise([SEQUENCE * n])) for n in (1, 3))
+    short, long = (torch.tensor(loaded.tokenise([SEQUENCE * n]), device=loaded.device) for n in (1, 3))
     n_padding = long.shape[1] - short.shape[1]
     padded = torch.nn.functional.pad(short, (0, n_padding), value=3)
-    mask = torch.tensor([[1] * short.shape[1] + [0] * n_padding, [1] * long.shape[1]])
+    mask = torch.tensor([[1] * short.shape[1] + [0] * n_padding, [1] * long.shape[1]], device=loaded.device)
     monkeypatch.setattr(dnabert2, "_MAX_BIASES", at_once)
     found = loaded.trunk(torch.cat([padded, long]), attention_mask=mask).last_hidden_state
     for states, ids in zip(found, (short, long), strict=True):

@@ -272,6 +272,7 @@ def test_when_memory_runs_out_smaller_batches_give_the_same_bits():
     subprocess.run([sys.executable, "-c", program, TEST_DATA / "models" / "demo-mixtral"], env=environment, check=True)
 
 
+@pytest.mark.cpu
 def test_the_budget_fits_the_memory_that_galaxy_gives(random_mixtral, monkeypatch):
     loaded = load_checkpoint(random_mixtral)
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

@@ -98,6 +98,7 @@ def peak_memory(script, *options):
     return int(run_alone(program, ROOT / "tools" / "scripts" / script, "--model", DEMO, *options))
 
 
+@pytest.mark.cpu
 def test_memory_does_not_grow_with_the_lines_of_a_vcf(tmp_path):
     """Ten times the lines, each with 2,500 genotypes, are 45 MB more of text."""
     genotypes = "\t".join(["0/1"] * 2500)
@@ -117,6 +118,7 @@ def test_memory_does_not_grow_with_the_lines_of_a_vcf(tmp_path):
     assert peaks[1] - peaks[0] < 20, peaks
 
 
+@pytest.mark.cpu
 def test_memory_does_not_grow_with_the_pairs_of_a_file(tmp_path):
     """Python's memory, for eight times the records. What the matrix library keeps is not counted."""
     # In a separate process: what other tests leave behind is freed at any time. The first run imports and warms up.

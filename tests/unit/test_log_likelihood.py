@@ -38,7 +38,7 @@ KINDS = {
 
 
 def log_softmax(logits):
-    logits = logits.double().numpy()
+    logits = logits.double().cpu().numpy()
     shifted = logits - logits.max(axis=-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
@@ -51,9 +51,10 @@ def naive_log_likelihood(model, ids, special, mask, is_causal):
         if token in special or (is_causal and position == 0):
             continue
         if is_causal:
-            logits = model(torch.tensor([ids[:position]])).logits[0, -1]
+            logits = model(torch.tensor([ids[:position]], device=model.device)).logits[0, -1]
         else:
-            logits = model(torch.tensor([[*ids[:position], mask, *ids[position + 1 :]]])).logits[0, position]
+            masked = torch.tensor([[*ids[:position], mask, *ids[position + 1 :]]], device=model.device)
+            logits = model(masked).logits[0, position]
         total += log_softmax(logits)[token]
     return total
 
@@ -149,6 +150,7 @@ def test_padding_of_the_tutorial_does_not_change_it(run_script, tmp_path, model)
     assert padded != plain
 
 
+@pytest.mark.cpu
 def test_batches_and_other_records_do_not_change_it():
     for folder in (DEMO, ESM):
         loaded = load_checkpoint(folder)

@@ -49,7 +49,8 @@ def test_logits_are_those_of_the_authors(oracle):
         of_authors = numbers_of(expected, logits)
         assert of_authors or ids != "input_ids"
         for key, numbers in of_authors.items():
-            found = model(torch.from_numpy(expected[f"{key}/{ids}"])[None]).logits[0].numpy()
+            given = torch.from_numpy(expected[f"{key}/{ids}"])[None].to(model.device)
+            found = model(given).logits[0].cpu().numpy()
             assert_close(folder, found[:, -numbers.shape[1] :], numbers)
 
 
@@ -58,11 +59,11 @@ def test_layers_are_those_of_the_authors(oracle):
     folder, checkpoint, _, expected = oracle
     last = numbers_of(expected, "last_hidden_state")
     for key, states in numbers_of(expected, "hidden_states").items():
-        ids = torch.from_numpy(expected[f"{key}/input_ids"])[None]
+        ids = torch.from_numpy(expected[f"{key}/input_ids"])[None].to(checkpoint.device)
         with forward.watching_layers(checkpoint, range(checkpoint.n_layers)) as found:
-            found_last = checkpoint.trunk(ids, use_cache=False).last_hidden_state[0].numpy()
+            found_last = checkpoint.trunk(ids, use_cache=False).last_hidden_state[0].cpu().numpy()
         for layer, numbers in found.items():
-            assert_close(folder, numbers[0].numpy(), states[layer])
+            assert_close(folder, numbers[0].cpu().numpy(), states[layer])
         assert_close(folder, found_last, last.get(key, states[-1]))
 
 

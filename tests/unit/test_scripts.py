@@ -92,6 +92,7 @@ def test_tutorial_mode_equals_the_tutorials_code(score, run_script, tmp_path):
         assert [float(row[f"dim_{n + 1}"]) for n in range(len(vector))] == pytest.approx(vector, rel=1e-5, abs=1e-5)
 
 
+@pytest.mark.cpu
 def test_shuffling_splitting_and_batches_change_no_digit(score, tmp_path):
     pairs = list(zip(read_fasta(INDELS[0]), read_fasta(INDELS[1]), strict=True))[:40]
 

@@ -68,6 +68,7 @@ def variants_of(path=TEST_DATA / "variants.vcf"):
 # --- score_variants ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.cpu
 def test_variants_score_as_the_pairs_of_their_windows(run, sequences, tmp_path):
     """Windows cut here by hand: 100 bases on either side, of all substitutions away from the sequences' ends."""
     options = "--scores", *ALL_SCORES, "--strand", "mean"
@@ -103,6 +104,7 @@ def edited(bases, row):
     return bases[:at] + alt + bases[at + len(ref) :]
 
 
+@pytest.mark.cpu
 @pytest.mark.parametrize("model", ["demo-mixtral", "tiny-esm"])
 def test_windows_of_the_same_length_score_as_their_pairs(run, sequences, tmp_path, model):
     """Both are cut here out of the reference and of the edited sequence, from the first base in the table on."""
@@ -250,6 +252,7 @@ def test_the_percentile_of_an_indel_is_counted_among_indels(run, sequences, tmp_
         assert float(row["l2_percentile"]) == pytest.approx(100 * lower / len(mutants))
 
 
+@pytest.mark.cpu
 def test_percentiles_depend_on_the_seed_and_not_on_the_other_lines(run, tmp_path):
     options = "--background", 5, "--same-change", "--background-width", 201, "--seed"
     source = (TEST_DATA / "variants.vcf").read_text().splitlines(keepends=True)
@@ -358,6 +361,7 @@ def test_an_option_without_its_partner_is_refused_before_anything_is_read(
 # --- mutagenesis ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.cpu
 def test_mutants_score_as_their_pairs(run, tmp_path):
     """Both strands are read without being asked for."""
     options = "--scores", *ALL_SCORES
@@ -575,6 +579,7 @@ def test_the_vcf_of_dbsnp_variants_has_the_references_bases():
     assert line("insertion", 3, "CC") == ["c", "3", "rs1", "G", "GCC"]
 
 
+@pytest.mark.cpu
 def test_the_first_vcf_scores_like_the_pairs_of_the_same_variants(run_script, tmp_path):
     vcf = [*variants_of(TEST_DATA / "dbsnp.vcf"), "--reference", TEST_DATA / "dbsnp_reference.fasta"]
     pairs = ["--wild-type", TEST_DATA / "snv_wild_type.fasta", "--mutant", TEST_DATA / "snv_mutant.fasta"]

@@ -15,7 +15,7 @@ class UserError(Exception):
 _OUT_OF_MEMORY = re.compile(
     r"can't allocate memory"
     r"|CUDA error: out of memory"
-    r"|CU(BLAS|DNN|SOLVER|SPARSE)_STATUS_ALLOC_FAILED"
+    r"|CU(BLAS|DNN|SOLVER|SPARSE)_STATUS_ALLOC_FAILED|CUFFT_ALLOC_FAILED"
     r"|could not create a (primitive|memory|memory object)$"
 )
 

@@ -92,8 +92,9 @@ def in_batches(
         else:
             budget.computed += n_tokens
             done = stop
-            if budget.watcher:
-                budget.watcher(done / len(items))
+            # Another thread may take the watcher away.
+            if watcher := budget.watcher:
+                watcher(done / len(items))
             continue
         # Here and not above: the exception, while Python keeps it, keeps the tensors of the batch.
         torch.cuda.empty_cache()

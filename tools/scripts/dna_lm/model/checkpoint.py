@@ -158,6 +158,9 @@ def load_unchecked(folder: Path, precision: str) -> tuple[Checkpoint, transforme
     if checkpoint.max_tokens < 2:
         raise UserError(f"model: by its settings it reads at most {counted(checkpoint.max_tokens, 'token')}")
     _check_reads_dna(checkpoint)
+    # Before the model reads anything: on a GPU a number outside of a table ends the work of the whole process.
+    if checkpoint.mirror and not checkpoint.mirror.is_pairing(checkpoint.vocabulary_size):
+        raise UserError("model: its complement_map does not pair the tokens")
     return checkpoint, model
 
 

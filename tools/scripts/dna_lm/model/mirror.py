@@ -20,6 +20,11 @@ class Mirror:
 
     complement: tuple[int, ...]
 
+    def is_pairing(self, n_tokens: int) -> bool:
+        """Whether each of so many tokens has one complement, whose complement it is."""
+        is_inverse = sorted(self.complement) == list(range(n_tokens))
+        return is_inverse and all(self.complement[other] == token for token, other in enumerate(self.complement))
+
     def ids(self, ids: Sequence[int]) -> list[int]:
         """The mirror image of token ids."""
         return [self.complement[token] for token in reversed(ids)]

@@ -1,7 +1,8 @@
 """Matrix products on the CPU: fast, and the same result for a token in every batch.
 
 oneDNN, which torch carries in addition to its own matrix library, multiplies float32 1.1 to 2.2 times as fast. From two
-rows on, a row of its result has the same bits whatever the number of rows and threads. Without it torch's own library is used.
+rows on, a row of its result has the same bits whatever the number of rows and threads. Without it torch's own library
+is used.
 """
 
 import torch

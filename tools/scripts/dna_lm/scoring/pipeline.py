@@ -178,7 +178,9 @@ def strands_read(checkpoint: Checkpoint, settings: Settings) -> tuple[bool, ...]
 
 def _tokenised(checkpoint, items, settings):
     """Portions of the items, and what `_tokenise` gives of each: on a GPU while it computes the portion before."""
-    tokenised = ((portion, _tokenise(checkpoint, portion, settings)) for portion in portions(items))
+    tokenised = (
+        (portion, _tokenise(checkpoint, portion, settings)) for portion in portions(items, checkpoint.device.type)
+    )
     return host.ahead(tokenised, checkpoint.device)
 
 
@@ -270,7 +272,7 @@ def _counts(item, status, tokens, ends):
 def longest(checkpoint: Checkpoint, items: Iterable[Single | Item], settings: Settings) -> list[int]:
     """Tokens of the longest sequence that can be read, for each record of an item: what tutorial mode pads to."""
     lengths = []
-    for portion in portions(items):
+    for portion in portions(items, checkpoint.device.type):
         statuses, (tokens, *_), _ = _tokenise(checkpoint, portion, settings)
         lengths += [tuple(map(len, ids)) for number, ids in tokens.items() if statuses[number] == OK]
         lengths = [tuple(map(max, zip(*lengths, strict=True)))] if lengths else []

@@ -5,9 +5,9 @@ from typing import Protocol, TypeVar
 
 from dna_lm.inputs.fasta import Record
 
-# Enough items to fill batches of each length. The embeddings of a portion are held together, and in float64 for the
-# distances: about 50 MB for 512 pairs with 4,096 logits each.
-_ITEMS = 512
+# Enough items to fill batches of each length, which are larger on a GPU. The embeddings of a portion are held together,
+# and in float64 for the distances: about 50 MB for 512 pairs with 4,096 logits each.
+_ITEMS = {"cpu": 512, "cuda": 2048}
 _BASES = 2**21
 # Lines of a VCF with many genotypes are long, and wait with their alleles.
 _CARRIED = 2**26
@@ -26,14 +26,18 @@ class Countable(Protocol):
 Given = TypeVar("Given", bound=Countable)
 
 
-def portions(items: Iterable[Given]) -> Iterator[list[Given]]:
-    """Lists of consecutive items, bounded in number, in bases and in what their payloads carry."""
+def portions(items: Iterable[Given], device_type: str) -> Iterator[list[Given]]:
+    """Lists of consecutive items, bounded in number, in bases and in what their payloads carry.
+
+    device_type: that of the device which computes.
+    """
+    most_items = _ITEMS.get(device_type, _ITEMS["cpu"])
     portion, n_bases, n_carried = [], 0, 0
     for item in items:
         portion.append(item)
         n_bases += sum(len(record.sequence) for record in item.records)
         n_carried += item.carried
-        if len(portion) == _ITEMS or n_bases >= _BASES or n_carried >= _CARRIED:
+        if len(portion) == most_items or n_bases >= _BASES or n_carried >= _CARRIED:
             yield portion
             portion, n_bases, n_carried = [], 0, 0
     if portion:
