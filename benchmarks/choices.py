@@ -64,7 +64,7 @@ def seconds(loaded, trees):
     return {name: statistics.median(values[1:]) for name, values in times.items()}
 
 
-def show(times):
+def show(times: dict[str, float]) -> None:
     for name, value in times.items():
         print(f"{name:36} {1000 * value:8.1f}")
 

@@ -288,7 +288,7 @@ def main(argv):
                 readme.write_text(report.replace_between_markers(readme.read_text(), f"results on {device}", text))
             else:
                 # At once: the rest may be stopped.
-                print(report.results([cell]), end="\n\n", flush=True)
+                say(report.results([cell]))
     print(text)
 
 

@@ -33,14 +33,16 @@ tools | bench | uv)
     # pip, because its configuration may name an index or a folder that has PyTorch for the CPU.
     "$python" -m venv "$venv"
     pip_install "$name"
-    if [ "$name" = uv ]; then
-        :
-    elif [ "${TORCH:-auto}" != auto ]; then
-        pip_install "torch-$TORCH"
-    elif ! pip_install torch-cpu 2>/dev/null; then
-        echo "pip is not set up to find PyTorch for the CPU: PyPI's comes with CUDA, about 3 GB"
-        pip_install torch-cuda
-    fi
+    case $name:${TORCH:-auto} in
+    uv:*) ;;
+    *:auto)
+        pip_install torch-cpu 2>/dev/null || {
+            echo "pip is not set up to find PyTorch for the CPU: PyPI's comes with CUDA, about 3 GB"
+            pip_install torch-cuda
+        }
+        ;;
+    *) pip_install "torch-$TORCH" ;;
+    esac
     ;;
 *)
     # uv, which installs three hundred packages in seconds instead of minutes.

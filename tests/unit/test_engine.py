@@ -184,7 +184,7 @@ def test_pooling_in_few_calls_gives_the_same_numbers(sequences, name, slice_toke
     """What a GPU runs, here on the CPU."""
     tree = prefix_tree.PrefixTree(sorted(sequences))
     numbers = torch.from_numpy(np.random.default_rng(0).normal(size=(len(tree.ids), 3)).astype(np.float32))
-    # It must not get lost: a score that is not finite has a status of its own.
+    # Pooling keeps NaN: it becomes the status of its row.
     numbers[len(tree.ids) // 2, 0] = torch.nan
     pooled = []
     for pools in (pooling._Pools(tree, name), pooling._PoolsAtOnce(tree, name)):

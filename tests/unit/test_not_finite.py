@@ -34,7 +34,6 @@ def is_readable(*sequences):
     return not any(s[at : at + 3] == UNREADABLE for s in sequences for at in range(0, len(s), 3))
 
 
-@pytest.mark.cpu
 def test_a_pair_with_an_output_that_is_not_finite_has_a_status_and_no_score(overflowing):
     loaded = load_checkpoint(overflowing)
     # In some sequences the unreadable token is the first, and so the first of all sequences that are read together.

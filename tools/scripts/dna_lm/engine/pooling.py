@@ -103,13 +103,14 @@ class _PoolsAtOnce(_Pools):
 
     def add_numbers(self, parts: Sequence[Part], block: torch.Tensor) -> None:
         """Go on with the parts of a slice, whose numbers are block (tokens, numbers)."""
-        bounds = np.append(self.tree.first_rows, len(self.tree.ids))
+        first_rows = self.tree.first_rows
         if self.running is None:
             nothing, dtype = (0, torch.float64) if self.is_mean else (-torch.inf, torch.float32)
             self.running = block.new_full((len(self.tree.parents), block.shape[1]), nothing, dtype=dtype)
+            bounds = np.append(first_rows, len(self.tree.ids))
             self.bounds, self.parents = on_device([bounds, self.tree.parents], block.device)
         start, stop = parts[0].start, parts[-1].stop
-        first, last = np.searchsorted(bounds, start, side="right") - 1, np.searchsorted(bounds, stop)
+        first, last = np.searchsorted(first_rows, start, side="right") - 1, np.searchsorted(first_rows, stop)
         # It reads the tokens of a segment in their order. scatter_reduce_ and index_add_ use atomic operations, whose
         # order varies.
         pooled = torch.segment_reduce(
