@@ -205,27 +205,42 @@ def first_changed(bases, row):
     raise AssertionError(row)
 
 
+@pytest.mark.parametrize(
+    "background", [[], ["--background", 6, "--background-width", 3]], ids=["scores", "percentiles"]
+)
 @pytest.mark.parametrize("score", ["l2", "llr"])
-def test_the_track_has_the_largest_impact_at_each_base(run, tmp_path, score):
+def test_the_track_has_the_allele_that_the_sorted_table_has_first(run, tmp_path, score, background):
     sequences = {record.id: str(record.seq).upper() for record in SeqIO.parse(REFERENCE, "fasta")}
-    rows, _ = run(*VARIANTS, "--scores", score)
-    expected = {}
-    for row in rows:
-        if row["status"] == "ok":
-            place = row["chrom"], first_changed(sequences[row["chrom"]], row)
-            values = [*expected.get(place, []), float(row[score])]
-            expected[place] = values
-    assert any(len(set(values)) > 1 for values in expected.values())
-    most = max if score == "l2" else min
-    with pyBigWig.open(str(tmp_path / "track")) as file:
-        assert file.chroms() == {name: len(bases) for name, bases in sequences.items()}
-        found = {
-            (name, start): value
-            for name in sequences
-            for start, end, value in file.intervals(name) or ()
-            if end == start + 1
-        }
-    assert found == {place: float(np.float32(most(values))) for place, values in expected.items()}
+    # A substitution and an insertion whose first changed base is the same one, which scores higher.
+    bases = sequences["chr1"]
+    lines = [
+        f"chr1\t{pos}\t.\t{bases[pos - 1]}\t{alt}\t.\t.\t.\n"
+        for start in range(200, 400, 20)
+        for pos, alt in ((start, bases[start - 1] + "GATTACAG"), (start + 1, "A" if bases[start] != "A" else "C"))
+        if bases[start] not in "GN" and bases[start - 1] not in "GN"
+    ]
+    assert len(lines) > 6
+    (tmp_path / "v.vcf").write_text(HEADER + "".join(lines))
+    for variants in (TEST_DATA / "variants.vcf", tmp_path / "v.vcf"):
+        given = "--variants", variants, "--reference", REFERENCE, "--scores", score, *background
+        rows, _ = run(*given, "--sort", "impact")
+        expected, of_place, largest = {}, {}, max if score == "l2" else min
+        for row in rows:
+            if row["status"] == "ok":
+                place = row["chrom"], first_changed(sequences[row["chrom"]], row)
+                expected.setdefault(place, float(np.float32(float(row[score]))))
+                of_place.setdefault(place, []).append(float(np.float32(float(row[score]))))
+        with pyBigWig.open(str(tmp_path / "track")) as file:
+            assert file.chroms() == {name: len(bases) for name, bases in sequences.items()}
+            found = {
+                (name, start): value
+                for name in sequences
+                for start, end, value in file.intervals(name) or ()
+                if end == start + 1
+            }
+        assert found == expected
+    # Substitutions come first, whatever the insertions score.
+    assert any(largest(values) != expected[place] for place, values in of_place.items())
 
 
 def test_an_insertion_after_the_last_base_is_at_that_base(run, tmp_path):

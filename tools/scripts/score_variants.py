@@ -53,7 +53,9 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--plot", metavar="PNG", help="picture of the distribution of the first score")
     parser.add_argument(
-        "--track", metavar="BIGWIG", help="the first score along the genome, the largest impact at each base"
+        "--track",
+        metavar="BIGWIG",
+        help="the first score along the genome; of several alleles at a base, the first one by impact",
     )
     parser.add_argument(
         "--info-prefix",

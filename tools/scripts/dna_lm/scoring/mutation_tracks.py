@@ -34,4 +34,4 @@ def track(
         for contig in reference.lengths
         for pos, (total, n) in sorted(sums.get(contig, {}).items())
     )
-    write_bigwig(path, reference.lengths, means)
+    write_bigwig(path, reference.lengths, means, sums)

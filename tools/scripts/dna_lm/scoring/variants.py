@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from dna_lm.bigwig import write_bigwig
@@ -13,7 +14,7 @@ from dna_lm.inputs.reference import Reference
 from dna_lm.inputs.regions import Regions
 from dna_lm.model.checkpoint import Checkpoint
 from dna_lm.scores import SCORES
-from dna_lm.scoring import pipeline
+from dna_lm.scoring import pipeline, ranking
 from dna_lm.scoring.background import Background, percentile
 from dna_lm.scoring.forecast import Checked
 from dna_lm.scoring.pipeline import COUNTS, Item, Row
@@ -132,14 +133,17 @@ def _windows(path, side):
 def track(path: str, score: str, reference: Reference) -> Iterator[Callable[[Allele, Row], None]]:
     """A bigWig file of one score: a number at the first changed base of each allele that has one.
 
-    An insertion is at the base after it, or at the last base of its sequence. Of several alleles at a base the one with
-    the largest impact is taken: the highest score, or the lowest if less means more change.
+    An insertion is at the base after it, or at the last base of its sequence. Of several alleles at a base the first in
+    the order of `ranking` is taken.
     """
     numbers = {name: number for number, name in enumerate(reference.lengths)}
     names = list(reference.lengths)
     # An empty name makes SQLite keep a private file in the temporary folder and remove it when it is closed.
     with closing(sqlite3.connect("")) as database:
-        database.execute("CREATE TABLE place (contig INTEGER, base INTEGER, score REAL)")
+        database.execute(
+            "CREATE TABLE place (number INTEGER PRIMARY KEY, contig INTEGER, base INTEGER, kind INTEGER, first REAL, "
+            "second REAL, score REAL)"
+        )
 
         def write(allele: Allele, row: Row) -> None:
             if row["status"] == OK:
@@ -147,14 +151,18 @@ def track(path: str, score: str, reference: Reference) -> Iterator[Callable[[All
                 base = min(allele.changed()[0], reference.lengths[contig] - 1)
                 # The number in the table, so that both give the same float32.
                 value = float(cell(row[score]))
-                database.execute("INSERT INTO place VALUES (?, ?, ?)", (numbers[contig], base, value))
+                values = (numbers[contig], base, ranking.group_of(row), *ranking.key_of(row, score), value)
+                insert = "INSERT INTO place (contig, base, kind, first, second, score) VALUES (?, ?, ?, ?, ?, ?)"
+                database.execute(insert, values)
 
         yield write
-        of_base = "MAX" if SCORES[score].grows else "MIN"
         places = database.execute(
-            f"SELECT contig, base, {of_base}(score) FROM place GROUP BY contig, base ORDER BY 1, 2"
+            "SELECT contig, base, score FROM place ORDER BY contig, base, kind, first, second, number"
         )
-        write_bigwig(path, reference.lengths, ((names[n], base, base + 1, value) for n, base, value in places))
+        firsts = (next(same) for _, same in groupby(places, lambda place: place[:2]))
+        with_numbers = {names[n] for (n,) in database.execute("SELECT DISTINCT contig FROM place")}
+        runs = ((names[n], base, base + 1, value) for n, base, value in firsts)
+        write_bigwig(path, reference.lengths, runs, with_numbers)
 
 
 @dataclass(frozen=True)
