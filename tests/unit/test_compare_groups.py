@@ -543,3 +543,30 @@ def test_two_rows_have_no_interval_and_the_report_says_so(tmp_path):
 def test_a_group_list_names_files(tmp_path, table):
     listed = write(tmp_path / "groups.json", json.dumps([{"label": "a", "table": table}]))
     fails(tmp_path, "a table is not the path of a file", "--groups", listed)
+
+
+@pytest.mark.parametrize("unit", [2.0**-997, 1e-300, 5e-324, 2.0**-260])
+@pytest.mark.parametrize("kind", plots.KINDS)
+def test_tiny_scores_are_compared_and_drawn_like_others(tmp_path, kind, unit):
+    """Their squares are rounded to 0, and no number here depends on the unit of the scores."""
+    scores = {"a": [1, 2, 3, 7], "b": [5, 6, 7, 9], "c": [4, 4, 5, 8]}
+    found = []
+    for factor in (1, unit):
+        folder = tmp_path / str(factor)
+        folder.mkdir()
+        for label, values in scores.items():
+            (folder / label).write_text("l2\n" + "".join(f"{value * factor!r}\n" for value in values))
+        arguments = [text for label in scores for text in ("--group", f"{label}={folder / label}")]
+        outputs = succeed(folder, *arguments, "--plot-kind", kind)
+        assert outputs["plot"].read_bytes().startswith(b"\x89PNG")
+        tests = [row[7:] for row in csv.reader(open(outputs["tests"]), delimiter="\t")]
+        summary = [row[1:] for row in csv.reader(open(outputs["summary"]), delimiter="\t")]
+        found.append((tests, summary))
+    (tests, summary), (tiny_tests, tiny_summary) = found
+    for row, tiny in zip(tests[1:], tiny_tests[1:], strict=True):
+        assert [cell == "" for cell in row] == [cell == "" for cell in tiny]
+        assert [float(c) for c in tiny if c] == pytest.approx([float(c) for c in row if c], rel=1e-9, abs=1e-12)
+    for row, tiny in zip(summary[1:], tiny_summary[1:], strict=True):
+        for name, number, small in zip(summary[0][2:], row[2:], tiny[2:], strict=True):
+            # The smallest numbers there are have no half.
+            assert float(small) == pytest.approx(float(number) * unit, rel=1e-9, abs=5e-324), name

@@ -178,9 +178,11 @@ def _draw_violin(axes: Axes, scores: np.ndarray, place: int, colour: str, orient
 
 
 def _density(scores: np.ndarray, coords: np.ndarray) -> np.ndarray:
-    if np.ptp(scores) == 0:
+    lowest, spread = scores.min(), np.ptp(scores)
+    if spread == 0:
         return (scores[0] == coords).astype(float)
-    return matplotlib.mlab.GaussianKDE(scores).evaluate(coords)
+    # Scaled, because the variance of very small numbers is rounded to 0. The outline is drawn to a fixed width.
+    return matplotlib.mlab.GaussianKDE((scores - lowest) / spread).evaluate((coords - lowest) / spread)
 
 
 # --- cumulative distributions ----------------------------------------------------------------------------------------

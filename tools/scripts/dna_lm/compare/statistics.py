@@ -5,7 +5,7 @@ Pure functions on arrays; this module knows no files, plots or Galaxy.
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,10 @@ from dna_lm.compare.hypothesis_tests import (
 )
 from dna_lm.errors import UserError, counted, quoted
 from dna_lm.estimates import UNDEFINED, Estimate, auc, correct
+
+
+# The fourth power of a score is part of Welch's degrees of freedom: that of a smaller number can be rounded to 0.
+_SMALLEST = 1e-70
 
 
 @dataclass(frozen=True)
@@ -71,17 +75,24 @@ def summarise(scores: np.ndarray) -> dict[str, float]:
     """Summary of a group's scores (n,), NaN where not scored. The sd divides by n - 1, quartiles are interpolated."""
     scored = scores[~np.isnan(scores)]
     minimum, q1, median, q3, maximum = np.percentile(scored, [0, 25, 50, 75, 100])
+    exponent = _exponent(scored)
     return {
         "n": len(scored),
         "n_not_scored": len(scores) - len(scored),
         "mean": scored.mean(),
-        "sd": scored.std(ddof=1),
+        "sd": np.ldexp(np.ldexp(scored, -exponent).std(ddof=1), exponent),
         "median": median,
         "q1": q1,
         "q3": q3,
         "min": minimum,
         "max": maximum,
     }
+
+
+def _exponent(scores: np.ndarray) -> int:
+    """What the scores are to be divided by, as a power of two, for their squares to be numbers: 0 but for tiny ones."""
+    largest = np.abs(scores).max()
+    return int(np.frexp(largest)[1]) if largest < _SMALLEST else 0
 
 
 # --- the whole comparison --------------------------------------------------------------------------------------------
@@ -102,6 +113,9 @@ def compare(
     together.
     """
     _check_groups(groups)
+    # No test and no effect size depends on the scores' unit.
+    exponent = _exponent(np.concatenate([group.scored for group in groups]))
+    groups = [replace(group, scores=np.ldexp(group.scores, -exponent)) for group in groups]
     if tutorial:
         _check_tutorial(groups, tests, paired)
         chosen = TUTORIAL_TESTS
