@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -119,3 +120,19 @@ def test_what_the_libraries_raise_is_told_apart():
     with pytest.raises(RuntimeError, match="could not create a primitive descriptor") as wrong_shape:
         torch.ops.mkldnn._linear_pointwise(torch.ones(32, 8), torch.ones(16, 4), None, "none", [], "")
     assert not is_out_of_memory(wrong_shape.value)
+
+
+@pytest.mark.parametrize(
+    ("script", "options", "message"),
+    [
+        ("evaluate.py", ["--output", "o", "--seed", "-1"], "argument --seed: -1 is less than 0"),
+        ("evaluate.py", ["--output", "o", "--seed", "x\ny"], r"argument --seed: invalid whole number value: 'x\\ny'"),
+        ("score_variants.py", ["--background", "1000000000"], "argument --background: 1000000000 is more than 100000"),
+        ("score_variants.py", ["--seed", "-1"], "argument --seed: -1 is less than 0"),
+        ("split.py", ["--sizes\n\x1b"], "the following arguments are required: .*"),
+    ],
+)
+def test_an_option_that_cannot_be_is_one_line(run_script, script, options, message):
+    done = run_script(script, *options)
+    [line] = done.stderr.splitlines()
+    assert re.fullmatch(rf"error: {message} \(--help lists the options\)", line) and done.returncode == 2

@@ -280,7 +280,7 @@ def test_hostile_text_is_inert(tmp_path):
         "scores": [HOSTILE[2]],
         "direction": [f"{HOSTILE[2]}=up"],
         "label-column": HOSTILE[0],
-        "positive": [HOSTILE[0]],
+        "positive": [HOSTILE[0], "x\n\n# y\x1b[31m\u2028\u202e\r\x85"],
         "negative": [HOSTILE[1]],
         "stratum-column": HOSTILE[1],
         "title": HOSTILE[1],
@@ -290,6 +290,7 @@ def test_hostile_text_is_inert(tmp_path):
     outputs = run(tmp_path, "--table", table, "--options", options, "--plot-format", "svg", "--report-for", "galaxy")
     report = outputs["report"].read_text()
     assert set(re.findall(r"^```.*", report, re.MULTILINE)) == {"```galaxy", "```"}
+    assert all(line.isprintable() for line in report.split("\n")) and "x &#35; y &#91;31m" in report
     for active in ("<script", "${", "[a]", "**b**", "`id`", "<b>", "*other*"):
         assert active not in report
     assert {element.tag.split("}")[1] for element in ET.parse(outputs["plot"]).getroot().iter()}.isdisjoint(

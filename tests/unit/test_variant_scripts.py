@@ -137,6 +137,24 @@ def test_windows_of_the_same_length_score_as_their_pairs(run, sequences, tmp_pat
     assert score["del_left"] == score["del_middle"] == score["del_padded"]
 
 
+@pytest.mark.parametrize("model", ["demo-mixtral", "tiny-esm"])
+def test_insertions_that_differ_beyond_their_window_are_cut(run, sequences, tmp_path, model):
+    bases = sequences["chr1"]
+    changes = [(bases[299], bases[299] + "GATTACA" * 90 + end) for end in ("", "CCCC", "TTTT")]
+    changes += [(bases[299], bases[299] + "GATTACA"), (bases[299:800], bases[299])]
+    lines = [f"chr1\t300\tv{n}\t{ref}\t{alt}\t.\t.\t.\n" for n, (ref, alt) in enumerate(changes)]
+    (tmp_path / "v.vcf").write_text(
+        "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n" + "".join(lines)
+    )
+    options = "--variants", tmp_path / "v.vcf", "--reference", TEST_DATA / "reference.fasta", "--window", 51
+    options += "--model", TEST_DATA / "models" / model, "--strand", "forward"
+    rows, _ = run("score_variants.py", *options, "--indel-window", "same-length")
+    assert rows[0]["l2"] == rows[1]["l2"] == rows[2]["l2"]
+    assert [row["ends"] for row in rows] == ["cut", "cut", "cut", "whole", "cut"]
+    rows, _ = run("score_variants.py", *options)
+    assert {row["ends"] for row in rows if row["status"] == "ok"} == {"whole"}
+
+
 def test_an_indel_of_a_masked_model_is_a_difference_of_pseudo_log_likelihoods(run, sequences):
     """For windows of both kinds, as the naive implementation sums them."""
     model = TEST_DATA / "models" / "tiny-esm"

@@ -1,8 +1,11 @@
 """Alleles, their one spelling and their windows; VCF lines kept or refused; regions and backgrounds."""
 
 import gzip
+import math
 import os
+import random
 import re
+from collections import Counter
 from itertools import permutations
 from types import SimpleNamespace
 
@@ -153,9 +156,14 @@ def test_the_far_boundary_moves(tmp_path):
         "c 38 GT G": (range(28, 39), "ACGATTACAGC"),
         "c 38 G GA": (range(29, 40), "CGATTACAGAT"),
         "c 21 ACGTTGCAACG A": (range(15, 26), "GCAAC" + "A" + "ATTAC"),
+        "c 21 A AGGGGG": (range(15, 26), "GCAAC" + "AGGGGG"),
         "c 21 A AGGGGGGGGG": (range(15, 26), "GCAAC" + "AGGGGG"),
+        "c 21 A AGGGGGTTTT": (range(15, 26), "GCAAC" + "AGGGGG"),
     }
     found = alleles_of(tmp_path, Sequences(c=sequence), cases, 11, alleles.SAME_LENGTH)
+    # The windows of the last two are equal, though the insertions are not.
+    assert [allele.is_cut for allele in found] == [*[False] * 7, True, False, True, True]
+    assert not any(allele.is_cut for allele in alleles_of(tmp_path, Sequences(c=sequence), cases, 11))
     assert [allele.status for allele in found] == ["ok"] * len(cases)
     for allele, (places, mutant) in zip(found, cases.values(), strict=True):
         assert (range(*allele.window), allele.mutant) == (places, mutant)
@@ -526,7 +534,7 @@ def indels(draw):
     return sequence, allele
 
 
-@given(indels(), st.integers(1, 60), st.integers(1, 40), st.integers(1, 3))
+@given(indels(), st.integers(1, 60) | st.just(100_000), st.integers(1, 40), st.integers(1, 3))
 @settings(max_examples=300)
 def test_the_background_of_an_indel_is_other_indels(drawn, n, width, seed):
     """Each is made by a plain edit at a place near by; all differ; n of them, or all that a plain loop finds."""
@@ -546,8 +554,7 @@ def test_the_background_of_an_indel_is_other_indels(drawn, n, width, seed):
     assert {wild_type.sequence for wild_type, _ in found} <= {allele.wild_type}
     mutants = [mutant.sequence for _, mutant in found]
     assert len(mutants) == len(set(mutants)) and set(mutants) <= possible
-    if len(alt) <= 5:
-        assert len(mutants) == min(n, len(possible))
+    assert len(mutants) == min(n, len(possible))
     again = background.Background(n, width, seed=seed).draw(allele)
     assert [mutant.sequence for _, mutant in again] == mutants
     assert background.Background(n, width, same_change=True).draw(allele) == []
@@ -564,6 +571,25 @@ def test_long_insertions_have_as_many_others_as_are_wanted():
     # In another file, of another seed.
     some, others = (background.Background(9, 11, seed=seed).draw(allele) for seed in (1, 2))
     assert some != others
+
+
+@pytest.mark.parametrize("bases", ["AAAAAC", "ACGTAA", "A" * 40 + "C", "TTTTTTTTTC" * 2, "C" * 9])
+def test_a_narrow_region_has_all_orders_of_an_insertion(bases):
+    sequence = "ACGTTGCAACGGTATTCAGACTGAC"
+    allele = indel(sequence, 10, "G", "G" + bases, 21)
+    drawn = [mutant.sequence for _, mutant in background.Background(100_000, 1).draw(allele)]
+    n_orders = math.factorial(len(bases)) // math.prod(math.factorial(bases.count(base)) for base in set(bases))
+    assert len(drawn) == len(set(drawn)) == n_orders - 1
+    assert {sequence[:11] + "".join(sorted(bases)) + sequence[11:21]} == {
+        mutant[:11] + "".join(sorted(mutant[11 : 11 + len(bases)])) + mutant[11 + len(bases) :]
+        for mutant in [*drawn, allele.mutant]
+    }
+
+
+def test_every_order_of_an_allele_is_equally_likely():
+    draws = (background._Orders("AAC").drawn(random.Random(seed)) for seed in range(3000))
+    counts = Counter(next(orders) for orders in draws)
+    assert counts.keys() == {"AAC", "ACA", "CAA"} and min(counts.values()) > 900
 
 
 def test_a_repeat_has_few_other_deletions():

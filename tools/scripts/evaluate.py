@@ -55,7 +55,9 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     how.add_argument("--cluster-column", metavar="NAME", help="rows with the same value are resampled together")
     how.add_argument("--ensemble", **several, metavar="SCORE", help="scores whose ranks are averaged (default: all)")
     how.add_argument("--no-ensemble", action="store_true", help="do not average ranks")
-    how.add_argument("--seed", type=int, default=1, help="of the bootstrap and the random score (default: 1)")
+    how.add_argument(
+        "--seed", type=cli.at_least(0), default=1, help="of the bootstrap and the random score (default: 1)"
+    )
     written = parser.add_argument_group("outputs")
     written.add_argument("--output", required=True, metavar="TSV", help="metrics: one row a score and stratum")
     written.add_argument("--comparisons", metavar="TSV", help="one row a comparison of two scores")

@@ -30,7 +30,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     source.add_argument("--reference", metavar="FASTA", help="genome of the intervals (may be bgzipped)")
     source.add_argument(
         "--flank",
-        type=options.at_least(0),
+        type=cli.at_least(0),
         metavar="N",
         help=f"bases read on either side of an interval (default: {FLANK})",
     )

@@ -11,7 +11,7 @@ from dna_lm import cli, labels, markdown, tables
 from dna_lm.inputs import alleles, regions
 from dna_lm.inputs.reference import Reference, open_reference
 from dna_lm.scoring import job, options, provenance, ranking, reporting, variant_report, variants
-from dna_lm.scoring.background import Background
+from dna_lm.scoring.background import MOST_DRAWN, Background
 from dna_lm.scoring.variants import VariantSource
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--mutant-windows", metavar="FASTA", help="the mutant windows, in the same order")
     parser.add_argument(
         "--window",
-        type=options.at_least(1),
+        type=cli.at_least(1),
         default=201,
         metavar="N",
         help="bases around a substitution (default: 201)",
@@ -71,7 +71,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     background = parser.add_argument_group("background: a percentile for each score")
     background.add_argument(
         "--background",
-        type=options.at_least(0),
+        type=cli.at_least(0, MOST_DRAWN),
         default=0,
         metavar="N",
         help="mutations drawn for each variant in the middle of its window; each is scored too (default: 0): for an "
@@ -79,7 +79,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     )
     background.add_argument(
         "--background-width",
-        type=options.at_least(1),
+        type=cli.at_least(1),
         metavar="BASES",
         help="width of the region around the variant that they are drawn from (default: 51, 25 on either side)",
     )
@@ -89,7 +89,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
         default=None,
         help="draw only substitutions with the same change and the same two neighbouring bases as the variant",
     )
-    background.add_argument("--seed", type=int, help="random seed of the draws (default: 1)")
+    background.add_argument("--seed", type=cli.at_least(0), help="random seed of the draws (default: 1)")
     named = parser.add_argument_group("regions: a column with the names of those a variant lies in")
     named.add_argument("--regions", metavar="FILE", help="BED or GFF (may be gzipped)")
     named.add_argument("--regions-format", choices=regions.FORMATS, help="(default: bed)")

@@ -63,6 +63,7 @@ def parse_arguments(parser: argparse.ArgumentParser, argv: list[str]) -> argpars
     list of texts for an option that takes several. Text in it passes no shell. An empty text means that the option is
     not given.
     """
+    parser.error = _refuse
     parser.add_argument("--options", metavar="JSON", help='more options in a file: {"name": "text", ...}')
     in_file = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     in_file.add_argument("--options")
@@ -78,6 +79,28 @@ def parse_arguments(parser: argparse.ArgumentParser, argv: list[str]) -> argpars
     if arguments.options:
         parser.error("write --options in full")
     return arguments
+
+
+def _refuse(message: str) -> NoReturn:
+    """Instead of argparse's own, which begins with all options."""
+    text = "".join(character if character.isprintable() else " " for character in message)
+    print(f"error: {text} (--help lists the options)", file=sys.stderr)
+    sys.exit(2)
+
+
+def at_least(smallest: int, largest: int | None = None) -> Callable[[str], int]:
+    """A type for argparse: a whole number from `smallest` to `largest`."""
+
+    def number(text: str) -> int:
+        value = int(text)
+        if value < smallest:
+            raise argparse.ArgumentTypeError(f"{value} is less than {smallest}")
+        if largest is not None and value > largest:
+            raise argparse.ArgumentTypeError(f"{value} is more than {largest}")
+        return value
+
+    number.__name__ = "whole number"  # as argparse calls it in its message
+    return number
 
 
 def refuse_unless_given(arguments: argparse.Namespace, partner: str, **defaults: object) -> None:

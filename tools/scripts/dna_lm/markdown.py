@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import quote
 
-from dna_lm.labels import shortened
+from dna_lm.labels import clean_label, shortened
 
 # Galaxy shows the first 10,240 characters of a report and leaves out the rest without a message. A report has at most
 # this many bytes, which fits whether a server counts bytes or characters: long tables get fewer rows.
@@ -27,12 +27,12 @@ Blocks = list[str]  # parts of a report with an empty line between them: heading
 
 
 def inert(text: str) -> str:
-    """User text as Markdown that is shown as typed: ASCII punctuation except .,:;()/%'- becomes entities.
+    """User text as Markdown that is shown as typed, on one line: ASCII punctuation except .,:;()/%'- becomes entities.
 
     The result has no Markdown, HTML, table cell, code fence or Galaxy directive (`${galaxy …}`). It must not be at the
     beginning of a line, where `-` or `1.` would begin a list.
     """
-    return re.sub(r"[!\"#$&*+<=>?@\[\\\]^_`{|}~]", lambda match: f"&#{ord(match.group())};", text)
+    return re.sub(r"[!\"#$&*+<=>?@\[\\\]^_`{|}~]", lambda match: f"&#{ord(match.group())};", clean_label(text))
 
 
 def fitting(compose: Callable[[int], Blocks], max_bytes: int = MAX_BYTES, galaxy: bool = False) -> str:

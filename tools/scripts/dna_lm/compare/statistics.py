@@ -23,7 +23,6 @@ from dna_lm.compare.hypothesis_tests import (
 from dna_lm.errors import UserError, counted, quoted
 from dna_lm.estimates import UNDEFINED, Estimate, auc, correct
 
-
 # The fourth power of a score is part of Welch's degrees of freedom: that of a smaller number can be rounded to 0.
 _SMALLEST = 1e-70
 

@@ -98,6 +98,14 @@ class Allele:
         """(Reference, alternate) if the bases after the allele are shifted in a mutant window of the same length."""
         return None if self.beyond is None or len(self.ref) == len(self.alt) else (self.ref, self.alt)
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether the reference or the alternate allele ends beyond its window of the same length."""
+        if self.beyond is None:
+            return False
+        start, ref, alt = self.trimmed()
+        return start - self.window[0] + max(len(ref), len(alt)) > len(self.wild_type)
+
     def changed(self) -> tuple[int, int]:
         """The bases of the reference that the allele replaces, half-open from 0; empty for an insertion."""
         if self.window is None:

@@ -8,9 +8,10 @@ replaces them, for an insertion nothing is replaced. Every other allele is compa
 """
 
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from math import factorial, lgamma, log, prod
 
 import numpy as np
 from Bio.Seq import reverse_complement
@@ -20,8 +21,10 @@ from dna_lm.inputs.fasta import Record
 from dna_lm.inputs.stretches import BASES
 from dna_lm.statuses import OK
 
-# Up to so many bases, all their orders are listed (5! = 120); of more, as many are drawn as mutations are wanted.
-_LISTED_ORDERS = 5
+# More say nothing new about a percentile, and each is scored.
+MOST_DRAWN = 100_000
+# So many orders of an allele's bases are drawn without keeping count.
+_MANY = 1e12
 
 
 @dataclass(frozen=True)
@@ -76,13 +79,16 @@ class Background:
         # What is replaced and what replaces it lies wholly in the window.
         longer = max(n_replaced, len(alt) if allele.beyond is not None else 0)
         places = list(self._around(start - allele.window[0], len(wild_type) - longer + 1))
-        orders = {}
+        orders = _Orders(alt)
+        left = {}
         # Indels at several places of a repeat can be the same one, or one that a window of the same length hides.
         seen, drawn = {wild_type, allele.mutant}, []
         while places and len(drawn) < self.n:
             index = generator.randrange(len(places))
             at = places[index]
-            bases = next(orders.setdefault(at, _orders(alt, self.n, generator)), None)
+            if at not in left:
+                left[at] = orders.drawn(generator)
+            bases = next(left[at], None)
             if bases is None:
                 places[index] = places[-1]
                 places.pop()
@@ -113,16 +119,47 @@ class Background:
         return [place for place in possible if wanted is not None and _change(wild_type, *place) == wanted]
 
 
-def _orders(bases: str, n: int, generator: random.Random) -> Iterator[str]:
-    """Orders of `bases`, at random: each once if they are few, else `n`."""
-    if len(set(bases)) < 2:
-        yield bases
-    elif len(bases) <= _LISTED_ORDERS:
-        every = sorted(set(permutations(bases)))
-        yield from map("".join, generator.sample(every, len(every)))
-    else:
-        for _ in range(n):
-            yield "".join(generator.sample(bases, len(bases)))
+class _Orders:
+    """The distinct orders of some bases."""
+
+    def __init__(self, bases: str) -> None:
+        self._bases = bases
+        self._counts = Counter(bases)
+        # As a logarithm: the factorials of a long allele have thousands of digits.
+        size = lgamma(len(bases) + 1) - sum(lgamma(number + 1) for number in self._counts.values())
+        self._n = factorial(len(bases)) // prod(map(factorial, self._counts.values())) if size < log(_MANY) else None
+
+    def drawn(self, generator: random.Random) -> Iterator[str]:
+        """All orders, at random, each once; of very many without end, of which hardly any two are equal."""
+        if self._n is None:
+            while True:
+                yield "".join(generator.sample(self._bases, len(self._bases)))
+        for number in _without_replacement(self._n, generator):
+            yield self._at(number)
+
+    def _at(self, number):
+        """The order with this place among all in alphabetical order, from 0."""
+        left, n, order = dict(self._counts), self._n, []
+        for n_bases in range(len(self._bases), 0, -1):
+            for base in sorted(left):
+                # As many of the orders begin with each base as there are of it.
+                n_with_base = n * left[base] // n_bases
+                if number < n_with_base:
+                    break
+                number -= n_with_base
+            order.append(base)
+            left[base] -= 1
+            n = n_with_base
+        return "".join(order)
+
+
+def _without_replacement(n: int, generator: random.Random) -> Iterator[int]:
+    """The numbers from 0 to `n` in random order, each once (Fisher and Yates), in memory for those drawn."""
+    moved = {}
+    for n_left in range(n, 0, -1):
+        at = generator.randrange(n_left)
+        yield moved.get(at, at)
+        moved[at] = moved.get(n_left - 1, n_left - 1)
 
 
 def _change(sequence, at, base):

@@ -13,7 +13,6 @@ from dna_lm.inputs.stretches import Stretch
 from dna_lm.scoring import dependency_map, job
 from dna_lm.scoring.dependency_map import Panel
 from dna_lm.scoring.mutagenesis import Mutation
-from dna_lm.scoring.options import at_least
 from dna_lm.statuses import OK
 from dna_lm.tables import Row, cell
 
@@ -33,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--dependency-map-format", choices=figures.FORMATS, help="(default: png)")
     group.add_argument(
         "--dependency-bases",
-        type=at_least(1),
+        type=cli.at_least(1),
         metavar="N",
         help="refuse a longer sequence or interval, and several with more pairs of bases than one "
         f"(default: {MOST_BASES})",

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-from collections.abc import Callable
 
 import torch
 import transformers
@@ -58,7 +57,7 @@ def add_model_options(parser: argparse.ArgumentParser, with_tutorial: bool = Fal
     )
     group.add_argument(
         "--batch-tokens",
-        type=at_least(1),
+        type=cli.at_least(1),
         metavar="N",
         help="tokens in a forward pass: changes time and memory, never the result (default: by device and memory)",
     )
@@ -71,18 +70,6 @@ def add_model_options(parser: argparse.ArgumentParser, with_tutorial: bool = Fal
     parser.add_argument(
         "--fail-on-unscored", action="store_true", help="fail when any record has a status other than ok"
     )
-
-
-def at_least(smallest: int) -> Callable[[str], int]:
-    """A type for argparse: a whole number that is not less than `smallest`."""
-
-    def number(text: str) -> int:
-        value = int(text)
-        if value < smallest:
-            raise argparse.ArgumentTypeError(f"{value} is less than {smallest}")
-        return value
-
-    return number
 
 
 def settings_from(arguments: argparse.Namespace) -> Settings:

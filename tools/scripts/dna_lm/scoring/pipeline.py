@@ -58,6 +58,7 @@ class Single:
 
     record: Record
     payload: Any = None
+    is_cut = False
 
     @property
     def records(self) -> tuple[Record, ...]:
@@ -76,7 +77,7 @@ class Item:
 
     `shifting`: the reference and the alternate allele of a pair that has equally many bases although these two have
     not. After them, the mutant's bases are shifted. So bases are counted in the alleles, and tokens are not compared
-    one by one.
+    one by one. `is_cut`: one of the two sequences lacks bases of its allele.
     """
 
     payload: Any
@@ -84,6 +85,7 @@ class Item:
     mutant: Record
     carried: int = 0
     shifting: tuple[str, str] | None = None
+    is_cut: bool = False
 
     @property
     def records(self) -> tuple[Record, ...]:
@@ -208,7 +210,7 @@ def _tokenise(checkpoint, portion, settings):
     ends = {}
     for number in readable:
         pair = [record.sequence for record in portion[number].records]
-        ends[number] = checkpoint.reading.ends_of(pair)
+        ends[number] = CUT if portion[number].is_cut else checkpoint.reading.ends_of(pair)
         if any(len(ids) > checkpoint.max_tokens for tokens in strands for ids in tokens[number]):
             cut = around_change(checkpoint, *pair, reverses) if settings.truncate else None
             ends[number] = CUT

@@ -70,7 +70,7 @@ class VariantSource:
         for allele in alleles.read_alleles(self.path, self.reference, self.window, self.indel_window):
             drawn = self.background.draw(allele) if self.background else []
             payload = _Scored(allele, len(drawn))
-            yield Item(payload, *allele.windows(), len(allele.line.text), allele.shifting)
+            yield Item(payload, *allele.windows(), len(allele.line.text), allele.shifting, allele.is_cut)
             for pair in drawn:
                 # Drawn indels shift the bases after them as the allele does.
                 yield Item(None, *pair, shifting=allele.shifting)
