@@ -122,7 +122,7 @@ def test_loss_of_function_of_a_scan(tmp_path):
 def test_scores_of_the_label_table_itself(tmp_path):
     """CADD and phyloP come in the table with the labels, which then is the score table."""
     table = ["--table", TEST_DATA / "evaluate_brca1.tsv", "--scores", "CADD.score", "phyloP (mammalian)"]
-    refused(tmp_path, "'CADD.score' is not a score of this suite: say with --direction", *table, *LOSS)
+    refused(tmp_path, "'CADD.score' is not a score of this suite: say under", *table, *LOSS)
     outputs = run(tmp_path, *table, *LOSS, "--direction", "CADD.score=up", "phyloP (mammalian)=up")
     rows = read_table(TEST_DATA / "evaluate_brca1.tsv")
     truth, scores = [row["func.class"] == "LOF" for row in rows], [float(row["CADD.score"]) for row in rows]

@@ -191,9 +191,9 @@ def test_bad_input_is_one_line_and_no_output(run_script, tmp_path, name):
         (
             "score_pairs.py",
             ["--model", DEMO, "--representation", "hidden", "--layer", "99"],
-            "--layer 99: the model has",
+            "\\(--layer 99\\): the model has",
         ),
-        ("score_pairs.py", ["--model", DEMO, "--layer", "1"], "--layer 1 is for --representation hidden"),
+        ("score_pairs.py", ["--model", DEMO, "--layer", "1"], "\\(--layer 1\\) is for hidden states"),
         ("score_pairs.py", ["--model", TEST_DATA], "no config.json"),
         ("embed.py", ["--model", HEADLESS], "the representation 'logits' needs.*lacks lm_head.weight"),
     ],

@@ -83,7 +83,8 @@ def _check_positive(groups: Groups) -> None:
         if scores.min() <= 0:
             raise UserError(
                 f"a log axis needs scores above 0: group {quoted(label)} has {int((scores <= 0).sum())} that are not "
-                f"(smallest {scores.min():.6g}); draw without --log-scale"
+                f"(smallest {scores.min():.6g}): draw without "
+                '"Logarithmic score axis" (--log-scale)'
             )
 
 

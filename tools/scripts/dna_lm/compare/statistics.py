@@ -182,7 +182,10 @@ def _check_design(groups: Sequence[Group], chosen: Mapping[str, Test], paired: b
 
 def _check_tutorial(groups: Sequence[Group], tests: Sequence[str] | None, paired: bool) -> None:
     if tests or paired:
-        raise UserError("--tutorial makes the tutorial's two tests: leave out --tests and --paired")
+        raise UserError(
+            '"Make the two tests of the tutorial instead" (--tutorial) excludes "Tests of each pair of groups" '
+            "(--tests) and paired rows: leave them out"
+        )
     _check_pairs(groups, "the rows of the tutorial's signed-rank test")
 
 

@@ -45,14 +45,17 @@ class Embedding:
         if self.representation == "logits":
             checkpoint.require_head("the representation 'logits'")
             if self.layer != -1:
-                raise UserError(f"--layer {self.layer} is for --representation hidden: logits come from the last layer")
+                raise UserError(
+                    f'"Layer" (--layer {self.layer}) is for hidden states, and logits come from the last layer: leave '
+                    'it out, or choose hidden states as "Model output" (--representation hidden)'
+                )
         elif not -checkpoint.n_layers - 1 <= self.layer <= checkpoint.n_layers:
             raise UserError(
-                f"--layer {self.layer}: the model has layers 0 (embeddings) to {checkpoint.n_layers}, "
+                f'"Layer" (--layer {self.layer}): the model has layers 0 (embeddings) to {checkpoint.n_layers}, '
                 f"or -{checkpoint.n_layers + 1} to -1 counted from the last"
             )
         elif not checkpoint.blocks and self.layer not in (-1, checkpoint.n_layers):
-            raise UserError(f"--layer {self.layer}: only the last layer (-1) of this model can be read")
+            raise UserError(f'"Layer" (--layer {self.layer}): only the last layer (-1) of this model can be read')
 
     def width(self, checkpoint: Checkpoint) -> int:
         """Numbers per embedding."""

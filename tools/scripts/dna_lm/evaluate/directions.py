@@ -16,7 +16,10 @@ def parse(arguments: Iterable[str]) -> dict[str, str]:
     for argument in arguments:
         name, _, direction = argument.rpartition("=")
         if not name or direction not in (UP, DOWN):
-            raise UserError(f"--direction takes SCORE=up or SCORE=down, found {quoted(argument)}")
+            raise UserError(
+                '"Other score columns with their direction" (--direction) takes SCORE=up or SCORE=down, found '
+                f"{quoted(argument)}"
+            )
         found[name.strip()] = direction
     return found
 
@@ -35,12 +38,13 @@ def of_scores(names: Sequence[tuple[str, str]], given: Mapping[str, str]) -> dic
         direction = given.get(name, given.get(column, known))
         if direction is None:
             raise UserError(
-                f"{quoted(column)} is not a score of this suite: say with --direction '{column}=up' that a larger "
-                f"number points to the positive label, or with '{column}=down' that a smaller one does"
+                f'{quoted(column)} is not a score of this suite: say under "Other score columns with their direction" '
+                "(--direction NAME=up or NAME=down) whether a larger or a smaller number points to the positive label"
             )
         found[name] = direction
     if unknown := [name for name in given if name not in {part for pair in names for part in pair}]:
         raise UserError(
-            f"--direction names {quoted(unknown[0])}, which is not one of the scores {quoted_list(list(found))}"
+            f'"Other score columns with their direction" (--direction) names {quoted(unknown[0])}, which is not one of '
+            f"the scores {quoted_list(list(found))}"
         )
     return found

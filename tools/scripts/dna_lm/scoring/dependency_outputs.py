@@ -69,12 +69,14 @@ def limited(read: Callable[[], Iterable[Stretch]], arguments: argparse.Namespace
         if length > most_bases:
             raise UserError(
                 f"dependencies: {quoted(stretch.record.id)} has {length:,} bases, more than {most_bases:,}: mutate a "
-                "shorter part of it, or raise --dependency-bases (time and table grow with the square of the length)"
+                'shorter part of it, or raise "Longest sequence or interval" (--dependency-bases): time and table grow '
+                "with the square of the length"
             )
         if n_pairs > most_pairs:
             raise UserError(
                 f"dependencies: up to {quoted(stretch.record.id)} there are {n_pairs:,} pairs of bases, more than the "
-                f"{most_pairs:,} of a sequence of {most_bases:,}: give fewer sequences, or raise --dependency-bases"
+                f"{most_pairs:,} of a sequence of {most_bases:,}: give fewer sequences, or raise "
+                '"Longest sequence or interval" (--dependency-bases)'
             )
         yield stretch
 

@@ -47,7 +47,10 @@ class Settings:
                 "leave out the other options, or leave out tutorial mode"
             )
         if self.tutorial and self.truncate:
-            raise UserError("tutorial mode reads whole sequences: leave out --truncate, or leave out tutorial mode")
+            raise UserError(
+                'tutorial mode reads whole sequences: leave out "Cut sequences that are too long for the model" '
+                "(--truncate), or leave out tutorial mode"
+            )
         if self.distances or not self.scores:
             self.embedding.check(checkpoint)
         if LLR in self.scores:
