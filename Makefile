@@ -96,7 +96,7 @@ release: $(PLANEMO)  ## one version everywhere, and archives of it in dist/: VER
 	@.venv/planemo/bin/python release/release.py $(if $(VERSION),--version $(VERSION)) $(ARGS)
 
 lock: $(UV)  ## write the locks of all environments after a change of requirements; ARGS=--upgrade takes newer versions
-	@.venv/uv/bin/python tests/galaxy/lock.py $(ARGS)
+	@.venv/uv/bin/python environments/lock.py $(ARGS)
 
 clean:  ## remove outputs and the test Galaxies with their histories
 	rm -rf .galaxy demo-output dist .pytest_cache tests/galaxy/.pytest_cache .ruff_cache .hypothesis
@@ -104,7 +104,7 @@ clean:  ## remove outputs and the test Galaxies with their histories
 distclean: clean  ## remove the environments too
 	rm -rf .venv
 
-.venv/%/.built: tests/galaxy/locks/%.txt tests/galaxy/make_venv.sh
-	@tests/galaxy/make_venv.sh $*
-$(TOOLS) $(BENCH): tests/galaxy/locks/torch-cpu.txt tests/galaxy/locks/torch-cuda.txt
-$(GALAXY) $(PLANEMO) .venv/galaxy-oldest/.built .venv/pulsar/.built .venv/toolshed/.built: tests/galaxy/locks/build.txt | $(UV)
+.venv/%/.built: environments/locks/%.txt environments/make_venv.sh
+	@environments/make_venv.sh $*
+$(TOOLS) $(BENCH): environments/locks/torch-cpu.txt environments/locks/torch-cuda.txt
+$(GALAXY) $(PLANEMO) .venv/galaxy-oldest/.built .venv/pulsar/.built .venv/toolshed/.built: environments/locks/build.txt | $(UV)

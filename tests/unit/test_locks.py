@@ -11,7 +11,7 @@ from packaging.version import Version
 
 from conftest import ROOT
 
-sys.path.insert(0, str(ROOT / "tests" / "galaxy"))
+sys.path.insert(0, str(ROOT / "environments"))
 
 import lock
 
@@ -44,7 +44,7 @@ def lock_text(name):
 def test_every_lock_has_requirements_and_every_requirement_a_lock():
     assert {path.stem for path in lock.LOCKS.iterdir()} == {*lock.SOURCES, lock.TORCH, lock.TORCH_CPU}
     locked = {ROOT / source for sources in lock.SOURCES.values() for source in sources} | {ROOT / lock.RIVALS}
-    folders = [ROOT, ROOT / "tests", ROOT / "tests" / "galaxy", ROOT / "benchmarks"]
+    folders = [ROOT, ROOT / "environments"]
     assert locked == {path for folder in folders for path in folder.glob("*.txt")}
 
 

@@ -5,10 +5,10 @@
 # The environments are several because their dependencies exclude each other, and because a tool must not find
 # anything that its wrapper does not require.
 set -euo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/.."
 name=$1
 venv=.venv/$name
-locks=tests/galaxy/locks
+locks=environments/locks
 [ -f "$locks/$name.txt" ] || { echo "error: $locks has no $name.txt" >&2; exit 2; }
 
 candidates=("${PYTHON:-python3}")

@@ -14,22 +14,22 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-LOCKS = ROOT / "tests" / "galaxy" / "locks"
+ROOT = Path(__file__).resolve().parents[1]
+LOCKS = ROOT / "environments" / "locks"
 # For each lock, the files with its requirements.
 SOURCES = {
-    "uv": ["tests/galaxy/requirements-uv.txt"],
-    "build": ["tests/galaxy/requirements-build.txt"],
-    "tools": ["requirements.txt", "tests/requirements.txt"],
-    "bench": ["benchmarks/requirements.txt"],
-    "galaxy": ["tests/galaxy/requirements-galaxy.txt"],
-    "galaxy-oldest": ["tests/galaxy/requirements-galaxy-oldest.txt"],
-    "toolshed": ["tests/galaxy/requirements-toolshed.txt"],
-    "planemo": ["tests/galaxy/requirements-planemo.txt"],
-    "pulsar": ["tests/galaxy/requirements-pulsar.txt"],
+    "uv": ["environments/uv.txt"],
+    "build": ["environments/build.txt"],
+    "tools": ["requirements.txt", "environments/tests.txt"],
+    "bench": ["environments/bench.txt"],
+    "galaxy": ["environments/galaxy.txt"],
+    "galaxy-oldest": ["environments/galaxy-oldest.txt"],
+    "toolshed": ["environments/toolshed.txt"],
+    "planemo": ["environments/planemo.txt"],
+    "pulsar": ["environments/pulsar.txt"],
 }
 # Locked without their requirements, into the lock of `make bench`.
-RIVALS = "benchmarks/rivals.txt"
+RIVALS = "environments/rivals.txt"
 # PyTorch with its CUDA packages (about 3 GB) has a separate lock. When pip finds a build for the CPU, make_venv.sh
 # installs that instead, from the lock `torch-cpu`, which is written by hand.
 TORCH = "torch-cuda"
