@@ -180,15 +180,12 @@ def _matched(first: Mutations, other: Mutations, name: str, label: str) -> tuple
     titles = f"table {quoted(name, 30)}", f"table {quoted(label, 30)}"
     if kind is not None:
         keys, other_keys = (list(zip(*table.places[kind], strict=True)) for table in (first, other))
-        if keys == other_keys and all(key for _, key in keys):
-            found, how = np.arange(first.n), ", in the same order"
-        else:
-            found, how = _by_place(keys, other_keys, first.ids, other.ids), ""
+        found = _by_place(keys, other_keys, first.ids, other.ids)
         if (found < 0).all():
             _refuse(_no_row_in_common(kind, first, other), first, other, name, label)
         if kind == PLACE:
             _check_ids(first, other, found, titles)
-        return kind + how, found
+        return kind + _in_order(found), found
     if first.ids is None or other.ids is None:
         _refuse(f"because they share neither id nor {PLACE}", first, other, name, label)
     for table, ids in ((name, first.ids), (label, other.ids)):
@@ -201,7 +198,11 @@ def _matched(first: Mutations, other: Mutations, name: str, label: str) -> tuple
     for at in np.flatnonzero(found >= 0).tolist():
         if not mutations.same_parts(parts := first.part(at), other_parts := other.part(found[at])):
             raise UserError(mutations.parts_contradict(first.ids[at], parts, other_parts, *titles))
-    return ID + (", in the same order" if (found == np.arange(first.n)).all() else ""), found
+    return ID + _in_order(found), found
+
+
+def _in_order(found: np.ndarray) -> str:
+    return ", in the same order" if (found == np.arange(len(found))).all() else ""
 
 
 def _by_place(keys: list, other_keys: list, ids: list[str] | None, other_ids: list[str] | None) -> np.ndarray:
@@ -256,11 +257,13 @@ def _check_ids(first: Mutations, other: Mutations, found: np.ndarray, titles: Se
         shared = own if own in here and own in there else others
         if own == others or shared not in here or shared not in there:
             continue
+        places = first.place_of(here[shared]), other.place_of(there[shared])
+        if places[0] == places[1]:
+            continue
         n_wrong += 1
         # Of several, one that is not the number of a row.
         if not worst or (mutations.is_row_number(worst) and not mutations.is_row_number(shared)):
             worst = shared
-            places = first.place_of(here[shared]), other.place_of(there[shared])
             text = mutations.contradiction(shared, *places, *titles)
     if warning := mutations.check_ids(n_wrong, worst, text):
         log.warning("%s", warning)

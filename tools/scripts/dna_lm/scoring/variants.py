@@ -39,9 +39,9 @@ class VariantSource:
 
     A row has chrom, pos, ref, alt, id, status, the scores; with a `background` a percentile for each score and the
     number drawn; the counts; the wild-type window, counted from 1 and its end included; with `regions` the names of
-    those that the changed bases lie in; the kind of the allele; its normalised spelling, and by how many bases it can be
-    moved. `refused_ids`: INFO fields that the VCF must not have.
-    `header`: the lines of the VCF's header, known after `check`.
+    those that the changed bases lie in; the kind of the allele; its normalised spelling, and by how many bases it can
+    be moved. `refused_ids`: INFO fields that the VCF must not have. `header`: the lines of the VCF's header, known
+    after `check`.
     """
 
     path: str
