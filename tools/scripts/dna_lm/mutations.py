@@ -252,31 +252,10 @@ class Mutations:
     @classmethod
     def of(cls, rows: Iterable[Row], kinds: Sequence[str]) -> "Mutations":
         """kinds: of the table's `Columns`."""
-        ids, contigs_, keys, in_sequence, parts = [], [], [], [], []
-        repeats, known = Repeats(), {}
-        waiting = []
-        for at, row in enumerate(rows):
-            ids.append(row.id)
-            if PLACE in kinds:
-                contigs_.append(known.setdefault(row.contig, row.contig))
-                keys.append("" if row.change is None else str(row.change))
-                if row.change is not None and row.change.shift is not None:
-                    repeats.add(row.contig, row.change)
-                elif row.change is not None and row.change.family:
-                    waiting.append((at, row.contig, row.change))
-            else:
-                parts.append(row.parts)
-            if MUTATION in kinds:
-                in_sequence.append("" if row.in_sequence is None else str(row.in_sequence))
-        if repeats:
-            for at, contig, found in waiting:
-                keys[at] = str(repeats.leftmost(contig, found))
-        places = {PLACE: (contigs_, keys)} if PLACE in kinds else {}
-        if MUTATION in kinds:
-            places[MUTATION] = (ids, in_sequence)
-        places = {kind: found for kind, found in places.items() if any(found[1])}
-        has_parts = any(any(part is not None for part in row) for row in parts)
-        return cls(len(ids), ids if any(ids) else None, places, parts if has_parts else None, repeats)
+        collected = Collector(kinds)
+        for row in rows:
+            collected.add(row)
+        return collected.mutations()
 
     def renamed(self, known: Iterable[str]) -> "Mutations":
         """With the `known` names for the contigs that have one."""
@@ -322,6 +301,10 @@ class Mutations:
             return ""
         return ":".join(column[row] for column in self.places[kind])
 
+    def name(self, row: int) -> str:
+        """What a message calls a row: its identifier, or its place."""
+        return (self.ids[row] if self.ids else "") or self.place_of(row)
+
     def example(self, kind: str) -> str:
         """The first key of a kind in a message."""
         if kind == ID:
@@ -339,6 +322,48 @@ class Mutations:
         """Name of the chromosome -> how many of the `rows` it has; one without a place is under its absence."""
         names, keys = self.places.get(PLACE, ((), ()))
         return Counter((names[row] if keys[row] else NO_PLACE) for row in rows) if names else Counter()
+
+
+class Collector:
+    """The mutations of the rows of a table, one row after the other. kinds: of the table's `Columns`."""
+
+    def __init__(self, kinds: Sequence[str]) -> None:
+        self._kinds = kinds
+        self._ids, self._contigs, self._keys, self._in_sequence, self._parts = [], [], [], [], []
+        self._repeats = Repeats()
+        self._known = {}
+        # Insertions and deletions of which this table does not say how far they can be moved.
+        self._raw = []
+
+    def add(self, row: Row) -> None:
+        """The next row."""
+        if PLACE in self._kinds:
+            self._contigs.append(self._known.setdefault(row.contig, row.contig))
+            if row.change is not None and row.change.shift is not None:
+                self._repeats.add(row.contig, row.change)
+            elif row.change is not None and row.change.family:
+                self._raw.append(len(self._ids))
+            self._keys.append("" if row.change is None else str(row.change))
+        else:
+            self._parts.append(row.parts)
+        if MUTATION in self._kinds:
+            self._in_sequence.append("" if row.in_sequence is None else str(row.in_sequence))
+        self._ids.append(row.id)
+
+    def mutations(self) -> Mutations:
+        """Those of all rows."""
+        for at in self._raw if self._repeats else ():
+            self._keys[at] = str(self._repeats.leftmost(self._contigs[at], _indel(self._keys[at])))
+        places = {PLACE: (self._contigs, self._keys), MUTATION: (self._ids, self._in_sequence)}
+        places = {kind: found for kind, found in places.items() if any(found[1])}
+        has_parts = any(part is not None for row in self._parts for part in row)
+        return Mutations(
+            len(self._ids),
+            self._ids if any(self._ids) else None,
+            places,
+            self._parts if has_parts else None,
+            self._repeats,
+        )
 
 
 def parts_of(row: Row) -> tuple:
@@ -379,6 +404,19 @@ def same_parts(first: tuple, other: tuple) -> bool:
 
 
 # --- two tables ------------------------------------------------------------------------------------------------------
+
+
+def in_one_spelling(first: Mutations, other: Mutations) -> tuple[Mutations, Mutations]:
+    """Both with the first one's names of contigs, and with the same place for each insertion or deletion.
+
+    A table that knows how far its own can be moved says so for the other, too.
+    """
+    other = other.renamed(dict.fromkeys(first.places.get(PLACE, ((),))[0]))
+    if not first.repeats:
+        first = first.moved(other.repeats)
+    if not other.repeats:
+        other = other.moved(first.repeats)
+    return first, other
 
 
 def once(values: Sequence[str]) -> dict[str, int]:
@@ -440,10 +478,42 @@ def unmatched(rows: Iterable[int], table: Mutations, title: str, without: str) -
     if not rows:
         return None
     contigs_ = table.by_contig(rows)
-    example = table.ids[rows[0]] if table.ids else f"row {rows[0] + 1}"
+    example = table.name(rows[0]) or f"row {rows[0] + 1}"
     return f"{len(rows):,} of {table.n:,} rows of {title} {without}" + (
         f": {listed_contigs(contigs_)}" if contigs_ else f", for example {quoted(example, 30)}"
     )
+
+
+def rows_of(first: Mutations, other: Mutations) -> tuple[str | None, list[int] | int | None]:
+    """The kind of key that says which rows of two tables belong together, or None; and what it says.
+
+    None: rows in their order do. Else the row of `other` for each row of `first`, or the number of a row, as of
+    `belonging`. Of several rows of one mutation, the n-th belongs to the n-th.
+    """
+    first, other = in_one_spelling(first, other)
+    for kind in KEYS:
+        keys = [_keys_of(kind, table) for table in (first, other)]
+        if None in keys:
+            continue
+        found = belonging(*keys)
+        if found is not None or any(a and a == b for a, b in zip(*keys, strict=False)):
+            return kind, found
+    return None, None
+
+
+def _keys_of(kind, table):
+    if kind == ID:
+        return table.ids
+    if kind not in table.places:
+        return None
+    keys = list(map(":".join, zip(*table.places[kind], strict=True)))
+    keys = [key if change else "" for key, change in zip(keys, table.places[kind][1], strict=True)]
+    times = Counter()
+    for at, key in enumerate(keys):
+        times[key] += 1
+        if key and times[key] > 1:
+            keys[at] = f"{key} {times[key]}"
+    return keys
 
 
 def belonging(first: Sequence, other: Sequence) -> list[int] | int | None:

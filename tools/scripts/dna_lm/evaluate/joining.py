@@ -121,13 +121,8 @@ def _read(label: str, path: str, scores: Sequence[str], texts: Sequence[str]) ->
 
 def _join(first: Rows, other: Rows, name: str, label: str) -> Rows:
     """The rows of both. name, label: what the tables are called."""
-    other_mutations = other.mutations.renamed(dict.fromkeys(first.mutations.places.get(PLACE, ((),))[0]))
-    # A table of "Score variants" knows all places of its insertions and deletions: the other then has the same.
-    if not first.mutations.repeats:
-        first = replace(first, mutations=first.mutations.moved(other_mutations.repeats))
-    if not other_mutations.repeats:
-        other_mutations = other_mutations.moved(first.mutations.repeats)
-    other = replace(other, mutations=other_mutations)
+    in_first, in_other = mutations.in_one_spelling(first.mutations, other.mutations)
+    first, other = replace(first, mutations=in_first), replace(other, mutations=in_other)
     kind, at = _matched(first.mutations, other.mutations, name, label)
     n, n_other = len(first.ids), len(other.ids)
     only_other = np.setdiff1d(np.arange(n_other), at[at >= 0])
