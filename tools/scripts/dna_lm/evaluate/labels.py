@@ -124,7 +124,7 @@ def from_file(
 def columns_of(path: str) -> list[str]:
     """Names of the columns of a table, or of the INFO fields that a VCF declares."""
     if not _is_vcf(path):
-        with columns.open_table(path, "the table with labels") as table:
+        with columns.open_table(path, "the table with labels", quiet=True) as table:
             return table.names
     header = []
     next(vcf.read_lines(path, header), None)
