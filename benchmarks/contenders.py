@@ -66,7 +66,7 @@ def ours(job, score="l2", strand="forward"):
         def pairs():
             return fasta.pairs_by_order(folder / "wild_type.fasta", folder / "mutant.fasta")
 
-        fasta.count_pairs(pairs())
+        fasta.check_pairs(folder / "wild_type.fasta", folder / "mutant.fasta")
         settings = Settings(strand=strand, scores=(score,))
         settings.check(loaded)
         budget = encoder.Budget.fitting(loaded)

@@ -146,6 +146,69 @@ def test_paired_leaves_out_pairs_with_one_score_and_checks_ids(tmp_path):
     assert "60 of 60 rows do not have the same id" in outputs["report"].read_text()
 
 
+def paired_tables(tmp_path, order, keys, others=None):
+    """Two groups of 20 rows; the second score is 1 to 20 more, and its rows are in another order."""
+    numbers = np.random.default_rng(3).normal(0, 50, 20)
+    first = [[*key, value] for key, value in zip(keys["first"], numbers, strict=True)]
+    second = [[*key, value + n] for n, (key, value) in enumerate(zip(others or keys["first"], numbers, strict=True), 1)]
+    paths = []
+    for name, table in (("a", first), ("b", [second[at] for at in order])):
+        lines = ["\t".join([*keys["header"], "l2"]), *("\t".join(map(str, row)) for row in table)]
+        paths += ["--group", f"{name}={write(tmp_path / f'{name}.tsv', chr(10).join(lines) + chr(10))}"]
+    return [*paths, "--paired"]
+
+
+IDS = {"header": ["id"], "first": [[f"s{n}"] for n in range(20)]}
+NUMBERED = {
+    "header": ["chrom", "pos", "ref", "alt", "id"],
+    "first": [["chr1", 100 + n, "A", "C", n] for n in range(20)],
+}
+ANOTHER_ORDER = [at * 7 % 20 for at in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("keys", "others", "by"),
+    [
+        (IDS, None, "id"),
+        # Without ids; another style; ids that are the numbers of the rows say nothing.
+        ({"header": NUMBERED["header"][:4], "first": [row[:4] for row in NUMBERED["first"]]}, None, "chrom, pos"),
+        (NUMBERED, [["1", f"{100 + n}.0", "a", "c", ANOTHER_ORDER.index(n)] for n in range(20)], "chrom, pos"),
+        (
+            {"header": ["id", "position", "ref", "alt"], "first": [["seq", n + 1, "A", "C"] for n in range(20)]},
+            None,
+            "id, position",
+        ),
+    ],
+)
+def test_paired_rows_in_another_order_are_joined_and_this_is_said(tmp_path, caplog, keys, others, by):
+    arguments = paired_tables(tmp_path, ANOTHER_ORDER, keys, others)
+    outputs = succeed(tmp_path, *arguments)
+    # All 20 differences have one sign: p is 2 / 2 ** 20.
+    assert float(rows(outputs["tests"])[0]["p"]) == pytest.approx(2**-19)
+    message = f"group 'b' has the rows of group 'a' in another order: they were paired by {by}"
+    assert message in caplog.messages[0]
+    assert message in html.unescape(outputs["report"].read_text()).replace("\\", "")
+
+
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        ([[f"s{n + 1}"] for n in range(20)], "row 2 of group 'a', 's1', is another row of group 'b' (by id)"),
+        ([[f"s{n // 2 * 2}"] for n in range(20)], None),
+        ([["x"] for n in range(20)], None),
+    ],
+)
+def test_paired_rows_that_contradict_their_order_are_refused(tmp_path, caplog, others, message):
+    arguments = paired_tables(tmp_path, range(20), IDS, others)
+    if message:
+        fails(tmp_path, message, *arguments)
+    else:
+        succeed(tmp_path, *arguments)
+        assert re.match(
+            "rows were paired by their order, and [12]0 of 20 rows do not have the same id", caplog.messages[0]
+        )
+
+
 def test_tutorial_mode_says_what_is_wrong_with_it(tmp_path):
     outputs = succeed(tmp_path, *labelled("exon", "intron"), "--tutorial")
     assert "p depends on the order of the rows" in outputs["report"].read_text()
@@ -283,7 +346,7 @@ def report_of(labels, seed=0, **options):
     """A report of made-up groups, written as the script writes it, with every second group missing a score."""
     rng = np.random.default_rng(seed)
     made = [
-        statistics.Group(label, np.append(rng.normal(i / 4, 1, 6), np.nan if i % 2 else 1.0), list("abcdefg"))
+        statistics.Group(label, np.append(rng.normal(i / 4, 1, 6), np.nan if i % 2 else 1.0), "x" * 99)
         for i, label in enumerate(labels)
     ]
     design = {name: options.pop(name, False) for name in ("paired", "tutorial")}
@@ -401,8 +464,8 @@ def test_a_table_may_have_crlf_a_byte_order_mark_comment_header_and_na(tmp_path)
     table = write(
         tmp_path / "t.tsv", b"\xef\xbb\xbf#id\tl2\tg\r\na\t1\tx\r\nb\tNA\tx\r\nc\t2.5\tx\r\n\r\nd\tnan\ty\r\n"
     )
-    x, y = score_tables.read_grouped_table(table, "l2", "g", with_ids=True)
-    assert (x.label, x.ids, y.label) == ("x", ["a", "b", "c"], "y")
+    x, y = score_tables.read_grouped_table(table, "l2", "g")
+    assert (x.label, y.label) == ("x", "y")
     np.testing.assert_array_equal(x.scores, [1, np.nan, 2.5])
     np.testing.assert_array_equal(y.scores, [np.nan])
 

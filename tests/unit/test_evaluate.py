@@ -10,6 +10,7 @@ from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
 from conftest import TEST_DATA
+from dna_lm import mutations
 from dna_lm.errors import UserError
 from dna_lm.evaluate import baselines, clinvar, directions, joining, labels, metrics, resampling
 from dna_lm.scores import SCORES
@@ -291,7 +292,7 @@ VCF = """##fileformat=VCFv4.2
 ##INFO=<ID=DEPTHS,Number=R,Type=Integer,Description="of every allele">
 #CHROM	POS	ID	REF	ALT	QUAL	FILTER	INFO
 chr1	10	rs1	A	C,G	.	.	CLASS=good%2Cbetter,bad%3Bworse;CLNSIG=Pathogenic,_low_penetrance;DEPTHS=9,1,2
-1	20	.	c	T	.	.	CLASS=bad%3Bworse;FLAG
+chr1	20	.	c	T	.	.	CLASS=bad%3Bworse;FLAG
 """
 
 
@@ -302,7 +303,7 @@ def rows_of(tmp_path, text, name="scores.tsv", **how):
 
 
 SCORED = (
-    "chrom\tpos\tref\talt\tid\tl2\n1\t10\tA\tC\trs1\t1\n1\t10\tA\tG\trs1\t2\nchr1\t20\tC\tT\tx\t3\n1\t30\tC\tT\ty\t4\n"
+    "chrom\tpos\tref\talt\tid\tl2\n1\t10\tA\tC\trs1\t1\n1\t10\tA\tG\trs1\t2\n1\t20\tC\tT\tx\t3\n1\t30\tC\tT\ty\t4\n"
 )
 
 
@@ -328,7 +329,7 @@ def test_info_of_a_vcf(tmp_path, header_has_field):
     [
         (("CLASS=good%2Cbetter,", "CLASS="), "CLASS", "line 6: INFO 'CLASS' has 1 values where its header"),
         (("", ""), "CLNSI", "no line of the VCF with labels has INFO 'CLNSI'; its INFO fields: 'CLASS', 'CLNSIG'"),
-        (("chr1\t10", "chr9\t10"), "CLNSIG", None),
+        (("chr1\t10\trs1\tA\tC,G", "chr1\t10\trs1\tA\tC,T"), "CLNSIG", None),
         (("\t10\t", "\t10\t\t"), "CLNSIG", "VCF, line 6: 9 columns where the header has 8"),
     ],
 )
@@ -337,7 +338,7 @@ def test_info_that_cannot_be_read(tmp_path, change, column, message):
     path.write_text(VCF.replace(*change) if change[0] else VCF)
     arguments = str(path), rows_of(tmp_path, SCORED), column, labels.of_clinvar([], []), []
     if message is None:
-        assert labels.from_file(*arguments)[0].reasons[0] == labels.NOT_FOUND
+        assert labels.from_file(*arguments)[0].reasons[1] == labels.NOT_FOUND
     else:
         with pytest.raises(UserError, match=message):
             labels.from_file(*arguments)
@@ -386,7 +387,7 @@ def test_equal_ids_are_joined_by_allele_or_order_or_refused(tmp_path):
     first = places + "chr1\t5\tA\tC\trs1\t1\nchr1\t5\tA\tG\trs1\t2\n"
     rows = joined(tmp_path, first, places + "1\t5\ta\tG\trs1\t20\n1\t5\tA\tC\trs1\t10\n")
     assert rows.scores[1].values.tolist() == [10, 20]
-    assert rows.joined_by == ["b with a: chrom, pos, ref and alt (by id: 'rs1' appears twice in table 'a')"]
+    assert rows.joined_by == ["b with a: chrom, pos, ref and alt"]
     assert joined(tmp_path, first, first).joined_by == ["b with a: chrom, pos, ref and alt, in the same order"]
     assert joined(tmp_path, "id\tl2\nx\t1\n", "id\tl2\nx\t1\n").joined_by == ["b with a: id, in the same order"]
     with pytest.raises(UserError, match="cannot be joined by id: 'x' appears twice in table 'b': give tables"):
@@ -407,7 +408,8 @@ def test_tables_of_every_mutation_are_joined_by_position_too(tmp_path):
 
 def test_columns_of_findlay_2018_are_found():
     names = (TEST_DATA / "evaluate_brca1.tsv").read_text().split("\n")[0].split("\t")
-    assert joining.key_places(names) == {joining.PLACE: [1, 2, 3, 4]}
+    found = mutations.Columns(names)
+    assert found.kinds == [mutations.PLACE] and found.place(mutations.PLACE) == [1, 2, 3, 4]
 
 
 def test_a_score_that_no_table_has(tmp_path):

@@ -15,6 +15,7 @@ COUNTS = ["wt_length", "mut_length", "n_differences", "wt_tokens", "mut_tokens",
 PAIRS = ("--wild-type", TEST_DATA / "indel_wild_type.fasta.gz", "--mutant", TEST_DATA / "indel_mutant.fasta.gz")
 VARIANTS = ("--variants", TEST_DATA / "variants.vcf", "--reference", REFERENCE)
 INTERVALS = ("--intervals", TEST_DATA / "intervals.bed", "--reference", REFERENCE)
+NORMALISED = ["norm_pos", "norm_ref", "norm_alt", "shift"]
 PERCENTILES = ["llr_percentile", "l2_percentile", "n_background"]
 
 
@@ -27,14 +28,14 @@ PERCENTILES = ["llr_percentile", "l2_percentile", "n_background"]
             VARIANTS,
             ["chrom", "pos", "ref", "alt", "id"],
             [],
-            ["window_start", "window_end", "kind"],
+            ["window_start", "window_end", "kind", *NORMALISED],
         ),
         (
             "score_variants.py",
             (*VARIANTS, "--background", 1, "--regions", TEST_DATA / "regions.bed"),
             ["chrom", "pos", "ref", "alt", "id"],
             PERCENTILES,
-            ["window_start", "window_end", "region", "kind"],
+            ["window_start", "window_end", "region", "kind", *NORMALISED],
         ),
         (
             "mutagenesis.py",

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dna_lm.errors import UserError
-from dna_lm.inputs.fasta import pairs_by_id, pairs_by_order, read_fasta
+from dna_lm.inputs.fasta import PairCounts, check_pairs, pairs_by_id, pairs_by_order, read_fasta
+from dna_lm.scoring.pairs import PairSource
 
 
 @pytest.fixture
@@ -118,3 +119,55 @@ def test_what_is_written_is_read(tmp_path_factory, records):
         return
     expected = [(name, sequence.upper().replace("U", "T")) for name, sequence in records]
     assert [(record.id, record.sequence) for record in read_fasta(path)] == expected
+
+
+# --- identifiers in another order ------------------------------------------------------------------------------------
+
+
+def records_of(names, bases="ACGT"):
+    return "".join(f">{name}\n{bases}{'ACGT'[n % 4] * (n + 1)}\n" for n, name in names)
+
+
+def test_the_same_identifiers_in_another_order_are_paired_by_identifier(fasta, caplog):
+    caplog.set_level("INFO")
+    names = [f"s{n}" for n in range(6)]
+    wild_types = fasta(records_of(enumerate(names)), "w.fa")
+    moved = [(n, names[n]) for n in (2, 5, 0, 3, 1, 4)]
+    mutants = fasta(records_of(moved, "ACCT"), "m.fa")
+    counts = check_pairs(wild_types, mutants)
+    n_bases = 2 * sum(4 + n + 1 for n in range(6))
+    assert counts == PairCounts("id", 6, 0, n_bases)
+    assert caplog.messages == [
+        "5 of 6 pairs had different identifiers, and both files have the same ones in another order: "
+        "paired by identifier instead"
+    ]
+    source = PairSource(wild_types, mutants)
+    source.check()
+    pairs = [(item.wild_type, item.mutant) for item in source.items(None, None)]
+    assert [(w.id, m.id, m.sequence) for w, m in pairs] == [
+        (w.id, w.id, w.sequence.replace("ACGT", "ACCT", 1)) for w, _ in pairs
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wild_types", "mutants", "message"),
+    [
+        (
+            "abc",
+            "bcd",
+            "record 2 is 'b' in the wild-type FASTA and 'c' in the mutant FASTA, where the first is another",
+        ),
+        ("abbc", "bbac", "identifier 'b' appears twice|record 1 is 'a' in the wild-type FASTA and 'b' in the mutant"),
+        ("aabb", "bbaa", "record 1 is 'a' in the wild-type FASTA and 'b' in the mutant FASTA"),
+    ],
+)
+def test_identifiers_that_belong_to_other_records_are_refused(fasta, wild_types, mutants, message):
+    paths = (fasta(records_of(enumerate(names)), f"{at}.fa") for at, names in enumerate((wild_types, mutants)))
+    with pytest.raises(UserError, match=message):
+        check_pairs(*paths)
+
+
+@pytest.mark.parametrize(("wild_types", "mutants"), [("abc", "xyz"), ("aab", "abb"), ("aaa", "aaa"), ("aab", "aab")])
+def test_other_identifiers_are_paired_by_order(fasta, wild_types, mutants):
+    paths = (fasta(records_of(enumerate(names)), f"{at}.fa") for at, names in enumerate((wild_types, mutants)))
+    assert check_pairs(*paths).pair_by == "order"

@@ -36,7 +36,11 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
         f"{' '.join(DEFAULT_TESTS)}, or with --paired {' '.join(DEFAULT_PAIRED_TESTS)}); with "
         "three or more independent groups, Kruskal-Wallis and one-way ANOVA are added",
     )
-    tests.add_argument("--paired", action="store_true", help="rows i of all groups belong together")
+    tests.add_argument(
+        "--paired",
+        action="store_true",
+        help="rows i of all groups belong together, or in another order those with the same place or id",
+    )
     tests.add_argument("--correction", choices=estimates.CORRECTIONS, default="holm", help="(default: holm)")
     tests.add_argument(
         "--tutorial", action="store_true", help="the tutorial's two tests instead, to reproduce its numbers"
@@ -69,7 +73,7 @@ def read_groups(arguments: argparse.Namespace) -> list[statistics.Group]:
         raise UserError("--only needs --table: leave out the tables of the other groups instead")
     labelled = columns.read_table_list(arguments.groups) if arguments.groups else []
     labelled += [score_tables.split_group(argument) for argument in arguments.group or ()]
-    return score_tables.read_groups(labelled, arguments.column, with_ids=arguments.paired)
+    return score_tables.read_groups(labelled, arguments.column, paired=arguments.paired)
 
 
 def main(argv: list[str]) -> None:
@@ -102,20 +106,22 @@ def main(argv: list[str]) -> None:
                 correction=arguments.correction,
                 tutorial=arguments.tutorial,
                 plot=markdown.plot_block(plot_name, arguments.plot_format, "Scores of the groups", note, in_galaxy),
-                settings=settings(arguments, results),
+                settings=settings(arguments, groups, results),
                 galaxy=in_galaxy,
             )
             with open(report_path, "w", encoding="utf-8") as handle:
                 handle.write(text)
 
 
-def settings(arguments: argparse.Namespace, results: list[statistics.Result]) -> dict[str, str]:
+def settings(
+    arguments: argparse.Namespace, groups: list[statistics.Group], results: list[statistics.Result]
+) -> dict[str, str]:
     """What was run, for the report: name to value, in words."""
     axis = "log" if arguments.log_scale else "linear"
     return {
         "Score column": arguments.column,
         "Tests": ", ".join(dict.fromkeys(TITLES[result.test] for result in results)),
-        "Rows": "paired by their order" if arguments.paired else "independent",
+        "Rows": pairing(groups) if arguments.paired else "independent",
         "Correction": estimates.CORRECTIONS[arguments.correction],
         "Plot": f"{arguments.plot_kind}, {axis} axis" if arguments.plot else "none",
         "Versions": ", ".join(
@@ -123,6 +129,11 @@ def settings(arguments: argparse.Namespace, results: list[statistics.Result]) ->
             + [f"{name} {version(name)}" for name in ("numpy", "scipy", "matplotlib")]
         ),
     }
+
+
+def pairing(groups: list[statistics.Group]) -> str:
+    """How rows were paired, in words."""
+    return next((group.pairing for group in groups if group.pairing), "paired by their order")
 
 
 if __name__ == "__main__":

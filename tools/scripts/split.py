@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 from dna_lm import cli
@@ -62,18 +61,15 @@ def new_folder(*parts: str) -> Path:
 
 def split_pairs(arguments: argparse.Namespace) -> None:
     """Write the chunks of a pair of FASTA files."""
-
-    def pairs() -> Iterator[tuple[fasta.Record, fasta.Record]]:
-        return fasta.PAIRINGS[arguments.pair_by](arguments.wild_type, arguments.mutant)
-
+    paths = arguments.wild_type, arguments.mutant
     # Read to the end first: a file with a fault leaves no chunk.
-    n_pairs, n_identical, _ = fasta.count_pairs(pairs())
+    counts = fasta.check_pairs(*paths, arguments.pair_by)
     if not arguments.allow_identical:
-        fasta.refuse_identical(n_pairs, n_identical, arguments.wild_type, arguments.mutant)
-    chunks.refuse_too_many(n_pairs, arguments.size)
+        fasta.refuse_identical(counts.n_pairs, counts.n_identical, *paths)
+    chunks.refuse_too_many(counts.n_pairs, arguments.size)
     folders = (new_folder(arguments.output, name) for name in ("wild_type", "mutant"))
-    n_chunks = chunks.write_pairs(pairs(), arguments.size, *folders)
-    log.info("%s", chunks.chunk_counts(n_pairs, n_chunks, "pair"))
+    n_chunks = chunks.write_pairs(fasta.PAIRINGS[counts.pair_by](*paths), arguments.size, *folders)
+    log.info("%s", chunks.chunk_counts(counts.n_pairs, n_chunks, "pair"))
 
 
 def split_variants(arguments: argparse.Namespace) -> None:

@@ -241,18 +241,10 @@ def _warnings(groups: Sequence[Group], paired: bool, tutorial: bool, rows: int) 
             f"({'; '.join(not_scored)}). Their status in the score table says why. If the reasons differ between "
             "groups, the remaining rows may not be comparable."
         )
-    n_differing = _count_differing_ids(groups) if paired else 0
-    if n_differing:
-        blocks.append(
-            f"**Check the pairing:** rows were paired by their order, and {n_differing:,} of "
-            f"{len(groups[0].scores):,} rows do not have the same id in every group."
-        )
+    if paired and (sentences := [group.pairing for group in groups if group.pairing]):
+        others = f" ({len(sentences) - 1} more groups: see the messages of the job)" if len(sentences) > 1 else ""
+        blocks.append(f"**Check the pairing:** {inert(sentences[0])}{others}.")
     return blocks
-
-
-def _count_differing_ids(groups: Sequence[Group]) -> int:
-    columns = [group.ids for group in groups]
-    return 0 if None in columns else sum(len(set(ids)) > 1 for ids in zip(*columns, strict=True))
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------

@@ -5,12 +5,14 @@ with NaN for a row without a score. A line that cannot be read ends in a `UserEr
 no row is dropped silently.
 """
 
+import logging
 from array import array
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from dna_lm import columns
+from dna_lm import columns, mutations
 from dna_lm.compare.statistics import Group, Result
 from dna_lm.errors import UserError, quoted
 from dna_lm.labels import clean_label
@@ -18,8 +20,10 @@ from dna_lm.labels import clean_label
 # More groups than this can neither be read in a plot nor compared in pairs: the column is probably the wrong one.
 MAX_GROUPS = 40
 
-# The scores of a group, and its ids or None.
-Columns = tuple[array, list[str] | None]
+log = logging.getLogger(__name__)
+
+# The scores of a group, and which mutations its rows are, or None.
+Columns = tuple[array, mutations.Collector | None]
 
 
 def split_group(argument: str) -> tuple[str, str]:
@@ -30,10 +34,10 @@ def split_group(argument: str) -> tuple[str, str]:
     return label, path
 
 
-def read_groups(labelled_paths: Iterable[tuple[str, str]], column: str, with_ids: bool = False) -> list[Group]:
+def read_groups(labelled_paths: Iterable[tuple[str, str]], column: str, paired: bool = False) -> list[Group]:
     """One group from each table, in order. labelled_paths: (label, path) pairs; column: the score column's name.
 
-    with_ids: read the column `id` too, if there is one. Raises `UserError`.
+    paired: put the rows into the order of the first group, as `_paired` says. Raises `UserError`.
     """
     groups = {}
     for label, path in labelled_paths:
@@ -42,20 +46,60 @@ def read_groups(labelled_paths: Iterable[tuple[str, str]], column: str, with_ids
             raise UserError(f"a group of table {quoted(path)} has an empty label")
         if label in groups:
             raise UserError(f"two groups are called {quoted(label)}: give each its own label")
-        scores, ids = _read(path, f"table of group {quoted(label)}", column, None, with_ids)[None]
-        groups[label] = Group(label, np.frombuffer(scores), ids)
-    return list(groups.values())
+        groups[label] = _read(path, f"table of group {quoted(label)}", column, None, paired)[None]
+    return _groups(groups, paired)
 
 
 def read_grouped_table(
-    path: str, column: str, group_column: str | int, with_ids: bool = False, only: Collection[str] = ()
+    path: str, column: str, group_column: str | int, paired: bool = False, only: Collection[str] = ()
 ) -> list[Group]:
     """One group for each value of `group_column` (a name, or a number from 1) in one table.
 
     only: the labels of the groups to keep; empty for all. Groups are in order of first appearance. Raises `UserError`.
     """
-    groups = _read(path, f"table {quoted(path)}", column, group_column, with_ids, only)
-    return [Group(label, np.frombuffer(scores), ids) for label, (scores, ids) in groups.items()]
+    return _groups(_read(path, f"table {quoted(path)}", column, group_column, paired, only), paired)
+
+
+def _groups(read: dict[str, Columns], paired: bool) -> list[Group]:
+    groups = [Group(label, np.frombuffer(scores)) for label, (scores, _) in read.items()]
+    return _paired(groups, [rows.mutations() for _, rows in read.values()]) if paired else groups
+
+
+def _paired(groups: Sequence[Group], rows: Sequence[mutations.Mutations]) -> list[Group]:
+    """The groups with their rows in the order of the first group.
+
+    Rows belong together by their order. When a group has the mutations of the first group in another order, they are
+    put into its order. Other rows of the same mutations, or of the same identifiers, are refused. Warnings are logged.
+    """
+    first, *others = groups
+    found = [first]
+    for group, which in zip(others, rows[1:], strict=True):
+        # Unequal numbers of rows are refused later.
+        kind, places = mutations.rows_of(rows[0], which) if which.n == rows[0].n else (None, None)
+        if isinstance(places, int):
+            raise UserError(
+                f"paired rows: row {places + 1} of group {quoted(first.label, 30)}, "
+                f"{quoted(rows[0].name(places), 30)}, is another row of group {quoted(group.label, 30)} (by {kind}): "
+                "give both the same mutations once each, or in the same order"
+            )
+        text = ""
+        if places is not None:
+            group = replace(group, scores=group.scores[places])
+            text = (
+                f"group {quoted(group.label, 30)} has the rows of group {quoted(first.label, 30)} in another order: "
+                f"they were paired by {kind}, not by their order"
+            )
+        elif kind in (None, mutations.ID) and rows[0].ids and which.ids:
+            n_different = sum(a != b for a, b in zip(rows[0].ids, which.ids, strict=False))
+            if n_different:
+                text = (
+                    f"rows were paired by their order, and {n_different:,} of {which.n:,} rows do not have the same id "
+                    f"in groups {quoted(first.label, 30)} and {quoted(group.label, 30)}"
+                )
+        if text:
+            log.warning("%s", text)
+        found.append(replace(group, pairing=text))
+    return found
 
 
 def _read(
@@ -63,14 +107,14 @@ def _read(
     title: str,
     column: str,
     group_column: str | int | None,
-    with_ids: bool,
+    paired: bool,
     only: Collection[str] = (),
 ) -> dict[str | None, Columns]:
     """The columns of each label; without a group column the only label is None. title: of the table, in messages."""
     with columns.open_table(path, title) as table:
         score_at = table.place_of_score(column)
         group_at = None if group_column is None else table.place_of(group_column, "group")
-        id_at = table.names.index("id") if with_ids and "id" in table.names else None
+        which = mutations.Columns(table.names) if paired else None
         groups = {}
         for number, fields in table.rows():
             label = None if group_at is None else clean_label(fields[group_at])
@@ -84,11 +128,11 @@ def _read(
                         f"{title}, line {number}: more than {MAX_GROUPS} groups in column "
                         f"{quoted(table.names[group_at])}: is it the column that says which group a row belongs to?"
                     )
-                groups[label] = (array("d"), None if id_at is None else [])
-            scores, ids = groups[label]
+                groups[label] = (array("d"), which and mutations.Collector(which.kinds))
+            scores, rows = groups[label]
             scores.append(columns.number(fields[score_at], column, title, number))
-            if ids is not None:
-                ids.append(fields[id_at])
+            if rows is not None:
+                rows.add(which.row(fields))
         if missing := [label for label in only if label not in groups]:
             raise UserError(
                 f"{title} has no row of group {quoted(missing[0])} in column {quoted(table.names[group_at])}"

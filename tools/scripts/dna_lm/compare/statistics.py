@@ -29,11 +29,14 @@ _SMALLEST = 1e-70
 
 @dataclass(frozen=True)
 class Group:
-    """One group: its label, its scores (1-D float64, NaN where a row was not scored), its record ids or None."""
+    """One group: its label, its scores (1-D float64, NaN where a row was not scored).
+
+    pairing: a sentence about how its rows were paired with those of the first group, if there is something to say.
+    """
 
     label: str
     scores: np.ndarray
-    ids: list[str] | None = None
+    pairing: str = ""
 
     @property
     def scored(self) -> np.ndarray:

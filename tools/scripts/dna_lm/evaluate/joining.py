@@ -1,33 +1,24 @@
 """Score tables in: their columns, and one row for each mutation of several tables.
 
-Knows the columns of the suite's tables by name, and nothing of labels or metrics. Tables of other programs are joined
-too: chromosome, position, reference and alternate have the names that people give them.
+Knows the columns of the suite's tables by name, and nothing of labels or metrics. Which rows are the same mutation is
+what `mutations` says; the place decides where both tables have one.
 """
 
-import re
+import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from dna_lm import columns
+from dna_lm import columns, mutations
 from dna_lm.errors import UserError, counted, quoted
 from dna_lm.labels import clean_label
+from dna_lm.mutations import ID, MUTATION, PLACE, Mutations, first_twice
 from dna_lm.scores import SCORES
 from dna_lm.statuses import OK
 
-# What can say which mutation a row is, and the columns of each; the first that can is used. `position` is one of a
-# sequence of "Score every mutation".
-ID, PLACE, MUTATION = "id", "chrom, pos, ref and alt", "id, position, ref and alt"
-KEYS = {ID: ("id",), PLACE: ("chrom", "pos", "ref", "alt"), MUTATION: ("id", "position", "ref", "alt")}
-# Names of these columns in other tables, such as the supplement of Findlay et al. 2018: `position (hg19)`.
-_NAMES = {
-    "id": re.compile("id", re.IGNORECASE),
-    "chrom": re.compile("chrom|chromosome|chr", re.IGNORECASE),
-    "pos": re.compile(r"pos|position( \(.*\))?", re.IGNORECASE),
-    "ref": re.compile("ref|reference", re.IGNORECASE),
-    "alt": re.compile("alt|alternate", re.IGNORECASE),
-}
+log = logging.getLogger(__name__)
 
 # What baselines are made of.
 COUNTS = ("wt_length", "mut_length", "n_differences", "changed_tokens")
@@ -47,48 +38,19 @@ class ScoreColumn:
 class Rows:
     """The rows of all score tables, joined.
 
-    keys: kind -> the key of each row, for each kind that all rows can have; ids: what the rows are called in outputs.
+    mutations: which they are; ids: what the rows are called in outputs.
     counts: table -> column -> numbers (rows,). reasons: table -> why each row has no scores there, or None.
     texts: other columns of the first table. joined_by: a sentence for each further table.
     """
 
     ids: list[str]
-    keys: dict[str, list[str]]
+    mutations: Mutations
     scores: list[ScoreColumn]
     counts: dict[str, dict[str, np.ndarray]]
     reasons: dict[str, list[str | None]]
     alleles: list[tuple[str, str]] | None
     texts: dict[str, list[str]]
     joined_by: list[str] = field(default_factory=list)
-
-
-def key_places(names: Sequence[str]) -> dict[str, list[int]]:
-    """Kind of key -> where its columns are, for each kind whose columns are all among the `names`."""
-    place = {}
-    for name, pattern in _NAMES.items():
-        # The suite's own name first: a table may have `position` as well as `pos`.
-        own = [at for at, other in enumerate(names) if other == name]
-        place[name] = next(iter(own or [at for at, other in enumerate(names) if pattern.fullmatch(other)]), None)
-    if "position" in names:
-        place["position"] = names.index("position")
-    found = {kind: [place.get(name) for name in parts] for kind, parts in KEYS.items()}
-    return {kind: places for kind, places in found.items() if None not in places}
-
-
-def key_of(kind: str, cells: Sequence[str]) -> str:
-    """The key of a row from the cells of its columns. `chr1` and `1` are the same chromosome, `a` and `A` one base."""
-    if kind == ID:
-        return cells[0]
-    first, position, *alleles = cells
-    if kind == PLACE:
-        first = first[3:] if first[:3].lower() == "chr" else first
-    return ":".join((first, position, *(allele.upper() for allele in alleles)))
-
-
-def first_twice(keys: Sequence[str]) -> str | None:
-    """A key that two rows share, or None."""
-    seen = set()
-    return next((key for key in keys if key in seen or seen.add(key)), None)
 
 
 def read_tables(labelled: Sequence[tuple[str, str]], scores: Sequence[str], texts: Sequence[str]) -> Rows:
@@ -127,28 +89,28 @@ def _read(label: str, path: str, scores: Sequence[str], texts: Sequence[str]) ->
         if not chosen:
             wanted = columns.quoted_list(list(scores or SCORES))
             raise UserError(f"{table.title} has none of the scores {wanted}; its columns: {columns.quoted_list(names)}")
-        places = key_places(names)
-        parts = {names[at] for found in places.values() for at in found}
+        places = mutations.Columns(names)
+        parts = {names[at] for at in places.used}
         parts |= {"status"} & set(names)
         read = columns.read_columns(
             table, [*parts, *(name for name in texts if name not in parts)], [*chosen, *(set(COUNTS) & set(names))]
         )
     n = len(read[chosen[0]])
-    keys = {
-        kind: [key_of(kind, cells) for cells in zip(*(read[names[at]] for at in found), strict=True)]
-        for kind, found in places.items()
-    }
-    if ID in keys and not any(keys[ID]):
-        del keys[ID]
-    ids = keys.get(ID) or keys.get(PLACE) or [f"row {number}" for number in range(1, n + 1)]
+    rows = zip(*(read[names[at]] for at in places.used), strict=True) if places.used else iter([()] * n)
+    which = Mutations.of((places.row(dict(zip(places.used, cells, strict=True))) for cells in rows), places.kinds)
+    ids = which.ids or [""] * n
+    if PLACE in which.places:
+        written = map(":".join, zip(*(read[names[at]] for at in places.place(PLACE)), strict=True))
+        ids = [name or place for name, place in zip(ids, written, strict=True)]
+    ids = [name or f"row {number}" for number, name in enumerate(ids, 1)]
     alleles = None
-    for found in (places[kind] for kind in (PLACE, MUTATION) if kind in places):
-        alleles = list(zip(*(read[names[at]] for at in found[2:]), strict=True))
+    for kind in (kind for kind in (PLACE, MUTATION) if kind in places.kinds):
+        alleles = list(zip(*(read[names[at]] for at in places.place(kind)[2:]), strict=True))
     status = read.get("status", [OK] * n)
     reasons = {text: None if text == OK else clean_label(text) or None for text in set(status)}
     return Rows(
-        list(ids),
-        keys,
+        ids,
+        which,
         [ScoreColumn(f"{label}:{name}", name, label, read[name]) for name in chosen],
         {label: {name: read[name] for name in COUNTS if name in read}},
         {label: [reasons[text] for text in status]},
@@ -159,7 +121,9 @@ def _read(label: str, path: str, scores: Sequence[str], texts: Sequence[str]) ->
 
 def _join(first: Rows, other: Rows, name: str, label: str) -> Rows:
     """The rows of both. name, label: what the tables are called."""
-    kind, at = _matched(first, other, name, label)
+    in_first, in_other = mutations.in_one_spelling(first.mutations, other.mutations)
+    first, other = replace(first, mutations=in_first), replace(other, mutations=in_other)
+    kind, at = _matched(first.mutations, other.mutations, name, label)
     n, n_other = len(first.ids), len(other.ids)
     only_other = np.setdiff1d(np.arange(n_other), at[at >= 0])
     # Of each joined row, its place in either table, or -1.
@@ -175,10 +139,15 @@ def _join(first: Rows, other: Rows, name: str, label: str) -> Rows:
     def listed(values: list, places: np.ndarray, missing: str) -> list:
         return [missing if place < 0 else values[place] for place in places]
 
+    sides = (first.mutations, np.flatnonzero(at < 0), name, label), (other.mutations, only_other, label, name)
+    for table, rows, title, absent in sides:
+        text = f"are not in table {quoted(absent, 30)}"
+        if warning := mutations.unmatched(rows.tolist(), table, f"table {quoted(title, 30)}", text):
+            log.warning("%s", warning)
     tables = ((first, in_first), (other, in_other))
     return Rows(
         both(first.ids, other.ids),
-        {key: both(first.keys[key], other.keys[key]) for key in first.keys if key in other.keys},
+        first.mutations.followed_by(other.mutations, only_other.tolist()),
         [
             ScoreColumn(score.name, score.column, score.table, numbers(score.values, places))
             for rows, places in tables
@@ -200,29 +169,103 @@ def _join(first: Rows, other: Rows, name: str, label: str) -> Rows:
     )
 
 
-def _matched(first: Rows, other: Rows, name: str, label: str) -> tuple[str, np.ndarray]:
+def _matched(first: Mutations, other: Mutations, name: str, label: str) -> tuple[str, np.ndarray]:
     """What the tables are joined by, and for each row of the first its row in the other, or -1."""
-    shared = [kind for kind in KEYS if kind in first.keys and kind in other.keys]
-    # Two rows of one allele are the same mutation in both tables; two rows of one id need not be.
-    in_order = shared and all(first.keys[kind] == other.keys[kind] for kind in shared)
-    if in_order and (shared != [ID] or not first_twice(first.keys[ID])):
-        return f"{shared[-1]}, in the same order", np.arange(len(first.ids))
-    faults = []
-    for kind in shared:
-        twice = [(table, first_twice(rows.keys[kind])) for table, rows in ((name, first), (label, other))]
-        if repeated := [f"{quoted(key)} appears twice in table {quoted(table)}" for table, key in twice if key]:
-            faults.append(f"by {kind}: {repeated[0]}")
+    kind = next((kind for kind in (PLACE, MUTATION) if kind in first.places and kind in other.places), None)
+    titles = f"table {quoted(name, 30)}", f"table {quoted(label, 30)}"
+    if kind is not None:
+        keys, other_keys = (list(zip(*table.places[kind], strict=True)) for table in (first, other))
+        found = _by_place(keys, other_keys, first.ids, other.ids)
+        if (found < 0).all():
+            _refuse(_no_row_in_common(kind, first, other), first, other, name, label)
+        if kind == PLACE:
+            _check_ids(first, other, found, titles)
+        return kind + _in_order(found), found
+    if first.ids is None or other.ids is None:
+        _refuse(f"because they share neither id nor {PLACE}", first, other, name, label)
+    for table, ids in ((name, first.ids), (label, other.ids)):
+        if twice := first_twice(ids):
+            _refuse(f"by id: {quoted(twice)} appears twice in table {quoted(table)}", first, other, name, label)
+    place = {key: at for at, key in enumerate(other.ids) if key}
+    found = np.array([place.get(key, -1) for key in first.ids])
+    if (found < 0).all():
+        _refuse(_no_row_in_common(ID, first, other), first, other, name, label)
+    for at in np.flatnonzero(found >= 0).tolist():
+        if not mutations.same_parts(parts := first.part(at), other_parts := other.part(found[at])):
+            raise UserError(mutations.parts_contradict(first.ids[at], parts, other_parts, *titles))
+    return ID + _in_order(found), found
+
+
+def _in_order(found: np.ndarray) -> str:
+    return ", in the same order" if (found == np.arange(len(found))).all() else ""
+
+
+def _by_place(keys: list, other_keys: list, ids: list[str] | None, other_ids: list[str] | None) -> np.ndarray:
+    """For each row its row in the other table, or -1.
+
+    Of several rows of one mutation, those with the same identifier belong together, and then the others in order.
+    """
+    there = {}
+    for at, key in enumerate(other_keys):
+        if key[1]:
+            there.setdefault(key, []).append(at)
+    here = Counter(keys)
+    found = np.array([there[key][0] if here[key] == 1 == len(there.get(key, ())) else -1 for key in keys])
+    several = {}
+    for at, key in enumerate(keys):
+        if found[at] < 0 and key in there:
+            several.setdefault(key, []).append(at)
+    for key, rows in several.items():
+        of_id = {}
+        for row in reversed(there[key]) if ids and other_ids else ():
+            of_id.setdefault(other_ids[row], []).append(row)
+        for at in rows:
+            if ids and of_id.get(ids[at]):
+                found[at] = of_id[ids[at]].pop()
+        taken = set(found[rows].tolist())
+        rest = (row for row in there[key] if row not in taken)
+        for at in rows:
+            if found[at] < 0:
+                found[at] = next(rest, -1)
+    return found
+
+
+def _no_row_in_common(kind: str, first: Mutations, other: Mutations) -> str:
+    shared = mutations.once(first.ids or ()).keys() & mutations.once(other.ids or ()) if kind == PLACE else None
+    if shared:
+        # As when both are numbered from 1.
+        name = min(shared)
+        places = [quoted(table.place_of(table.ids.index(name)), 30) for table in (first, other)]
+        return f"by {kind}: no row in common, {quoted(name, 20)} is {' and '.join(places)}"
+    examples = [quoted(table.example(kind), 40) for table in (first, other)]
+    return f"by {kind}: no row in common, for example {' and '.join(examples)}"
+
+
+def _check_ids(first: Mutations, other: Mutations, found: np.ndarray, titles: Sequence[str]) -> None:
+    """Look at the identifiers of rows that were joined by their places: they must not say otherwise."""
+    if first.ids is None or other.ids is None:
+        return
+    here, there = mutations.once(first.ids), mutations.once(other.ids)
+    n_wrong, worst, text = 0, "", ""
+    for at in np.flatnonzero(found >= 0).tolist():
+        own, others = first.ids[at], other.ids[found[at]]
+        shared = own if own in here and own in there else others
+        if own == others or shared not in here or shared not in there:
             continue
-        place = {key: at for at, key in enumerate(other.keys[kind])}
-        at = np.array([place.get(key, -1) for key in first.keys[kind]])
-        if (at >= 0).any():
-            return kind + (f" ({faults[0]})" if faults else ""), at
-        examples = " and ".join(quoted(rows.keys[kind][0], 40) for rows in (first, other))
-        faults.append(f"by {kind}: no row in common, for example {examples}")
-    if not faults:
-        faults = [f"because they share neither id nor {PLACE}"]
+        places = first.place_of(here[shared]), other.place_of(there[shared])
+        if places[0] == places[1]:
+            continue
+        n_wrong += 1
+        # Of several, one that is not the number of a row.
+        if not worst or (mutations.is_row_number(worst) and not mutations.is_row_number(shared)):
+            worst = shared
+            text = mutations.contradiction(shared, *places, *titles)
+    if warning := mutations.check_ids(n_wrong, worst, text):
+        log.warning("%s", warning)
+
+
+def _refuse(fault: str, first: Mutations, other: Mutations, name: str, label: str) -> None:
     raise UserError(
-        f"tables {quoted(name)} and {quoted(label)} cannot be joined {'; '.join(faults)}: give tables of the same "
-        f"mutations, with unique ids or with the columns {PLACE} ({counted(len(first.ids), 'row')} and "
-        f"{len(other.ids)})"
+        f"tables {quoted(name, 30)} and {quoted(label, 30)} cannot be joined {fault}: give tables of the same "
+        f"mutations, with unique ids or with {PLACE} ({counted(first.n, 'row')} and {other.n})"
     )

@@ -5,6 +5,7 @@ Knows how labels are written and how their rows are found, and nothing of metric
 """
 
 import gzip
+import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -14,16 +15,19 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from dna_lm import columns
+from dna_lm import columns, contigs, mutations
 from dna_lm.errors import UserError, quoted
 from dna_lm.evaluate import clinvar
-from dna_lm.evaluate.joining import ID, PLACE, Rows, first_twice, key_of, key_places
+from dna_lm.evaluate.joining import Rows
 from dna_lm.inputs import vcf
 from dna_lm.labels import clean_label
+from dna_lm.mutations import ID, MUTATION, NO_PLACE, PLACE, Row, first_twice
+
+log = logging.getLogger(__name__)
 
 NOT_FOUND = "no label"
-# A label file's record: number of the line, key of each kind, and the wanted cells.
-Record = tuple[int, dict[str, str], tuple[str, ...]]
+# A label file's record: number of the line, which mutation it is, and the wanted cells.
+Record = tuple[int, Row, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -99,18 +103,20 @@ def from_file(
 ) -> tuple[Labels, dict[str, list[str]]]:
     """Labels of a table or VCF, and the cells of `others`, more of its columns (INFO fields), for each row.
 
-    A row of the score tables is found by its id or by chrom, pos, ref and alt: in a VCF first by the latter. Raises
-    `UserError` if no row is found, or if records with different labels belong to one row.
+    The place of a row decides where both have one, else its id. Raises `UserError` if no row is found, if records with
+    different labels belong to one row, and if the ids contradict the places.
     """
     wanted = (column, *others)
+    finder = _Finder(rows)
     with ExitStack() as stack:
         if _is_vcf(path):
-            title, kinds, records = "the VCF with labels", (PLACE, ID), _vcf_records(path, wanted)
+            title, records = "the VCF with labels", _vcf_records(path, wanted)
         else:
-            title, kinds = "the table with labels", (ID, PLACE)
+            title = "the table with labels"
             records = _table_records(stack.enter_context(columns.open_table(path, title)), wanted)
-        kind, cells, n_matched, n_records = _found(rows, records, kinds, title)
-    found_by = f"{kind}; {n_matched:,} of the {n_records:,} records of {title} have a row in the score table"
+        for record in records:
+            finder.add(*record)
+    cells, found_by = finder.found(title)
     labels = _labels([row[0] if row else None for row in cells], reading, column, title, found_by)
     return labels, {name: [row[at] if row else "" for row in cells] for at, name in enumerate(others, 1)}
 
@@ -118,7 +124,7 @@ def from_file(
 def columns_of(path: str) -> list[str]:
     """Names of the columns of a table, or of the INFO fields that a VCF declares."""
     if not _is_vcf(path):
-        with columns.open_table(path, "the table with labels") as table:
+        with columns.open_table(path, "the table with labels", quiet=True) as table:
             return table.names
     header = []
     next(vcf.read_lines(path, header), None)
@@ -146,12 +152,17 @@ def _is_vcf(path: str) -> bool:
 
 def _table_records(table: columns.Table, wanted: Sequence[str]) -> Iterator[Record]:
     places = [table.place(name, "labels") for name in wanted]
-    keys = key_places(table.names)
-    if not keys:
+    keys = mutations.Columns(table.names)
+    if not keys.kinds:
         raise UserError(f"{table.title} has neither a column 'id' nor the columns {PLACE}")
+    alt_at = keys.place(PLACE)[-1] if PLACE in keys.kinds else None
     for line, fields in table.rows():
-        key = {kind: key_of(kind, [fields[at] for at in at_places]) for kind, at_places in keys.items()}
-        yield line, key, tuple(fields[at] for at in places)
+        cells = tuple(fields[at] for at in places)
+        # A line of a VCF has several alternate alleles.
+        for alt in fields[alt_at].split(",") if alt_at is not None else ("",):
+            if alt_at is not None:
+                fields[alt_at] = alt
+            yield line, keys.row(fields), cells
 
 
 def _vcf_records(path: str, wanted: Sequence[str]) -> Iterator[Record]:
@@ -162,10 +173,12 @@ def _vcf_records(path: str, wanted: Sequence[str]) -> Iterator[Record]:
         info = dict(entry.partition("=")[::2] for entry in line.text.split("\t", 8)[7].rstrip("\r\n").split(";"))
         seen.update(info)
         for number, alt in enumerate(line.alts):
-            key = {PLACE: key_of(PLACE, (line.chrom, str(line.pos), line.ref, alt))}
-            if line.id != vcf.MISSING:
-                key[ID] = line.id
-            yield line.number, key, tuple(_value(info, name, declared.get(name), number, line) for name in wanted)
+            row = Row(
+                "" if line.id == vcf.MISSING else line.id,
+                vcf.readable(line.chrom),
+                mutations.change(str(line.pos), line.ref, alt),
+            )
+            yield line.number, row, tuple(_value(info, name, declared.get(name), number, line) for name in wanted)
     if wanted[0] not in seen:
         fields = columns.quoted_list(sorted(seen - {vcf.MISSING}))
         raise UserError(f"no line of the VCF with labels has INFO {quoted(wanted[0])}; its INFO fields: {fields}")
@@ -192,56 +205,209 @@ def _value(info: dict[str, str], name: str, declared: str | None, number: int, l
     return unquote(text)
 
 
-def _found(
-    rows: Rows, records: Iterator[Record], kinds: Sequence[str], title: str
-) -> tuple[str, list[tuple[str, ...] | None], int, int]:
-    """What rows are found by, the cells of each row's record or None, and how many records have a row, and in all."""
-    of_key = {}
-    faults = {}
-    for kind in (kind for kind in rows.keys if kind in kinds):
-        # Two rows of one allele have one label; two rows of one id may be different mutations.
-        twice = first_twice(rows.keys[kind]) if kind == ID else None
-        if twice:
-            faults[kind] = f"{quoted(twice)} appears twice in the score table"
-            continue
-        of_key[kind] = {}
-        for at, key in enumerate(rows.keys[kind]):
-            of_key[kind].setdefault(key, []).append(at)
-    matched = {kind: {} for kind in of_key}
-    n_matched, example = Counter(), {}
-    n_records = 0
-    for line, keys, cells in records:
-        n_records += 1
-        for kind, key in keys.items():
-            example.setdefault(kind, key)
-            if kind in faults or key not in of_key.get(kind, ()):
+class _Finder:
+    """The rows of the score table that the records of a file of labels belong to, as the records come.
+
+    It keeps what belongs to a row, and of the other records only their number.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = table = rows.mutations
+        self._ids = mutations.once(table.ids or ())
+        self._index = {kind: _index(*table.places[kind]) if kind in table.places else {} for kind in (PLACE, MUTATION)}
+        self._styles = {}
+        for name in self._index[PLACE]:
+            self._styles.setdefault(contigs.key(name), []).append(name)
+        # Name of a chromosome in the file -> its name in the score table, as long as no other name is its style.
+        self._names = {}
+        # Kind, name of the chromosome -> key -> (line, cells) of the record.
+        self._hits = {}
+        # The first fault of each of these.
+        self._faults = {}
+        self._n_records = Counter()
+        self._n_matched = Counter()
+        self._n_unmatched = {kind: Counter() for kind in (PLACE, MUTATION, ID)}
+        self._wrong_ids = {}
+        self._elsewhere = self._contradicting = None
+        self._example = {}
+
+    def add(self, line: int, row: Row, cells: tuple[str, ...]) -> None:
+        """One record: its line, which mutation it is, and its cells."""
+        self._n_records[ID] += 1
+        found = self._by_place(line, row, cells) if row.contig else None
+        if row.in_sequence is not None:
+            self._n_records[MUTATION] += 1
+            self._hit(MUTATION, row.id, row.id, str(row.in_sequence), line, cells)
+        elif MUTATION in self._rows.places:
+            self._n_unmatched[MUTATION][NO_PLACE] += 1
+        if not row.id:
+            return
+        self._example.setdefault(ID, row.id)
+        at = self._ids.get(row.id)
+        if at is None:
+            return
+        self._by_id(line, row, cells, at, found)
+
+    def _by_place(self, line: int, row: Row, cells: tuple[str, ...]) -> list[int] | None:
+        """The rows at the record's place."""
+        if row.change is None:
+            self._n_unmatched[PLACE][NO_PLACE] += 1
+            return None
+        self._n_records[PLACE] += 1
+        self._example.setdefault(PLACE, f"{row.contig}:{row.change}")
+        if row.contig not in self._names:
+            # The names of this chromosome in other styles, and those that PLINK numbers.
+            styles = {
+                style: None for key in (contigs.key(row.contig), "X", "Y", "MT") for style in self._styles.get(key, ())
+            }
+            self._names[row.contig] = contigs.matched([row.contig], styles).get(row.contig)
+        name = self._names[row.contig]
+        found = row.change if name is None else self._rows.repeats.leftmost(name, row.change)
+        return self._hit(PLACE, row.contig, name, str(found), line, cells)
+
+    def _hit(self, kind: str, written: str, name: str | None, key: str, line: int, cells: tuple) -> list[int] | None:
+        found = self._index[kind].get(name, {}).get(key)
+        if not found:
+            self._n_unmatched[kind][written] += 1
+            return None
+        self._n_matched[kind, written] += 1
+        before = self._hits.setdefault((kind, written), {}).setdefault(key, (line, cells))
+        if before[1] != cells:
+            self._faults.setdefault((kind, written), (before[0], line, f"{name}:{key}"))
+        return found
+
+    def _by_id(self, line: int, row: Row, cells: tuple[str, ...], at: int, found: list[int] | None) -> None:
+        place = f"{row.contig}:{row.change}" if row.change is not None else ""
+        if place and at not in (found or (at,)):
+            # The place says another row than the identifier.
+            wrong = self._wrong_ids.setdefault(row.contig, [0, "", ""])
+            wrong[0] += 1
+            if not wrong[1] or (mutations.is_row_number(wrong[1]) and not mutations.is_row_number(row.id)):
+                wrong[1:] = row.id, place
+        elif place and not found and self._elsewhere is None:
+            self._elsewhere = row.id, place
+        parts = mutations.parts_of(row)
+        if self._contradicting is None and not mutations.same_parts(self._rows.part(at), parts):
+            self._contradicting = row.id, self._rows.part(at), parts
+        self._n_matched[ID] += 1
+        before = self._hits.setdefault(ID, {}).setdefault(row.id, (line, cells))
+        if before[1] != cells:
+            self._faults.setdefault(ID, (before[0], line, row.id))
+
+    def found(self, title: str) -> tuple[list[tuple[str, ...] | None], str]:
+        """The cells of the record of each row, or None, and how they were found. title: what the file is called."""
+        # One kind for all rows: a row without a place is not found by its id, which may be the number of a row.
+        kind = next((kind for kind in (PLACE, MUTATION) if self._index[kind] and self._n_records[kind]), ID)
+        if kind == ID and not self._n_records[PLACE] and (self._rows.ids is None or ID not in self._example):
+            self._refuse(f"they share neither id nor {PLACE}")
+        cells = [None] * self._rows.n
+        n_matched = self._fill(kind, cells, title) if kind != ID else self._fill_by_id(cells, title)
+        if kind == PLACE:
+            self._check_ids(title)
+        for warning in (
+            mutations.unmatched(
+                (at for at, row in enumerate(cells) if row is None),
+                self._rows,
+                "the score table",
+                f"have no record in {title}",
+            ),
+            self._unmatched(kind, n_matched, title),
+        ):
+            if warning:
+                log.warning("%s", warning)
+        n_records = self._n_records[ID]
+        return cells, f"{kind}; {n_matched:,} of the {n_records:,} records of {title} have a row in the score table"
+
+    def _fill(self, kind: str, cells: list, title: str) -> int:
+        """Put the records into `cells` by their places; returns how many have a row."""
+        names = {name: name for name in self._index[MUTATION]}
+        if kind == PLACE:
+            names = contigs.matched(self._names, self._index[PLACE])
+        n_matched = 0
+        for written, known in self._names.items() if kind == PLACE else names.items():
+            name = names.get(written)
+            hits = self._hits.get((kind, written), {})
+            if name is None or name != known:
+                # Another name of the file is a style of this one: which is meant is not known.
+                self._n_unmatched[kind][written] += self._n_matched[kind, written] if hits else 0
+                self._wrong_ids.pop(written, None)
                 continue
-            n_matched[kind] += 1
-            before = matched[kind].setdefault(key, (line, cells))
-            if before[1] != cells:
-                faults[kind] = f"lines {before[0]} and {line} of {title} have different values for {quoted(key)}"
-    for kind in kinds:
-        if matched.get(kind) and kind not in faults:
-            cells = [None] * len(rows.ids)
-            for key, (_, found) in matched[kind].items():
-                for at in of_key[kind][key]:
+            if fault := self._faults.get((kind, written)):
+                self._refuse_different(kind, fault, title)
+            n_matched += self._n_matched[kind, written]
+            for key, (_, found) in hits.items():
+                for at in self._index[kind][name][key]:
                     cells[at] = found
-            passed = kinds[: kinds.index(kind)]
-            used = kind + "".join(f"; not by {other}: {faults[other]}" for other in passed if other in faults)
-            return used, cells, n_matched[kind], n_records
-    if not faults:
-        faults = {
-            kind: f"no record has the {kind} of a row, for example {quoted(rows.keys[kind][0], 40)} in the score table "
-            f"and {quoted(example[kind], 40)} in {title}"
-            for kind in kinds
-            if kind in rows.keys and kind in example
-        }
-    text = "; ".join(f"by {kind}: {fault}" for kind, fault in faults.items())
-    text = text or f"they share neither id nor {PLACE}"
-    raise UserError(
-        f"the labels cannot be joined to the scores: {text}. Give the file that the scores were made from, or one with "
-        "the same ids or alleles"
-    )
+        if not n_matched:
+            example = self._rows.example(kind), self._example.get(kind, "")
+            if kind == PLACE and self._elsewhere:
+                name, place = self._elsewhere
+                example = self._rows.place_of(self._ids[name]), place
+                same = f" (both are called {quoted(name, 20)})"
+            else:
+                same = ""
+            self._refuse(self._no_record(kind, example, title) + same)
+        return n_matched
+
+    def _fill_by_id(self, cells: list, title: str) -> int:
+        if twice := first_twice(self._rows.ids or ()):
+            self._refuse(f"by id: {quoted(twice, 30)} appears twice in the score table")
+        if fault := self._faults.get(ID):
+            self._refuse_different(ID, fault, title)
+        hits = self._hits.get(ID, {})
+        if not hits:
+            self._refuse(self._no_record(ID, (self._rows.example(ID), self._example[ID]), title))
+        if self._contradicting:
+            raise UserError(mutations.parts_contradict(*self._contradicting, "the score table", title))
+        for name, (_, found) in hits.items():
+            cells[self._ids[name]] = found
+        return self._n_matched[ID]
+
+    def _check_ids(self, title: str) -> None:
+        """Say that identifiers of records at the place of a row are those of other rows, or refuse them."""
+        wrong = list(self._wrong_ids.values())
+        _, name, place = next(
+            (one for one in wrong if not mutations.is_row_number(one[1])), (wrong or [(0, "", "")])[0]
+        )
+        own = self._rows.place_of(self._ids[name]) if name else ""
+        text = mutations.contradiction(name, own, place, "the score table", title)
+        if warning := mutations.check_ids(sum(one[0] for one in wrong), name, text):
+            log.warning("%s", warning)
+
+    def _unmatched(self, kind: str, n_matched: int, title: str) -> str | None:
+        n_records = self._n_records[ID]
+        if n_matched == n_records:
+            return None
+        text = f"{n_records - n_matched:,} of {n_records:,} records of {title} have no row in the score table"
+        counts = self._n_unmatched[kind]
+        return text + (f": {mutations.listed_contigs(counts)}" if kind == PLACE and counts else "")
+
+    @staticmethod
+    def _no_record(kind: str, example: tuple[str, str], title: str) -> str:
+        here, there = (quoted(text, 30) for text in example)
+        word = ID if kind == ID else "place"
+        return f"no record has the {word} of a row, for example {here} in the score table and {there} in {title}"
+
+    @staticmethod
+    def _refuse_different(kind: str, fault: tuple[int, int, str], title: str) -> None:
+        first, second, name = fault
+        raise UserError(
+            f"by {kind}: lines {first} and {second} of {title} have different values for {quoted(name, 40)}: leave "
+            "one of them"
+        )
+
+    @staticmethod
+    def _refuse(text: str) -> None:
+        raise UserError(f"the labels cannot be joined to the scores: {text}. Give labels of the same mutations")
+
+
+def _index(names: Sequence[str], keys: Sequence[str]) -> dict[str, dict[str, list[int]]]:
+    """Name of a contig -> key of a change -> its rows. Rows of one allele have one label."""
+    index = {}
+    for at, (name, key) in enumerate(zip(names, keys, strict=True)):
+        if key:
+            index.setdefault(name, {}).setdefault(key, []).append(at)
+    return index
 
 
 def _labels(cells: Sequence[str | None], reading: Reading, column: str, title: str, found_by: str) -> Labels:

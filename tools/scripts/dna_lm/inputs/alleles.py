@@ -26,6 +26,7 @@ from dna_lm.errors import UserError, quoted
 from dna_lm.inputs import vcf
 from dna_lm.inputs.fasta import NOT_ACGT, Record, normalised
 from dna_lm.inputs.reference import Reference
+from dna_lm.mutations import trimmed
 from dna_lm.statuses import (
     INVALID_BASE,
     MISSING_ALT,
@@ -45,8 +46,8 @@ SAME_FLANKS, SAME_LENGTH = INDEL_WINDOWS = "same-flanks", "same-length"
 # What an allele does to the reference's bases. A combination replaces some by another number of bases.
 SUBSTITUTION, INSERTION, DELETION, COMBINATION = "substitution", "insertion", "deletion", "combination"
 
-# Bases read at once to the left of an insertion or deletion: few repeats are longer.
-_LEFT_BLOCK = 256
+# Bases read at once on one side of an insertion or deletion: few repeats are longer.
+_BLOCK = 256
 _LISTED = 3
 
 
@@ -57,6 +58,7 @@ class Allele:
     `start`, `ref`, `alt` are normalised; they and the window are None, and `wild_type` empty, when the status says that
     there is no window. `beyond`: with windows of the same length, the bases after the wild-type window that a deletion
     moves into the mutant window; None with the same flanks. `is_last`: no other allele of its line comes after it.
+    `shift`: by how many bases an insertion or deletion can be moved to the right without another mutant sequence.
     """
 
     line: vcf.Line
@@ -69,6 +71,7 @@ class Allele:
     window: tuple[int, int] | None = None
     wild_type: str = ""
     beyond: str | None = None
+    shift: int = 0
 
     @property
     def id(self) -> str:
@@ -115,7 +118,7 @@ class Allele:
 
     def trimmed(self) -> tuple[int, str, str]:
         """Start, reference and alternate without the bases that they share; one of the two can be empty."""
-        return _trimmed(self.start, self.ref, self.alt)
+        return trimmed(self.start, self.ref, self.alt)
 
     @property
     def kind(self) -> str | None:
@@ -236,6 +239,7 @@ def read_alleles(path: str, reference: Reference, window: int, indel_window: str
             if status == OK:
                 normal = normalise(reference, line.chrom, line.pos - 1, ref, alt)
                 place = placed(reference, line.chrom, *normal, window)
+                place["shift"] = shift(reference, line.chrom, *normal)
             yield Allele(line, written, number == len(line.alts), **place)
 
 
@@ -290,7 +294,7 @@ def _with_same_length(reference, contig, start, ref, alt, window):
 
 def normalise(reference: Reference, contig: str, start: int, ref: str, alt: str) -> tuple[int, str, str]:
     """The normalised spelling of a variant (start from 0, REF, ALT): trimmed, left-aligned, indels with a neighbour."""
-    start, ref, alt = _trimmed(start, ref, alt)
+    start, ref, alt = trimmed(start, ref, alt)
     if ref and alt:
         return start, ref, alt
     start, indel = _leftmost(reference, contig, start, ref or alt)
@@ -303,21 +307,6 @@ def normalise(reference: Reference, contig: str, start: int, ref: str, alt: str)
     return start, ref + base, alt + base
 
 
-def _trimmed(start, ref, alt):
-    """Without the shared end, then without the shared beginning."""
-    shared = _common_prefix(ref[::-1], alt[::-1])
-    ref, alt = ref[: len(ref) - shared], alt[: len(alt) - shared]
-    shared = _common_prefix(ref, alt)
-    return start + shared, ref[shared:], alt[shared:]
-
-
-def _common_prefix(first, second):
-    for place, (a, b) in enumerate(zip(first, second, strict=False)):
-        if a != b:
-            return place
-    return min(len(first), len(second))
-
-
 def _leftmost(reference, contig, start, indel):
     """The leftmost position of inserted or deleted bases, and these bases as they are there.
 
@@ -325,7 +314,7 @@ def _leftmost(reference, contig, start, indel):
     """
     length, moved = len(indel), 0
     while start - moved > 0:
-        block = reference.fetch(contig, max(0, start - moved - _LEFT_BLOCK), start - moved)
+        block = reference.fetch(contig, max(0, start - moved - _BLOCK), start - moved)
         passed = 0
         while passed < len(block) and block[-1 - passed] == indel[(-1 - moved - passed) % length]:
             passed += 1
@@ -334,6 +323,28 @@ def _leftmost(reference, contig, start, indel):
             break
     turn = length - moved % length
     return start - moved, indel[turn:] + indel[:turn]
+
+
+def shift(reference: Reference, contig: str, start: int, ref: str, alt: str) -> int:
+    """By how many bases a normalised variant can be moved to the right: 0 for one that replaces bases by others.
+
+    While the base after an insertion or deletion equals its first one, that base becomes its last one: the result is
+    the same sequence.
+    """
+    start, ref, alt = trimmed(start, ref, alt)
+    if ref and alt:
+        return 0
+    indel, after, end = ref or alt, start + len(ref), reference.lengths[contig]
+    moved = 0
+    while after + moved < end:
+        block = reference.fetch(contig, after + moved, min(end, after + moved + _BLOCK))
+        passed = 0
+        while passed < len(block) and block[passed] == indel[(moved + passed) % len(indel)]:
+            passed += 1
+        moved += passed
+        if passed < len(block):
+            break
+    return moved
 
 
 def around(start: int, n_bases: int, window: int, length: int) -> tuple[int, int] | None:

@@ -14,13 +14,16 @@ import re
 import sqlite3
 import string
 import zlib
+from array import array
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
+import numpy as np
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 
+from dna_lm import mutations
 from dna_lm.errors import UserError, counted, quoted
 from dna_lm.statuses import INVALID_BASE, OK
 
@@ -182,7 +185,7 @@ def _store(database, table, path):
         except sqlite3.IntegrityError as error:
             raise UserError(
                 f"{role}, record {number}: the identifier {quoted(record.id)} appears twice: "
-                "make the identifiers unique, or pair by order"
+                "make the identifiers unique, or pair by order, with both files in the same order"
             ) from error
     return number
 
@@ -199,27 +202,71 @@ def count_bases(records: Iterable[Record]) -> tuple[int, int]:
     return n_records, n_bases
 
 
-def count_pairs(pairs: Iterable[tuple[Record, Record]]) -> tuple[int, int, int]:
+@dataclass(frozen=True)
+class PairCounts:
+    """How records are paired (a key of `PAIRINGS`), the number of pairs, of identical ones, and of the bases of all."""
+
+    pair_by: str
+    n_pairs: int
+    n_identical: int
+    n_bases: int
+
+
+def check_pairs(wild_type_path: str, mutant_path: str, pair_by: str = "order") -> PairCounts:
     """Read pairs to their end, so that a faulty file is refused before any work is done.
 
-    Returns the number of pairs, of those whose wild type and mutant are identical, and of the bases of all. Logs how
-    many pairs have two different identifiers, which is not an error when they are paired by order.
+    When both files have the same identifiers in another order, records are paired by identifier instead, with a
+    warning. Raises `UserError` when identifiers belong to other records in another way. Different identifiers are no
+    fault when records are paired by order; their number is logged. Memory grows by 16 bytes for each such pair.
     """
-    n_pairs = n_identical = n_different = n_bases = 0
-    for wild_type, mutant in pairs:
-        n_pairs += 1
+    counts, differing = _count(PAIRINGS[pair_by](wild_type_path, mutant_path), pair_by)
+    numbers, *names = differing
+    # Most often the identifiers of wild types and mutants have nothing in common, which takes little memory to see.
+    moved = mutations.belonging(*names) if len(np.intersect1d(*names)) else None
+    if isinstance(moved, list):
+        log.warning(
+            "%d of %d pairs had different identifiers, and both files have the same ones in another order: "
+            "paired by identifier instead",
+            len(numbers),
+            counts.n_pairs,
+        )
+        return _count(pairs_by_id(wild_type_path, mutant_path), "id")[0]
+    if moved is not None:
+        _refuse_moved(wild_type_path, mutant_path, numbers[moved])
+    if numbers:
+        log.info("%d of %d pairs have different identifiers: they were paired by order", len(numbers), counts.n_pairs)
+    return counts
+
+
+def _count(pairs, pair_by):
+    """`PairCounts`; and of pairs with different identifiers the numbers, and a hash of each identifier."""
+    n_pairs = n_identical = n_bases = 0
+    numbers, wild_types, mutants = array("q"), array("q"), array("q")
+    for n_pairs, (wild_type, mutant) in enumerate(pairs, 1):
         n_bases += len(wild_type.sequence) + len(mutant.sequence)
         n_identical += wild_type.sequence == mutant.sequence
-        n_different += wild_type.id != mutant.id
-    if n_different:
-        log.info("%d of %d pairs have different identifiers: they were paired by order", n_different, n_pairs)
-    return n_pairs, n_identical, n_bases
+        if wild_type.id != mutant.id:
+            numbers.append(n_pairs)
+            # Never 0, which `belonging` would take for no identifier.
+            wild_types.append(hash(wild_type.id) or 1)
+            mutants.append(hash(mutant.id) or 1)
+    return PairCounts(pair_by, n_pairs, n_identical, n_bases), (numbers, wild_types, mutants)
+
+
+def _refuse_moved(wild_type_path, mutant_path, number):
+    pairs = enumerate(pairs_by_order(wild_type_path, mutant_path), 1)
+    wild_type, mutant = next(pair for at, pair in pairs if at == number)
+    raise UserError(
+        f"record {number} is {quoted(wild_type.id, 30)} in the wild-type FASTA and {quoted(mutant.id, 30)} in the "
+        "mutant FASTA, where the first is another record: give both files the same records in one order, or the same "
+        "unique identifiers"
+    )
 
 
 def refuse_identical(n_pairs: int, n_identical: int, wild_type_path: str, mutant_path: str) -> None:
     """Raise `UserError` when all pairs are identical, as when one file is chosen for both roles.
 
-    Galaxy preselects the newest file for both roles. The counts are those of `count_pairs`.
+    Galaxy preselects the newest file for both roles. The counts are those of `check_pairs`.
     """
     if n_identical < n_pairs:
         return

@@ -89,9 +89,9 @@ class SequenceSource:
             yield group, row
 
 
-@dataclass(frozen=True)
+@dataclass
 class PairSource:
-    """The pairs of two FASTA files, to score. `pair_by` is a key of `fasta.PAIRINGS`."""
+    """The pairs of two FASTA files, to score. `pair_by` is a key of `fasta.PAIRINGS`; `check` may find another."""
 
     wild_type_path: str
     mutant_path: str
@@ -104,11 +104,12 @@ class PairSource:
 
     def check(self) -> Checked:
         paths = self.wild_type_path, self.mutant_path
-        n_pairs, n_identical, n_bases = fasta.count_pairs(self._pairs())
+        counts = fasta.check_pairs(*paths, self.pair_by)
+        self.pair_by = counts.pair_by
         is_chunk = chunks.are_fasta_chunks(*paths)
         if not self.allow_identical and not is_chunk:
-            fasta.refuse_identical(n_pairs, n_identical, *paths)
-        return Checked(is_chunk, n_pairs, n_bases)
+            fasta.refuse_identical(counts.n_pairs, counts.n_identical, *paths)
+        return Checked(is_chunk, counts.n_pairs, counts.n_bases)
 
     def items(self, _checkpoint: Checkpoint, _settings: Settings) -> Iterator[Item]:
         return (Item(None, wild_type, mutant) for wild_type, mutant in self._pairs())

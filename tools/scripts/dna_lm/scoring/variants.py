@@ -13,6 +13,7 @@ from dna_lm.inputs.alleles import Allele
 from dna_lm.inputs.reference import Reference
 from dna_lm.inputs.regions import Regions
 from dna_lm.model.checkpoint import Checkpoint
+from dna_lm.mutations import NORMALISED
 from dna_lm.scores import SCORES
 from dna_lm.scoring import pipeline, ranking
 from dna_lm.scoring.background import Background, percentile
@@ -39,8 +40,9 @@ class VariantSource:
 
     A row has chrom, pos, ref, alt, id, status, the scores; with a `background` a percentile for each score and the
     number drawn; the counts; the wild-type window, counted from 1 and its end included; with `regions` the names of
-    those that the changed bases lie in; the kind of the allele. `refused_ids`: INFO fields that the VCF must not have.
-    `header`: the lines of the VCF's header, known after `check`.
+    those that the changed bases lie in; the kind of the allele; its normalised spelling, and by how many bases it can
+    be moved. `refused_ids`: INFO fields that the VCF must not have. `header`: the lines of the VCF's header, known
+    after `check`.
     """
 
     path: str
@@ -93,7 +95,11 @@ class VariantSource:
         if self.regions:
             row["region"] = self.regions.names(line.chrom, *allele.changed())
         # Last, so that the other columns keep their numbers.
-        return row | {"kind": allele.kind}
+        row["kind"] = allele.kind
+        normal = (None,) * 4
+        if allele.window is not None:
+            normal = allele.start + 1, allele.ref, allele.alt, allele.shift
+        return row | dict(zip(NORMALISED, normal, strict=True))
 
     def _percentiles(self, scored, drawn):
         background = [row for row in drawn if row["status"] == OK] if scored["status"] == OK else []

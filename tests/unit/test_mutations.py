@@ -1,0 +1,338 @@
+"""Which rows are the same mutation: against the mutant sequences themselves, and joins against a naive loop."""
+
+import logging
+import math
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dna_lm import mutations
+from dna_lm.errors import UserError
+from dna_lm.evaluate import joining, labels
+from dna_lm.inputs import alleles
+from test_variants import Sequences, spellings
+
+P_OR_N = labels.binary(["p"], ["n"])
+
+
+def write(path, header, rows):
+    path.write_text("".join("\t".join(map(str, row)) + "\n" for row in (header, *rows)), encoding="utf-8")
+    return str(path)
+
+
+# --- one row ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        *((text, 1210) for text in ("1210", " 1210 ", "1,210", "1'210", "1 210", "1210.0", "1,210.00", "1.21e+03")),
+        ("1e5", 100_000),
+        ("12,345,678", 12_345_678),
+        *((text, None) for text in ("", "NA", "nan", ".", "-1", "12.5", "1.2345e+03", "12,10", "1_210", "x", "１")),
+    ],
+)
+def test_whole_numbers_as_spreadsheets_and_r_write_them(text, number):
+    assert mutations.position(text) == number
+
+
+@pytest.mark.parametrize(
+    ("cells", "key"),
+    [
+        (("10", "a", "g"), "10:A>G"),
+        (("10", "A", "U"), "10:A>T"),
+        (("10", "CA", "C"), "11:A>-"),
+        (("11", "A", "-"), "11:A>-"),  # ANNOVAR: the first base that is deleted
+        (("10", "C", "CAG"), "11:->AG"),
+        (("10", "-", "AG"), "11:->AG"),  # ANNOVAR, MAF: the base before
+        (("10", "AC", "AT"), "11:C>T"),
+        (("10", "ACG", "TCG"), "10:A>T"),
+        (("10", "AC", "GTT"), "10:AC>GTT"),
+        (("10", "N", "<DEL>"), "10:N><DEL>"),
+        (("10", "A", "*"), "10:A>*"),
+    ],
+)
+def test_spellings_that_need_no_reference(cells, key):
+    assert str(mutations.change(*cells)) == key
+
+
+@pytest.mark.parametrize("cells", [("NA", "A", "C"), ("10", "", "C"), ("10", "A", "NA"), ("0", "A", "C")])
+def test_a_row_with_a_missing_cell_has_no_place(cells):
+    assert mutations.change(*cells) is None
+
+
+@given(spellings(), spellings())
+@settings(suppress_health_check=[HealthCheck.filter_too_much], max_examples=300)
+def test_any_spelling_has_the_key_of_its_mutant_sequence(drawn, others):
+    """With the normalised spelling and shift of some, all spellings of a mutant are found, and no others."""
+    sequence, (known, *found) = drawn
+    reference = Sequences(c=sequence)
+    if not (known[1] and known[2]) or known[1] == known[2]:
+        return
+    # Other changes near it, of this sequence.
+    for _, ref, alt in others[1]:
+        at = len(ref) % len(sequence)
+        found.append((at, sequence[at : at + len(ref)], alt))
+    repeats = mutations.Repeats()
+    start, ref, alt = alleles.normalise(reference, "c", *known)
+    shift = alleles.shift(reference, "c", start, ref, alt)
+    own = mutations.normalised_change([str(start + 1), ref, alt, str(shift)])
+    repeats.add("c", own)
+    for start, ref, alt in found:
+        if ref and alt and ref != alt:
+            same = sequence[:start] + alt + sequence[start + len(ref) :] == (
+                sequence[: known[0]] + known[2] + sequence[known[0] + len(known[1]) :]
+            )
+            key = repeats.leftmost("c", mutations.change(str(start + 1), ref, alt))
+            assert (str(key) == str(own)) == same
+
+
+@given(spellings())
+@settings(suppress_health_check=[HealthCheck.filter_too_much], max_examples=300)
+def test_the_shift_is_the_number_of_places_to_the_right(drawn):
+    sequence, found = drawn
+    reference = Sequences(c=sequence)
+    for spelling in found:
+        if not (spelling[1] and spelling[2]) or spelling[1] == spelling[2]:
+            continue
+        start, ref, alt = mutations.trimmed(*alleles.normalise(reference, "c", *spelling))
+        mutant = sequence[:start] + alt + sequence[start + len(ref) :]
+        n_places = 1
+        if not (ref and alt):
+            # All places at which something of this length can be left out, or put in, to make the same sequence.
+            n_places = sum(
+                sequence[:at] + mutant[at : at + len(alt)] + sequence[at + len(ref) :] == mutant
+                for at in range(len(sequence) - len(ref) + 1)
+            )
+        assert alleles.shift(reference, "c", *alleles.normalise(reference, "c", *spelling)) == n_places - 1
+
+
+# --- joins against a naive loop --------------------------------------------------------------------------------------
+
+CONTIGS = {"1": "ACACACACGTTTTTTGCAGCAGCAGA", "X": "GGGGATATATATCCCCCCATG", "MT": "TTAGTTAGTTAGACCCCA"}
+STYLES = {
+    "plain": str,
+    "ucsc": {"1": "chr1", "X": "chrX", "MT": "chrM"}.get,
+    "plink": {"1": "1", "X": "23", "MT": "26"}.get,
+}
+
+
+@st.composite
+def files(draw):
+    """Score rows (contig, start, REF, ALT) of different mutants, and records in other spellings with labels."""
+    mutants = {}
+    for _ in range(draw(st.integers(1, 12))):
+        contig = draw(st.sampled_from(sorted(CONTIGS)))
+        sequence = CONTIGS[contig]
+        start = draw(st.integers(0, len(sequence) - 1))
+        end = draw(st.integers(start, min(len(sequence), start + 4)))
+        alt = draw(st.text("ACGT", max_size=4))
+        mutant = sequence[:start] + alt + sequence[end:]
+        before = next((n for n in range(min(len(sequence), len(mutant))) if sequence[n] != mutant[n]), 0)
+        spelled = set()
+        for first in range(max(0, before - 8), before + 1):
+            for last in range(len(sequence) - first):
+                ref, alt = sequence[first : len(sequence) - last], mutant[first : len(mutant) - last]
+                if ref and alt and ref != alt and sequence[len(sequence) - last :] == mutant[len(mutant) - last :]:
+                    spelled.add((first, ref, alt))
+        if spelled:
+            mutants[contig, mutant] = sorted(spelled)
+    rows = [(contig, mutant, draw(st.sampled_from(found))) for (contig, mutant), found in mutants.items()]
+    in_labels = [row for row in rows if draw(st.booleans())]
+    records = [(contig, mutant, draw(st.sampled_from(mutants[contig, mutant]))) for contig, mutant, _ in in_labels]
+    return rows, draw(st.permutations(records)), [draw(st.sampled_from("pn")) for _ in records]
+
+
+@given(files(), st.sampled_from(sorted(STYLES)), st.sampled_from(["none", "numbers", "names"]), st.randoms())
+@settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow], max_examples=150, deadline=None)
+def test_labels_in_other_spellings_are_those_of_the_same_mutant_sequence(tmp_path_factory, drawn, style, ids, random):
+    rows, records, classes = drawn
+    if not records:
+        return
+    folder = tmp_path_factory.mktemp("join")
+    names = [f"v{n}" for n in range(len(rows))] if ids == "names" else [str(n) for n in range(len(rows))]
+    header = ["chrom", "pos", "ref", "alt", "id", "l2", *mutations.NORMALISED]
+    table = []
+    for name, (contig, _, (start, ref, alt)) in zip(names, rows, strict=True):
+        reference = Sequences(c=CONTIGS[contig])
+        normal = alleles.normalise(reference, "c", start, ref, alt)
+        shift = alleles.shift(reference, "c", *normal)
+        table.append([contig, start + 1, ref, alt, name, 1.0, normal[0] + 1, *normal[1:], shift])
+    name_of = {row[:2]: name for name, row in zip(names, rows, strict=True)}
+    numbered = random.sample(range(len(records)), len(records))
+    labelled = []
+    for record, label, number in zip(records, classes, numbered, strict=True):
+        contig, _, (start, ref, alt) = record
+        name = {"none": ".", "numbers": number, "names": name_of[record[:2]]}[ids]
+        labelled.append([name, STYLES[style](contig), random.choice([start + 1, f"{start + 1}.0"]), ref, alt, label])
+    scores = write(folder / "s.tsv", header, table)
+    path = write(folder / "l.tsv", ["id", "chrom", "pos", "ref", "alt", "y"], labelled)
+    found = joining.read_tables([("a", scores)], ["l2"], [])
+    naive = [
+        next((float(label == "p") for other, label in zip(records, classes, strict=True) if other[:2] == row[:2]), None)
+        for row in rows
+    ]
+    values = labels.from_file(path, found, "y", P_OR_N, [])[0].values.tolist()
+    assert [None if math.isnan(value) else value for value in values] == naive
+
+
+@given(files(), st.booleans(), st.randoms())
+@settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow], max_examples=100, deadline=None)
+def test_tables_in_other_spellings_are_joined_whichever_knows_the_reference(tmp_path_factory, drawn, first, random):
+    rows, records, _ = drawn
+    if not records:
+        return
+    folder = tmp_path_factory.mktemp("join")
+
+    def table(name, of, with_normal, style):
+        cells = []
+        for number, (contig, mutant, (start, ref, alt)) in enumerate(of):
+            reference = Sequences(c=CONTIGS[contig])
+            normal = alleles.normalise(reference, "c", start, ref, alt)
+            normal = [normal[0] + 1, *normal[1:], alleles.shift(reference, "c", *normal)] if with_normal else []
+            value = rows.index(next(row for row in rows if row[:2] == (contig, mutant)))
+            cells.append([STYLES[style](contig), start + 1, ref, alt, number, value, *normal])
+        header = ["chrom", "pos", "ref", "alt", "id", "l2", *(mutations.NORMALISED if with_normal else ())]
+        return write(folder / name, header, cells)
+
+    shuffled = random.sample(rows, len(rows))
+    paths = [table("a.tsv", shuffled, first, "plain"), table("b.tsv", records, not first, "ucsc")]
+    joined = joining.read_tables(list(zip("ab", paths, strict=True)), ["l2"], [])
+    there = {row[:2] for row in records}
+    values = [rows.index(row) for row in shuffled]
+    assert joined.scores[0].values.tolist() == values
+    found = [None if math.isnan(value) else value for value in joined.scores[1].values]
+    assert found == [value if row[:2] in there else None for value, row in zip(values, shuffled, strict=True)]
+
+
+# --- what identifiers may say ----------------------------------------------------------------------------------------
+
+PLACES = ["chrom", "pos", "ref", "alt", "id", "l2", "y"]
+
+
+def placed(folder, name, order, ids, chrom="chr1", columns=PLACES):
+    """A table of substitutions at 100, 110, ...; the score of a row says which it is."""
+    cells = [
+        dict(zip(PLACES, (chrom, 100 + 10 * n, "A", "C", ids[at], n, "p" if n % 2 else "n"), strict=True))
+        for at, n in enumerate(order)
+    ]
+    return write(folder / name, columns, [[row[column] for column in columns] for row in cells])
+
+
+def join(*paths):
+    return joining.read_tables([(chr(97 + at), path) for at, path in enumerate(paths)], ["l2"], ["y"])
+
+
+def test_numbers_of_rows_do_not_join_tables_that_have_places(tmp_path, caplog):
+    numbers = [str(n) for n in range(1, 7)]
+    a, b = placed(tmp_path, "a", range(6), numbers), placed(tmp_path, "b", [3, 5, 1, 0, 2, 4], numbers, "1")
+    joined = join(a, b)
+    assert joined.scores[1].values.tolist() == list(range(6))
+    assert caplog.messages == [
+        "joined by place: the ids of 6 rows are numbers that mean other rows, "
+        "'1' is 'chr1:100:A>C' in table 'a' and 'chr1:130:A>C' in table 'b'"
+    ]
+    found, _ = labels.from_file(b, join(a), "y", P_OR_N, [])
+    assert found.values.tolist() == [0, 1, 0, 1, 0, 1] and "joined by place" in caplog.messages[1]
+
+
+def test_names_that_contradict_places_are_refused_with_a_row(tmp_path):
+    names = [f"rs{n}" for n in range(6)]
+    a, b = placed(tmp_path, "a", range(6), names), placed(tmp_path, "b", [0, 1, 2, 4, 3, 5], names)
+    message = "the ids contradict the places: 'rs[34]' is 'chr1:1[34]0:A>C' in .* and 'chr1:1[34]0:A>C' in .*column id"
+    for how in (lambda: join(a, b), lambda: labels.from_file(b, join(a), "y", P_OR_N, [])):
+        with pytest.raises(UserError, match=message) as raised:
+            how()
+        assert len(str(raised.value)) <= 250
+    # Names of another kind say nothing, and a third table is joined to what the first two are.
+    c = placed(tmp_path, "c", [5, 4, 3, 2, 1, 0], [f"chr1:{n}" for n in range(6)], "Chr1")
+    assert [score.values.tolist() for score in join(a, c, a).scores] == [list(map(float, range(6)))] * 3
+
+
+def test_ids_of_another_chromosome_are_refused(tmp_path):
+    names = [f"var{n}" for n in range(6)]
+    a, b = placed(tmp_path, "a", range(6), names), placed(tmp_path, "b", range(6), names, "chr2")
+    with pytest.raises(UserError, match=r"no row in common, 'var0' is 'chr1:100:A>C' and 'chr2:100:A>C'"):
+        join(a, b)
+    with pytest.raises(UserError, match=r"'chr1:100:A>C' in .* and 'chr2:100:A>C' in .* .both are called 'var0'."):
+        labels.from_file(b, join(a), "y", P_OR_N, [])
+
+
+@pytest.mark.parametrize(
+    ("columns", "chrom", "order", "refused"),
+    [
+        (["id", "y", "l2"], "chr1", [5, 4, 3, 2, 1, 0], None),
+        (["id", "y", "l2", "chrom"], "1", [5, 4, 3, 2, 1, 0], None),
+        (["id", "y", "l2", "chrom"], "chr2", [5, 4, 3, 2, 1, 0], "'n[05]' is 'chr1:1.0:A:C' in .* and 'chr2' in "),
+        (["id", "y", "l2", "chrom", "pos"], "1", [1, 0, 2, 3, 4, 5], "'n.' is 'chr1:1.0:A:C' in .* and '1:1.0' in "),
+    ],
+)
+def test_ids_alone_are_used_when_nothing_contradicts(tmp_path, columns, chrom, order, refused):
+    names = [f"n{n}" for n in range(6)]
+    a = placed(tmp_path, "a", range(6), names)
+    ids = [names[n] for n in order] if refused is None or len(columns) == 4 else names
+    b = placed(tmp_path, "b", order, ids, chrom, columns)
+    for how in (
+        lambda: join(a, b).scores[1].values.tolist(),
+        lambda: labels.from_file(b, join(a), "y", labels.binary(["p"], ["n"]), [])[0].values.tolist(),
+    ):
+        if refused:
+            with pytest.raises(UserError, match=f"the ids alone cannot join these files: {refused}") as raised:
+                how()
+            assert len(str(raised.value)) <= 250
+        else:
+            assert how() in ([0, 1, 2, 3, 4, 5], [0, 1, 0, 1, 0, 1])
+
+
+def test_rows_at_one_place_are_joined_by_id_and_then_in_order(tmp_path):
+    """As in intervals that overlap."""
+    header = ["chrom", "pos", "ref", "alt", "id", "l2"]
+    a = write(tmp_path / "a", header, [["1", 5, "A", "C", name, n] for n, name in enumerate("pqrs")])
+    b = write(tmp_path / "b", header, [["1", 5, "A", "C", name, n] for n, name in enumerate("sxpq")])
+    joined = joining.read_tables([("a", a), ("b", b)], ["l2"], [])
+    assert joined.scores[1].values.tolist() == [2, 3, 1, 0]
+
+
+def test_chromosomes_in_both_styles_are_not_mixed_up(tmp_path):
+    header = ["chrom", "pos", "ref", "alt", "l2"]
+    a = write(tmp_path / "a", header, [["1", 5, "A", "C", 1], ["chr1", 5, "A", "C", 2], ["2", 5, "A", "C", 3]])
+    b = write(tmp_path / "b", header, [["chr1", 5, "A", "C", 20], ["chr2", 5, "A", "C", 30]])
+    joined = joining.read_tables([("a", a), ("b", b)], ["l2"], [])
+    assert [math.isnan(joined.scores[1].values[0]), *joined.scores[1].values[1:]] == [True, 20, 30]
+    c = write(
+        tmp_path / "c", ["chrom", "pos", "ref", "alt", "y"], [["1", 5, "A", "C", "p"], ["chr1", 5, "A", "C", "n"]]
+    )
+    found, _ = labels.from_file(c, joining.read_tables([("b", b)], ["l2"], []), "y", P_OR_N, [])
+    assert found.values[0] == 0 and math.isnan(found.values[1])
+
+
+def test_what_stays_unmatched_is_counted_by_chromosome(tmp_path, caplog):
+    caplog.set_level(logging.WARNING)
+    header = ["chrom", "pos", "ref", "alt"]
+    rows = [[f"chr{n}", at, "A", "C", 1] for n in range(1, 9) for at in range(1, 12 - n)]
+    a = write(tmp_path / "a", [*header, "l2"], rows)
+    b = write(tmp_path / "b", [*header, "y"], [*([*row[:4], "p"] for row in rows[:10]), ["5", "NA", "A", "C", "n"]])
+    labels.from_file(b, joining.read_tables([("a", a)], ["l2"], []), "y", P_OR_N, [])
+    assert caplog.messages == [
+        "42 of 52 rows of the score table have no record in the table with labels: "
+        "chr2 9, chr3 8, chr4 7, chr5 6, chr6 5 and 2 more",
+        "1 of 11 records of the table with labels have no row in the score table: no place 1",
+    ]
+
+
+def test_a_line_with_several_alternate_alleles_labels_each(tmp_path):
+    header = ["chrom", "pos", "ref", "alt"]
+    a = write(tmp_path / "a", [*header, "l2"], [["1", 5, "A", "C", 1], ["1", 5, "A", "G", 2], ["1", 6, "C", "T", 3]])
+    b = write(tmp_path / "b", [*header, "y"], [["1", 5, "A", "C,G", "p"], ["1", 6, "C", "T", "n"]])
+    found, _ = labels.from_file(b, joining.read_tables([("a", a)], ["l2"], []), "y", P_OR_N, [])
+    assert found.values.tolist() == [1, 1, 0]
+
+
+def test_keys_of_rows_in_another_order():
+    assert mutations.belonging("abc", "abc") is None
+    assert mutations.belonging("abc", "xyz") is None
+    assert mutations.belonging("abc", "cab") == [1, 2, 0]
+    assert mutations.belonging("abc", "bcd") == 1
+    assert mutations.belonging(["a", "a", "b"], ["b", "a", "a"]) in (0, 2)
+    assert mutations.belonging(["", "a", ""], ["", "", "b"]) is None
