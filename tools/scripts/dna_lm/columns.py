@@ -16,6 +16,7 @@ from typing import TextIO
 
 import numpy as np
 
+from dna_lm import pipes
 from dna_lm.errors import UserError, counted, quoted
 from dna_lm.labels import short_labels
 
@@ -96,7 +97,7 @@ class Table:
 def open_table(path: str, title: str) -> Iterator[Table]:
     """Open a table in UTF-8 text. title: what messages call it. Raises `UserError` for what is not a table."""
     try:
-        with open(path, encoding="utf-8-sig") as handle:
+        with open(pipes.regular(path), encoding="utf-8-sig") as handle:
             yield _table(handle, title)
     except UnicodeDecodeError as error:
         raise UserError(f"{title} is not text: a table is tab-separated text in UTF-8") from error
