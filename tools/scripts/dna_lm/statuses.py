@@ -28,8 +28,8 @@ OUTSIDE_SEQUENCE = "outside_sequence"
 
 # Alleles with these statuses have a REF that was not compared with the reference.
 _NOT_COMPARED = SYMBOLIC_ALLELE, MISSING_ALT, UNKNOWN_CONTIG
-# At least this many, and more than one in this many, mean another file than was meant: with REF mismatches the VCF is of
-# another genome build, with bad records the file is damaged or holds proteins. A VCF of the right build has no
+# At least this many, and more than one in this many, mean another file than was meant: with REF mismatches the VCF is
+# of another genome build, with bad records the file is damaged or holds proteins. A VCF of the right build has no
 # mismatch. In one of another build about three in four bases differ: one in four matches by chance.
 FEWEST_MISMATCHES = 10
 ONE_MISMATCH_IN = 10

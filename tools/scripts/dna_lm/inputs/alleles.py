@@ -185,6 +185,12 @@ def check_vcf(
     log_styles("VCF", {name: contigs[name] for name in known})
     try:
         judge_unknown("VCF", "allele", unknown, known.total(), reference, vcf.is_chunk(header))
+        if known and counts[OUTSIDE_SEQUENCE] == known.total():
+            raise UserError(
+                f"VCF, line {mismatch.number}: POS {mismatch.pos} is past the end of {quoted(mismatch.chrom)}, which "
+                f"has {reference.lengths[contigs[mismatch.chrom]]} bases in the reference, and no other line fits: the "
+                "two do not belong together"
+            )
         if not allow_ref_mismatches and (message := statuses.mismatches(counts)):
             _refuse_mismatches(message, path, reference, mismatch, contigs[mismatch.chrom])
     except UserError as error:
