@@ -21,8 +21,10 @@ _OTHERS = {
 # The SAM specification, section 4.1: blocks of gzip whose extra field begins with "BC", and an empty block at the end.
 _HEADER = 18
 _EMPTY_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-# bgzip puts 65,280 bytes of text in every block but the last. Programs that end blocks at line ends put in fewer.
-_FULL = int(0.95 * 65_280)
+# bgzip puts this many bytes of text in every block but the last.
+_FULL = 65_280
+# Programs that end blocks at line ends put in fewer, but few lines are longer than the rest of this share.
+_NEARLY_FULL = 0.95
 
 
 def compression(path: str | os.PathLike, role: str) -> str:
@@ -60,8 +62,9 @@ def seems_cut(path: str | os.PathLike) -> bool:
         sizes = [n_bytes for _, n_bytes in blocks(handle)]
         if sizes and sizes[-1] is None:
             return True
-    full = [n_bytes for n_bytes in sizes if n_bytes]
-    return bool(full) and full[-1] >= min(full[:-1], default=_FULL)
+    *others, last = [n_bytes for n_bytes in sizes if n_bytes] or [0]
+    full = min(others, default=_FULL)
+    return last >= (full if set(others) == {_FULL} else _NEARLY_FULL * full)
 
 
 def blocks(handle: BinaryIO) -> Iterator[tuple[int, int | None]]:

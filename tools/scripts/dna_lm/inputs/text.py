@@ -79,7 +79,7 @@ def lines(
 def _ends_in_return(path, packed):
     r"""Whether the first line ends in \r alone, as all lines of old Macs do."""
     with open(path, "rb") if packed == PLAIN else gzip.open(path) as handle:
-        return b"\r" in handle.readline(_LONGEST_FIRST_LINE).rstrip(b"\r\n")
+        return b"\r" in handle.readline(_LONGEST_FIRST_LINE).removesuffix(b"\r\n")
 
 
 def _has_parts(path):
