@@ -71,8 +71,11 @@ def _describes(entries: list[_Entry], read: Callable[[int, int], bytes]) -> bool
         if header.count(b"\n") != 1 or not header.endswith(b"\n"):
             return False
         last_end = entry.end
+        ends = b"", b"\r", b"\n"
+        if entry.length and (read(last_end - 1, last_end) in ends or read(last_end, last_end + 1) not in ends):
+            return False
     # More than line ends after the last sequence?
-    return not read(last_end, last_end + _LONGEST_HEADER).strip() and len(read(last_end - 1, last_end)) == 1
+    return not read(last_end, last_end + _LONGEST_HEADER).strip()
 
 
 def _has_lines(entry, read):
@@ -95,7 +98,9 @@ class _Unpacked:
         with open(gzi, "rb") as index:
             numbers = index.read()
         (n,) = struct.unpack_from("<Q", numbers)
-        pairs = [(0, 0), *struct.iter_unpack("<QQ", numbers[8 : 8 + 16 * n])]
+        if len(numbers) != 8 + 16 * n:
+            raise ValueError("not an index")
+        pairs = [(0, 0), *struct.iter_unpack("<QQ", numbers[8:])]
         self._handle = handle
         self._places, self._starts = zip(*pairs, strict=True)
         self._block = None, b""
