@@ -1,6 +1,7 @@
 """Splitting an input into chunks and putting the chunks' tables together: nothing is lost, moved or changed."""
 
 import gzip
+import re
 import shutil
 
 import pytest
@@ -75,7 +76,8 @@ def test_a_bgzipped_vcf_is_read(run_script, tmp_path):
     vcf = TEST_DATA / "variants_sorted.vcf.gz"
     run_script("split.py", "--variants", vcf, "--size", 100, "--output", tmp_path / "out")
     lines = (tmp_path / "out/variants/chunk_000001.vcf").read_bytes().splitlines(keepends=True)
-    lines.remove(b"##dna_lm_chunk=yes\n")
+    [mark] = [line for line in lines if line.startswith(b"##dna_lm_chunk=1/1:")]
+    lines.remove(mark)
     assert b"".join(lines) == gzip.decompress(vcf.read_bytes())
 
 
@@ -273,13 +275,17 @@ def test_identical_pairs_are_refused_before_they_are_split(run_script, tmp_path)
 def test_only_a_chunk_is_taken_for_one(run_script, tmp_path):
     run_script("split.py", "--wild-type", WILD_TYPES, "--mutant", MUTANTS, "--size", 90, "--output", tmp_path / "out")
     wild_type, mutant = (tmp_path / "out" / role / "chunk_000003.fasta" for role in ("wild_type", "mutant"))
-    assert wild_type.read_text().split("\n")[0].endswith(" dna_lm_chunk=wild_type")
+    assert re.search(r" dna_lm_chunk=wild_type,3/3:[0-9a-f]{16}$", wild_type.read_text().split("\n")[0])
     packed = tmp_path / "packed.fasta.gz"
     packed.write_bytes(gzip.compress(mutant.read_bytes()))
-    assert all(map(chunks.is_fasta_chunk, (wild_type, mutant, packed)))
-    assert chunks.are_fasta_chunks(wild_type, packed) and chunks.are_fasta_chunks(mutant, wild_type)
-    assert not chunks.are_fasta_chunks(wild_type, wild_type) and not chunks.are_fasta_chunks(WILD_TYPES, mutant)
-    assert not any(map(chunks.is_fasta_chunk, (WILD_TYPES, TEST_DATA / "messy.fasta", TEST_DATA / "sequences.fasta")))
+    marks = [chunks.mark_of_fasta(path) for path in (wild_type, mutant, packed)]
+    assert {mark[:2] for mark in marks} == {(3, 3)} and marks[0] != marks[1] == marks[2]
+    assert chunks.mark_of_pair(wild_type, packed) == chunks.mark_of_pair(mutant, wild_type)
+    assert chunks.mark_of_pair(wild_type, packed)[:2] == (3, 3)
+    assert not chunks.mark_of_pair(wild_type, wild_type) and not chunks.mark_of_pair(WILD_TYPES, mutant)
+    assert not any(map(chunks.mark_of_fasta, (WILD_TYPES, TEST_DATA / "messy.fasta", TEST_DATA / "sequences.fasta")))
+    with pytest.raises(UserError, match="wild-type FASTA is chunk 3 of 3, mutant FASTA chunk 2 of 3: give chunks"):
+        chunks.mark_of_pair(wild_type, tmp_path / "out/mutant/chunk_000002.fasta")
 
 
 def test_statuses_of_the_last_model_count(tmp_path):

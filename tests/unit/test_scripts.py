@@ -159,7 +159,7 @@ REFUSED = {
     "empty.fasta": (b"", "holds no record"),
     "headless.txt": (b"ACGT\n", "line 1"),
     "no_letters.fasta": (b"\n\n", "holds no record"),
-    "empty_record.fasta": (TEST_DATA / "bad_empty_record.fasta", "is empty"),
+    "empty_record.fasta": (b">a\n>b\n", "is empty"),
     "protein.fasta": (TEST_DATA / "bad_protein.fasta", "is not a nucleotide code"),
     "unequal.fasta": (TEST_DATA / "bad_unequal.fasta", "mutant FASTA has 1 record, wild-type FASTA has 2"),
     "truncated.gz": (TEST_DATA / "bad_truncated.fasta.gz", "damaged or cut short"),

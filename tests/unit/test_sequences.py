@@ -1,7 +1,8 @@
 """FASTA parsing, the policy on letters, and pairing."""
 
+import bz2
 import gzip
-import os
+import lzma
 
 import pytest
 from hypothesis import given
@@ -49,12 +50,20 @@ def test_a_header_without_a_name_gets_its_number(fasta):
         ("", "holds no record"),
         ("\n \n", "holds no record"),
         ("ACGT\n>a\nACGT\n", "line 1: expected a FASTA header .*, found 'ACGT'"),
-        (">a\nACGT\n\n>b\n\n>c\nA\n", r"record 2 \('b'\), line 4: the sequence is empty"),
-        (">a\nACGT\n>p\nACGT\nMKL\n", r"record 2 \('p'\), line 3, base 7: 'L' is not a nucleotide code"),
+        ("\n>b\n\n>c\n", r"record 1 \('b'\), line 2: the sequence is empty.* \(2 of 2 records"),
+        (
+            ">p\nACGT\nMKL\n",
+            r"record 1 \('p'\), line 1, base 7: 'L' is not a nucleotide code.*\(is this a protein\?\)$",
+        ),
+        (">a\nA\n" * 89 + ">p\nL\n" * 10, "record 90 .* line 179, base 1: 'L' is not .* protein.* \\(10 of 99 records"),
         (">a\nMKVLAAGIVGLLLAQWE\n", "line 1, base 4: 'L' is not a nucleotide code"),
         (b"\x00\x01\xfe\xff>binary", "not a plain text file in UTF-8"),
         (">a\x1b[31m\nACGT\n", "line 1: the identifier holds a control character"),
-        (">a\nACGT\n".encode("utf-16"), "not a plain text file in UTF-8"),
+        (">a\nACGT\n".encode("utf-16"), "this is text in UTF-16: save it in UTF-8"),
+        (">a\nACGT\n".encode("utf-16-le"), "not a plain text file in UTF-8"),
+        (bz2.compress(b">a\nACGT\n"), "this is a bzip2 file: decompress it"),
+        (lzma.compress(b">a\nACGT\n"), "this is an xz file: decompress it"),
+        (b"PK\x03\x04 a zip", "this is a zip archive"),
         (gzip.compress(b">a\nACGTACGTACGT\n" * 500)[:60], "damaged or cut short"),
         (gzip.compress(b">a\nACGT\n")[:-6] + b"abcdef", "damaged or cut short"),
     ],
@@ -69,11 +78,19 @@ def test_a_byte_order_mark_and_old_line_ends_are_read(fasta):
     assert [(record.id, record.sequence) for record in read_fasta(path)] == [("a", "ACGT"), ("b", "A")]
 
 
-def test_a_folder_or_a_pipe_is_refused(tmp_path):
-    os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path, tmp_path / "pipe"):
-        with pytest.raises(UserError, match="is not a file"):
-            list(read_fasta(path))
+def test_a_folder_is_refused(tmp_path):
+    with pytest.raises(UserError, match="is a folder"):
+        list(read_fasta(tmp_path))
+
+
+def test_a_few_bad_records_keep_their_place(fasta, caplog):
+    path = fasta(">a\nACGT\n>empty\n>p\nACGTL\n>\xe9\nAC\n".encode("latin-1"))
+    records = [(record.id, record.sequence, record.status) for record in read_fasta(path)]
+    expected = [("a", "ACGT", "ok"), ("empty", "", "empty"), ("p", "ACGTL", "invalid_base"), ("\\xe9", "AC", "ok")]
+    assert records == expected
+    assert "record 2 ('empty'), line 3: the sequence is empty" in caplog.text and "2 of 4 records" in caplog.text
+    many = fasta(">a\nA\n" * 90 + ">p\nL\n" * 10)
+    assert [record.status for record in read_fasta(many)] == ["ok"] * 90 + ["invalid_base"] * 10
 
 
 def test_missing_file_is_a_user_error(tmp_path):

@@ -258,7 +258,7 @@ def test_what_belongs_to_the_report_needs_it(run_script, tmp_path):
 
 
 def test_a_chunk_without_scores_has_all_outputs(run, tmp_path):
-    header = HEADER.replace("#CHROM", "##dna_lm_chunk=<number=1>\n#CHROM")
+    header = HEADER.replace("#CHROM", "##dna_lm_chunk=1/2:0123456789abcdef\n#CHROM")
     (tmp_path / "v.vcf").write_text(header + "chr1\t300\t.\tG\t.\t.\t.\t.\nx\t3\t.\tG\tA\t.\t.\t.\n")
     rows, report = run("--variants", tmp_path / "v.vcf", "--reference", REFERENCE, "--sort", "impact")
     assert [row["status"] for row in rows] == ["missing_alt", "unknown_contig"]

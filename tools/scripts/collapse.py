@@ -1,7 +1,6 @@
-"""Put the tables of many jobs together, in order: one header, then every row unchanged."""
+"""Put the tables of many jobs together, chunks in their order: one header, then every row unchanged."""
 
 import argparse
-import json
 import logging
 
 from dna_lm import cli, statuses
@@ -14,7 +13,9 @@ log = logging.getLogger(__name__)
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--tables", nargs="+", metavar="FILE", help="tables, or VCF files, in the order wanted")
+    source.add_argument(
+        "--tables", nargs="+", metavar="FILE", help="tables, or VCF files; chunks are put in their order"
+    )
     source.add_argument("--list", metavar="JSON", help='the same in a file: [{"name": ..., "path": ...}, ...]')
     parser.add_argument("--output", required=True, metavar="FILE", help="all rows under one header")
     parser.add_argument(
@@ -27,11 +28,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
 
 def main(argv: list[str]) -> None:
     arguments = parse_arguments(argv)
-    if arguments.list:
-        with open(arguments.list, encoding="utf-8") as handle:
-            tables = [(entry["name"], entry["path"]) for entry in json.load(handle)]
-    else:
-        tables = [(path, path) for path in arguments.tables]
+    tables = collapsing.read_list(arguments.list) if arguments.list else [(path, path) for path in arguments.tables]
     with cli.atomic_outputs(arguments.output) as [output]:
         counts = collapsing.collapse(tables, output, arguments.allow_ref_mismatches)
     log.info("%s put together", counted(len(tables), "table"))

@@ -114,10 +114,13 @@ def open_regions(arguments: argparse.Namespace, reference: Reference) -> regions
     if not arguments.regions:
         return None
     named = regions.Regions(
-        regions.read_regions(arguments.regions, arguments.regions_format), labels.split_labels(arguments.region_names)
+        regions.read_regions(arguments.regions, arguments.regions_format),
+        labels.split_labels(arguments.region_names),
+        reference.lengths,
     )
-    if not set(named.contigs) & set(reference.lengths):
-        alleles.refuse_unknown(named.contigs, list(reference.lengths), "regions")
+    alleles.log_styles("regions", named.contigs)
+    if not named.contigs:
+        alleles.judge_unknown("regions", "region", named.n_of_contig, 0, reference)
     return named
 
 

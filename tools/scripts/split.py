@@ -2,10 +2,12 @@
 
 import argparse
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 from dna_lm import cli
-from dna_lm.errors import UserError
+from dna_lm.contigs import key as contig_key
+from dna_lm.errors import UserError, quoted
 from dna_lm.inputs import chunks, fasta, vcf
 
 log = logging.getLogger(__name__)
@@ -49,40 +51,56 @@ def main(argv: list[str]) -> None:
         split_pairs(arguments)
 
 
-def new_folder(*parts: str) -> Path:
-    """Make a folder. Raises `UserError` when there is one already, or none can be made."""
-    folder = Path(*parts)
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise UserError(f"cannot make the folder {str(folder)!r}: {error.strerror}") from error
-    return folder
-
-
 def split_pairs(arguments: argparse.Namespace) -> None:
     """Write the chunks of a pair of FASTA files."""
     paths = arguments.wild_type, arguments.mutant
     # Read to the end first: a file with a fault leaves no chunk.
-    counts = fasta.check_pairs(*paths, arguments.pair_by)
+    whole = chunks.Whole(arguments.size)
+    counts = fasta.check_pairs(*paths, arguments.pair_by, lambda pairs: whole.watched(pairs, chunks.content_of_pair))
     if not arguments.allow_identical:
         fasta.refuse_identical(counts.n_pairs, counts.n_identical, *paths)
     chunks.refuse_too_many(counts.n_pairs, arguments.size)
-    folders = (new_folder(arguments.output, name) for name in ("wild_type", "mutant"))
-    n_chunks = chunks.write_pairs(fasta.PAIRINGS[counts.pair_by](*paths), arguments.size, *folders)
+    pairs = fasta.PAIRINGS[counts.pair_by](*paths)
+    with cli.atomic_folder(arguments.output) as output:
+        n_chunks = chunks.write_pairs(pairs, whole, *new_folders(output, "wild_type", "mutant"))
     log.info("%s", chunks.chunk_counts(counts.n_pairs, n_chunks, "pair"))
 
 
 def split_variants(arguments: argparse.Namespace) -> None:
     """Write the chunks of a VCF."""
-    n_lines = sum(1 for _ in vcf.read_lines(arguments.variants))
-    if not n_lines:
+    whole = chunks.Whole(arguments.size)
+    contigs = set()
+    for line in whole.watched(vcf.read_lines(arguments.variants), chunks.content_of_line):
+        contigs.add(line.chrom)
+    if not whole.n_records:
         raise UserError("VCF: it has a header and no variant: nothing to split")
-    chunks.refuse_too_many(n_lines, arguments.size)
+    chunks.refuse_too_many(whole.n_records, arguments.size)
+    refuse_two_styles(contigs)
     header = []
     lines = (line.text for line in vcf.read_lines(arguments.variants, header))
-    folder = new_folder(arguments.output, "variants")
-    n_chunks = chunks.write_variants(lines, arguments.size, header, folder)
-    log.info("%s", chunks.chunk_counts(n_lines, n_chunks, "line"))
+    with cli.atomic_folder(arguments.output) as output:
+        n_chunks = chunks.write_variants(lines, whole, header, *new_folders(output, "variants"))
+    log.info("%s", chunks.chunk_counts(whole.n_records, n_chunks, "line"))
+
+
+def refuse_two_styles(contigs: Iterable[str]) -> None:
+    """Raise `UserError` for a sequence with two names, such as 1 and chr1: a chunk has only one of them."""
+    of_key = {}
+    for name in sorted(contigs):
+        other = of_key.setdefault(contig_key(name), name)
+        if other != name:
+            raise UserError(
+                f"VCF: {quoted(other)} and {quoted(name)} may be one sequence, which no chunk would show: give each "
+                "sequence one name"
+            )
+
+
+def new_folders(parent: str, *names: str) -> list[Path]:
+    """Make folders in another."""
+    folders = [Path(parent, name) for name in names]
+    for folder in folders:
+        folder.mkdir()
+    return folders
 
 
 if __name__ == "__main__":

@@ -9,19 +9,26 @@ import json
 import logging
 import os
 import platform
+import re
+import shutil
 import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
-from dna_lm import __version__
+from dna_lm import __version__, pipes
 from dna_lm.errors import UserError, is_out_of_memory, quoted
 
 log = logging.getLogger(__name__)
 
 # What a process killed for memory exits with (128 + SIGKILL): a Galaxy destination can resubmit on it.
 OUT_OF_MEMORY_EXIT_CODE = 137
+
+# What the help of an option that takes a path shows for it.
+_PATH = re.compile(r"FASTA|VCF|TSV|FILE|JSON|MD|PNG|BIGWIG")
+# The paths that the script was given, its outputs among them.
+_paths = []
 
 # What computed the results. Printed last, because Galaxy shows the beginning of a job's messages, which is for the
 # user.
@@ -39,6 +46,8 @@ def run(main: Callable[[list[str]], None]) -> NoReturn | None:
     A `UserError` and an out-of-memory end in one line on stderr. Anything else is a bug and shows its traceback.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s", force=True)
+    # Inputs are read twice, and what is found in them is said once.
+    logging.getLogger().handlers[0].addFilter(_Once())
     # A job that is stopped leaves as an error would: temporary files are removed.
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     _notes[:] = [f"dna_lm {__version__}, Python {platform.python_version()} at {sys.executable}"]
@@ -53,7 +62,24 @@ def run(main: Callable[[list[str]], None]) -> NoReturn | None:
             raise
         print("error: the job ran out of memory: give it more, or a smaller input or model", file=sys.stderr)
         sys.exit(OUT_OF_MEMORY_EXIT_CODE)
+    finally:
+        pipes.remove_copies()
     log.info("%s", "\n".join(_notes))
+
+
+class _Once(logging.Filter):
+    """Leaves out a message that was there before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        if message in self._seen:
+            return False
+        self._seen.add(message)
+        return True
 
 
 def parse_arguments(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:
@@ -78,6 +104,7 @@ def parse_arguments(parser: argparse.ArgumentParser, argv: list[str]) -> argpars
     arguments = parser.parse_args(rest)
     if arguments.options:
         parser.error("write --options in full")
+    _paths[:] = _given_paths(parser, arguments)
     return arguments
 
 
@@ -103,6 +130,29 @@ def at_least(smallest: int, largest: int | None = None) -> Callable[[str], int]:
     return number
 
 
+def _given_paths(parser, arguments):
+    """The values of all options that take paths, without labels."""
+    values = []
+    for action in parser._actions:
+        if isinstance(action.metavar, str) and _PATH.search(action.metavar):
+            given = getattr(arguments, action.dest)
+            values += given if isinstance(given, list) else [given]
+    return [value if os.path.exists(value) else value.rpartition("=")[2] for value in values if value]
+
+
+def _refuse_overwriting(outputs):
+    """Raise `UserError` when an output is a file that the script was given to read, by whatever name."""
+    inputs = [path for path in _paths if os.path.isfile(path)]
+    for output in outputs:
+        if str(output) in inputs:
+            inputs.remove(str(output))
+    for output in outputs:
+        if os.path.isfile(output) and (same := next((path for path in inputs if os.path.samefile(path, output)), None)):
+            raise UserError(
+                f"the output {quoted(output)} is the input {quoted(same)}, which would be lost: give it another name"
+            )
+
+
 def refuse_unless_given(arguments: argparse.Namespace, partner: str, **defaults: object) -> None:
     """Raise `UserError` when an option is given without its `partner`, the option that it belongs to.
 
@@ -122,10 +172,11 @@ def atomic_outputs(*paths: str | os.PathLike | None) -> Iterator[list[str | None
 
     When the block raises, the temporary files are removed and no output appears. A `None` stays `None`, so that
     optional outputs need no special case. A temporary file has the suffix of its path: matplotlib goes by it. A pipe
-    or a device such as /dev/null is written to directly. Raises `UserError` for an output that cannot
-    be written, or is named twice.
+    or a device such as /dev/null is written to directly; what is written to /dev/stdout or /dev/fd/N comes after what
+    is there, at the end. Raises `UserError` for an output that cannot be written, is named twice, or is an input.
     """
-    targets = [None if path is None else os.path.realpath(path) for path in paths]
+    _refuse_overwriting([os.fspath(path) for path in paths if path is not None])
+    targets = [None if path is None else _target(path) for path in paths]
     wanted = [target for target in targets if target is not None]
     for target in wanted:
         if os.path.isdir(target):
@@ -135,10 +186,12 @@ def atomic_outputs(*paths: str | os.PathLike | None) -> Iterator[list[str | None
     temporary = []
     try:
         for target in targets:
-            if target is None or (os.path.exists(target) and not os.path.isfile(target)):
+            is_stream = target is not None and _descriptor(target) is not None
+            if target is None or (os.path.exists(target) and not os.path.isfile(target) and not is_stream):
                 temporary.append(target)
                 continue
             folder, name = os.path.split(target)
+            folder = tempfile.gettempdir() if is_stream else folder
             handle, name = tempfile.mkstemp(dir=folder, prefix=".partial-", suffix=os.path.splitext(name)[1])
             os.close(handle)
             temporary.append(name)
@@ -146,13 +199,54 @@ def atomic_outputs(*paths: str | os.PathLike | None) -> Iterator[list[str | None
         mask = os.umask(0)
         os.umask(mask)
         for name, target in zip(temporary, targets, strict=True):
-            if name != target:
-                # mkstemp makes files only their owner can read; an output has the permissions of any new file.
-                os.chmod(name, 0o666 & ~mask)
-                os.replace(name, target)
+            if name == target:
+                continue
+            descriptor = _descriptor(target)
+            if descriptor is not None:
+                with open(name, "rb") as source, open(descriptor, "wb", closefd=False) as stream:
+                    shutil.copyfileobj(source, stream)
+                continue
+            # mkstemp makes files only their owner can read; an output has the permissions of any new file.
+            os.chmod(name, 0o666 & ~mask)
+            os.replace(name, target)
     except OSError as error:
         raise UserError(f"cannot write {quoted(error.filename or 'the output')}: {error.strerror or error}") from error
     finally:
         for name, target in zip(temporary, targets, strict=False):
             if name != target and os.path.exists(name):
                 os.remove(name)
+
+
+def _target(path):
+    """Where an output goes, links followed; for a stream of this process not the file behind it."""
+    path = os.path.abspath(path)
+    while _descriptor(path) is None and os.path.islink(path):
+        path = os.path.abspath(os.path.join(os.path.dirname(path), os.readlink(path)))
+    return path if _descriptor(path) is not None else os.path.realpath(path)
+
+
+def _descriptor(path):
+    """The number of the stream of this process that a path names, or None."""
+    names = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+    found = re.fullmatch(rf"/(?:dev|proc/(?:self|{os.getpid()}))/fd/(\d+)", path)
+    return int(found[1]) if found else names.get(path)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | os.PathLike) -> Iterator[str]:
+    """A temporary folder, moved to `path`, where nothing may be yet, when the block has ended well.
+
+    When the block raises, it is removed with what is in it. Raises `UserError` when it cannot be made or written to.
+    """
+    target = os.path.abspath(path)
+    try:
+        if os.path.lexists(target):
+            raise UserError(f"cannot make the folder {quoted(path)}: there is one, or a file, of that name")
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=os.path.dirname(target), prefix=".partial-") as folder:
+            made = os.path.join(folder, "made")
+            os.mkdir(made)
+            yield made
+            os.rename(made, target)
+    except OSError as error:
+        raise UserError(f"cannot write the folder {quoted(path)}: {error.strerror or error}") from error

@@ -20,6 +20,7 @@ from typing import TextIO
 
 import numpy as np
 
+from dna_lm import pipes
 from dna_lm.errors import UserError, counted, quoted
 from dna_lm.labels import short_labels
 
@@ -136,7 +137,7 @@ def open_table(path: str, title: str, quiet: bool = False) -> Iterator[Table]:
     """
     try:
         # Line ends are those of the rows: a quoted cell may have one.
-        with open(path, encoding="utf-8-sig", newline=None) as handle:
+        with open(pipes.regular(path), encoding="utf-8-sig", newline=None) as handle:
             yield _table(handle, title, quiet)
     except UnicodeDecodeError as error:
         raise UserError(f"{title} is not text: a table is tab-separated text in UTF-8") from error

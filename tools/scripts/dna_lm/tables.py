@@ -16,6 +16,10 @@ _ROWS_PER_WRITE = 512
 # A tuple, because `float | np.floating` would make a new union for every cell.
 _FLOATS = (float, np.floating)
 
+# A key of the rows of a chunk; its value is the chunk's mark. A table has it in the name of its last column, which is
+# empty: no cell, no line and no other column is changed, and `collapsing` takes it away again.
+CHUNK = "dna_lm_chunk"
+
 Row = dict[str, Any]
 Sink = Callable[[Any, Row], None]
 
@@ -37,12 +41,16 @@ def score_table(path: str) -> Iterator[Callable[[Any, Row], None]]:
     """Tab-separated text with one header line, the keys of the first row. Cells hold no tab and no newline."""
     with open(path, "w", encoding="utf-8") as handle:
         header = []
+        end = "\n"
 
         def write(_payload: object, row: Row) -> None:
+            nonlocal end
             if not header:
-                header.extend(row)
-                print(*header, sep="\t", file=handle)
-            print(line(row, header), file=handle)
+                header.extend(name for name in row if name != CHUNK)
+                mark = [f"{CHUNK}={row[CHUNK]}"] if CHUNK in row else []
+                print(*header, *mark, sep="\t", file=handle)
+                end = "\t\n" if mark else "\n"
+            print(line(row, header), end=end, file=handle)
 
         yield write
 
@@ -82,7 +90,7 @@ def h5ad(
     with h5py.File(path, "w") as file:
 
         def write(_payload: object, row: Row) -> None:
-            *others, (_, embedding) = row.items()
+            *others, (_, embedding) = [item for item in row.items() if item[0] != CHUNK]
             if "X" not in file:
                 observed.extend(name for name, _ in others if name != "status")
                 write_elem(

@@ -4,7 +4,6 @@ rows have none.
 Knows how labels are written and how their rows are found, and nothing of metrics.
 """
 
-import gzip
 import logging
 import math
 from collections import Counter
@@ -109,7 +108,7 @@ def from_file(
     wanted = (column, *others)
     finder = _Finder(rows)
     with ExitStack() as stack:
-        if _is_vcf(path):
+        if vcf.is_vcf(path, "labels"):
             title, records = "the VCF with labels", _vcf_records(path, wanted)
         else:
             title = "the table with labels"
@@ -123,7 +122,7 @@ def from_file(
 
 def columns_of(path: str) -> list[str]:
     """Names of the columns of a table, or of the INFO fields that a VCF declares."""
-    if not _is_vcf(path):
+    if not vcf.is_vcf(path, "labels"):
         with columns.open_table(path, "the table with labels", quiet=True) as table:
             return table.names
     header = []
@@ -138,16 +137,6 @@ def _declared(header: Sequence[str]) -> dict[str, str]:
         for text in header
         if text.startswith("##INFO=<")
     }
-
-
-def _is_vcf(path: str) -> bool:
-    try:
-        with open(path, "rb") as handle:
-            packed = handle.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if packed else open(path, "rb") as handle:
-            return handle.read(16).startswith(b"##fileformat=VCF")
-    except (OSError, EOFError):
-        return False  # the reader of tables says what is wrong
 
 
 def _table_records(table: columns.Table, wanted: Sequence[str]) -> Iterator[Record]:

@@ -17,21 +17,23 @@ substitution of one base both kinds are equal. Where a sequence ends, the window
 import logging
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NoReturn
 
 from dna_lm import statuses
-from dna_lm.errors import UserError, quoted
+from dna_lm.contigs import matched
+from dna_lm.errors import UserError, counted, quoted
 from dna_lm.inputs import vcf
 from dna_lm.inputs.fasta import NOT_ACGT, Record, normalised
 from dna_lm.inputs.reference import Reference
+from dna_lm.inputs.regions import Regions
 from dna_lm.mutations import trimmed
 from dna_lm.statuses import (
     INVALID_BASE,
     MISSING_ALT,
     NO_CHANGE,
     OK,
+    OUTSIDE_SEQUENCE,
     REF_MISMATCH,
     SYMBOLIC_ALLELE,
     UNKNOWN_CONTIG,
@@ -49,6 +51,8 @@ SUBSTITUTION, INSERTION, DELETION, COMBINATION = "substitution", "insertion", "d
 # Bases read at once on one side of an insertion or deletion: few repeats are longer.
 _BLOCK = 256
 _LISTED = 3
+# Names of unknown sequences that are counted one by one.
+_MOST_UNKNOWN = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class Allele:
     there is no window. `beyond`: with windows of the same length, the bases after the wild-type window that a deletion
     moves into the mutant window; None with the same flanks. `is_last`: no other allele of its line comes after it.
     `shift`: by how many bases an insertion or deletion can be moved to the right without another mutant sequence.
+    `contig`: the reference's name of the sequence `line.chrom`; None if it has none.
     """
 
     line: vcf.Line
@@ -72,6 +77,7 @@ class Allele:
     wild_type: str = ""
     beyond: str | None = None
     shift: int = 0
+    contig: str | None = None
 
     @property
     def id(self) -> str:
@@ -136,57 +142,78 @@ class Allele:
         return Record(name, self.wild_type, self.status), Record(name, self.mutant, self.status)
 
 
+@dataclass(frozen=True)
+class CheckedVcf:
+    """What `check_vcf` found.
+
+    header: the VCF's own, in lines. counts: status -> alleles, as far as it is known without windows. contigs: CHROM ->
+    the reference's name of the same sequence. n_of_contig: alleles on each of these.
+    """
+
+    header: list[str]
+    counts: Counter[str]
+    contigs: dict[str, str]
+    n_of_contig: Counter[str]
+
+
 def check_vcf(
     path: str, reference: Reference, refused_ids: Collection[str] = (), allow_ref_mismatches: bool = False
-) -> tuple[list[str], Counter[str]]:
+) -> CheckedVcf:
     """Read a VCF to its end, so that a fault is found before any work is done.
 
-    Returns its header's lines, and the number of alleles with each status, as far as it is known without windows.
-    Raises `UserError` as `vcf.read_lines` does; for a position past the end of its sequence; for a file without
-    variants; when no CHROM is in the reference; and, unless `allow_ref_mismatches`, when so many REF alleles differ
-    from the reference that the two are of different genome builds. The last two are rules for a whole file: for a chunk
-    they are only logged.
+    Sequences have the reference's names, or other styles of them. Raises `UserError` as `vcf.read_lines` does; for a
+    file without variants; when no CHROM, or not one allele in ten, is in the reference; and, unless
+    `allow_ref_mismatches`, when so many REF alleles differ from the reference that the two are of different genome
+    builds. The last two are rules for a whole file: for a chunk they are only logged.
     """
-    header, unknown, counts = [], {}, Counter()
-    line = mismatch = None
-    n_known = 0
-    for line in vcf.read_lines(path, header, refused_ids):
-        length = reference.lengths.get(line.chrom)
-        if length is None:
-            if len(unknown) < 10_000:
-                unknown.setdefault(line.chrom, line.number)
-            counts[UNKNOWN_CONTIG] += len(line.alts)
-            continue
-        n_known += 1
-        last = length + all(map(vcf.is_symbolic, line.alts))
-        if line.pos > last:
-            raise UserError(
-                f"VCF, line {line.number}: POS {line.pos} is past the end of {quoted(line.chrom)}, which has "
-                f"{length} bases in the reference: the two do not belong together"
-            )
-        ref = normalised(line.ref)
-        statuses_of_line = [_status(line, ref, written, normalised(written), reference) for written in line.alts]
-        counts.update(statuses_of_line)
-        if mismatch is None and REF_MISMATCH in statuses_of_line:
-            mismatch = line
+    contigs = {name: name for name in reference.lengths}
+    while True:
+        header, counts, known, unknown = [], Counter(), Counter(), Counter()
+        line = mismatch = None
+        for line in vcf.read_lines(path, header, refused_ids):
+            contig = contigs.get(line.chrom)
+            if contig is not None:
+                known[line.chrom] += len(line.alts)
+            else:
+                is_listed = len(unknown) < _MOST_UNKNOWN or line.chrom in unknown
+                unknown[line.chrom if is_listed else "others"] += len(line.alts)
+            ref = normalised(line.ref)
+            statuses_of_line = [_status(line, contig, ref, alt, normalised(alt), reference) for alt in line.alts]
+            counts.update(statuses_of_line)
+            if mismatch is None and not {REF_MISMATCH, OUTSIDE_SEQUENCE}.isdisjoint(statuses_of_line):
+                mismatch = line
+        # Which styles are one-to-one is known when all names are. Few files need this second look.
+        others = matched([*known, *unknown], reference.lengths)
+        if others.items() <= contigs.items():
+            break
+        contigs |= others
     if line is None:
         raise UserError(f"VCF: its header ends at line {len(header)} and no variant follows")
     vcf.check_ids(header, refused_ids)
+    n_of_contig = Counter()
+    for name, number in known.items():
+        n_of_contig[contigs[name]] += number
+    log_styles("VCF", {name: contigs[name] for name in known})
     try:
-        if not n_known:
-            refuse_unknown(list(unknown), list(reference.lengths), "VCF")
+        judge_unknown("VCF", "allele", unknown, known.total(), reference, vcf.is_chunk(header))
+        if known and counts[OUTSIDE_SEQUENCE] == known.total():
+            raise UserError(
+                f"VCF, line {mismatch.number}: POS {mismatch.pos} is past the end of {quoted(mismatch.chrom)}, which "
+                f"has {reference.lengths[contigs[mismatch.chrom]]} bases in the reference, and no other line fits: the "
+                "two do not belong together"
+            )
         if not allow_ref_mismatches and (message := statuses.mismatches(counts)):
-            _refuse_mismatches(message, path, reference, mismatch)
+            _refuse_mismatches(message, path, reference, mismatch, contigs[mismatch.chrom])
     except UserError as error:
         if not vcf.is_chunk(header):
             raise
         log.warning("in this chunk, %s", error)
-    return header, counts
+    return CheckedVcf(header, counts, contigs, n_of_contig)
 
 
-def _refuse_mismatches(message, path, reference, line):
-    start = line.pos - 1
-    bases = reference.fetch(line.chrom, start, min(start + len(line.ref), reference.lengths[line.chrom]))
+def _refuse_mismatches(message, path, reference, line, contig):
+    start = min(line.pos - 1, reference.lengths[contig])
+    bases = reference.fetch(contig, start, min(start + len(line.ref), reference.lengths[contig])) if start >= 0 else ""
     raise UserError(
         f"{message}, first at line {line.number}: {quoted(f'{line.chrom}:{line.pos}')} is {quoted(line.ref, 30)} "
         f"in the VCF ({quoted(os.path.basename(path))}) and {quoted(bases, 30)} in the reference "
@@ -195,67 +222,112 @@ def _refuse_mismatches(message, path, reference, line):
     )
 
 
-def refuse_unknown(names: list[str], known: list[str], role: str) -> NoReturn:
-    """Raise `UserError`: none of the `names` of sequences in a file is among those of the reference, `known`."""
-    if same_sequence := other_style(names, known):
+def log_styles(role: str, contigs: Mapping[str, str]) -> None:
+    """Log that sequences of a file are named in another style than the reference's."""
+    others = [f"{quoted(name)} as {quoted(contig)}" for name, contig in contigs.items() if name != contig]
+    if others:
+        log.info("%s: sequences are read by the names of the reference: %s", role, listed(others))
+
+
+def judge_unknown(
+    role: str, noun: str, unknown: Mapping[str, int], n_known: int, reference: Reference, is_chunk: bool = False
+) -> None:
+    """Log how many are on sequences that the reference lacks. Raise `UserError` when all or nearly all are.
+
+    unknown: name of a sequence -> number of what `noun` says; n_known: how many are on other sequences.
+    """
+    n_unknown = sum(unknown.values())
+    if not n_unknown:
+        return
+    known = list(reference.lengths)
+    names = listed([quoted(name) for name in unknown])
+    if not n_known:
         raise UserError(
-            f"the {role} calls its sequences like {quoted(same_sequence[0])}, "
-            f"the reference like {quoted(same_sequence[1])}: "
-            f"rename the sequences of the {role}, or take the reference that they belong to"
+            f"no sequence of the {role} ({names}) is in the reference ({listed(map(quoted, known))}): "
+            "the two do not belong together"
         )
-    raise UserError(
-        f"no sequence of the {role} ({_listed(names)}) is in the reference ({_listed(known)}): "
-        "the two do not belong together"
+    counts = (
+        f"{n_unknown} of {counted(n_unknown + n_known, noun)} of the {role} are on sequences that the reference lacks"
     )
+    if statuses.nearly_all(n_unknown, n_unknown + n_known):
+        raise UserError(
+            f"{counts} ({names}): rename the sequences of the {role}, take the reference that they belong to, or keep "
+            "only what is on its sequences"
+        )
+    if not is_chunk:
+        log.warning("%s: %s", counts, listed([f"{quoted(name)} {number}" for name, number in unknown.items()]))
 
 
-def _listed(names):
-    shown = ", ".join(map(quoted, names[:_LISTED]))
-    return shown + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+def judge_regions(regions: Regions, vcf_checked: CheckedVcf, is_chunk: bool) -> None:
+    """Log how many alleles are on sequences without regions.
+
+    Raise `UserError` when nearly all are, and the regions are on sequences that the reference lacks.
+    """
+    with_regions = set(regions.contigs.values())
+    without = {name: number for name, number in vcf_checked.n_of_contig.items() if name not in with_regions}
+    n_without, total = sum(without.values()), vcf_checked.n_of_contig.total()
+    unknown = [quoted(name) for name in regions.n_of_contig if name not in regions.contigs]
+    if unknown:
+        log.warning("regions: the reference lacks %s: %s", counted(len(unknown), "sequence"), listed(unknown))
+    if not n_without:
+        return
+    counts = f"{n_without} of {counted(total, 'allele')} are on sequences without regions"
+    if unknown and not is_chunk and statuses.nearly_all(n_without, total):
+        raise UserError(
+            f"{counts} ({listed(map(quoted, without))}), and the regions are on others ({listed(unknown)}): give "
+            "regions with the sequence names of the reference"
+        )
+    log.warning("%s: %s", counts, listed([f"{quoted(name)} {number}" for name, number in without.items()]))
 
 
-def other_style(names: Iterable[str], known: Iterable[str]) -> tuple[str, str] | None:
-    """A name with and without `chr` where only the other is known, as (name, known), or None."""
-    known = set(known)
-    for name in names:
-        for other in (f"chr{name}", name.removeprefix("chr"), {"MT": "chrM", "chrM": "MT"}.get(name)):
-            if other != name and other in known:
-                return name, other
-    return None
+def listed(texts: Iterable[str]) -> str:
+    """The first few of some texts, and how many more there are."""
+    texts = list(texts)
+    return ", ".join(texts[:_LISTED]) + (f" and {len(texts) - _LISTED} more" if len(texts) > _LISTED else "")
 
 
-def read_alleles(path: str, reference: Reference, window: int, indel_window: str = SAME_FLANKS) -> Iterator[Allele]:
+def read_alleles(
+    path: str,
+    reference: Reference,
+    window: int,
+    indel_window: str = SAME_FLANKS,
+    contigs: Mapping[str, str] | None = None,
+) -> Iterator[Allele]:
     """Yield an `Allele` for each alternate allele of each line of the VCF at `path`.
 
-    indel_window: one of `INDEL_WINDOWS`.
+    indel_window: one of `INDEL_WINDOWS`. contigs: those of `check_vcf`; without them, CHROM is a name of the reference.
     """
+    contigs = {name: name for name in reference.lengths} if contigs is None else contigs
     placed = {SAME_FLANKS: _with_same_flanks, SAME_LENGTH: _with_same_length}[indel_window]
     for line in vcf.read_lines(path):
         ref = normalised(line.ref)
+        contig = contigs.get(line.chrom)
         for number, written in enumerate(line.alts, 1):
             alt = normalised(written)
-            status = _status(line, ref, written, alt, reference)
+            status = _status(line, contig, ref, written, alt, reference)
             place = {"status": status}
             if status == OK:
-                normal = normalise(reference, line.chrom, line.pos - 1, ref, alt)
-                place = placed(reference, line.chrom, *normal, window)
-                place["shift"] = shift(reference, line.chrom, *normal)
-            yield Allele(line, written, number == len(line.alts), **place)
+                normal = normalise(reference, contig, line.pos - 1, ref, alt)
+                place = placed(reference, contig, *normal, window)
+                place["shift"] = shift(reference, contig, *normal)
+            yield Allele(line, written, number == len(line.alts), contig=contig, **place)
 
 
-def _status(line, ref, written, alt, reference):
+def _status(line, contig, ref, written, alt, reference):
     if written == vcf.MISSING:
         return MISSING_ALT
     if vcf.is_symbolic(written):
         return SYMBOLIC_ALLELE
-    if line.chrom not in reference.lengths:
+    if contig is None:
         return UNKNOWN_CONTIG
-    if NOT_ACGT.search(ref) or NOT_ACGT.search(alt):
+    if not (vcf.is_dna(line.ref) and vcf.is_dna(written)) or NOT_ACGT.search(ref) or NOT_ACGT.search(alt):
         return INVALID_BASE
-    start = line.pos - 1
-    if start + len(ref) > reference.lengths[line.chrom]:
+    start, length = line.pos - 1, reference.lengths[contig]
+    if not 0 <= start < length:
+        return OUTSIDE_SEQUENCE
+    if start + len(ref) > length:
         return REF_MISMATCH
-    bases = reference.fetch(line.chrom, start, start + len(ref))
+    bases = reference.fetch(contig, start, start + len(ref))
     if bases != ref:
         # An unknown base of the reference contradicts nothing.
         differing = [there for there, here in zip(bases, ref, strict=True) if there != here]

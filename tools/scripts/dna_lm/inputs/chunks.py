@@ -1,28 +1,65 @@
 """A large input cut into chunks, one for each job of a collection.
 
-A chunk is marked as a chunk: a FASTA file in the description of its first record, a VCF in its header. The rules for a
-whole input (something can be scored; the VCF is not of another genome build) are not applied to a chunk. They are
-applied to all rows when the jobs' tables are put together (`collapsing`).
+A chunk is marked as a chunk, with its number, how many there are, and a digest of the whole: a FASTA file in the
+description of its first record, a VCF in its header, a table made from either in the name of its last column, which is
+empty (`tables`). The rules for a whole input (something can be scored; the VCF is not of another genome build) are not
+applied to a chunk. They are applied to all rows when the jobs' tables are put together (`collapsing`).
 """
 
-import gzip
+import hashlib
 import itertools
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from dna_lm.errors import UserError, counted
-from dna_lm.inputs import compression, vcf
-from dna_lm.inputs.fasta import Record
+from dna_lm.inputs import text, vcf
+from dna_lm.inputs.fasta import CHUNK_KEY, Record
 
 T = TypeVar("T")
 
 # Every dataset is several rows of Galaxy's database and one line of its pages: larger collections are slow.
 MAX_CHUNKS = 10_000
 
-_WILD_TYPE, _MUTANT = "dna_lm_chunk=wild_type", "dna_lm_chunk=mutant"
-# A limit for files whose lines do not end in \n: such a file is a single line.
-_LONGEST_TITLE = 2**16
+_WILD_TYPE, _MUTANT = "wild_type", "mutant"
+_MARK = re.compile(r"(\d+)/(\d+):(\S+)")
+
+
+class Mark(NamedTuple):
+    """Which chunk a file is, from 1, of how many, and of which input."""
+
+    number: int
+    total: int
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.total}:{self.digest}"
+
+
+def read_mark(given: str) -> Mark | None:
+    """The mark from its text, or None."""
+    found = _MARK.fullmatch(given)
+    return found and Mark(int(found[1]), int(found[2]), found[3])
+
+
+class Whole:
+    """What the chunks of one input have in common: their number, and a digest of its records and of the size."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.n_records = size, 0
+        self._digest = hashlib.sha256(f"{size}\n".encode())
+
+    def watched(self, records: Iterable[T], content: Callable[[T], str]) -> Iterator[T]:
+        """Pass records on and count them in. content: what decides whether two of them are the same."""
+        for record in records:
+            self.n_records += 1
+            self._digest.update(content(record).encode("utf-8", "surrogateescape"))
+            yield record
+
+    def mark(self, number: int) -> Mark:
+        """Of a chunk, counted from 1, when all records have been counted in."""
+        return Mark(number, -(-self.n_records // self.size), self._digest.hexdigest()[:16])
 
 
 def in_chunks(items: Iterable[T], size: int) -> Iterator[Iterator[T]]:
@@ -32,9 +69,9 @@ def in_chunks(items: Iterable[T], size: int) -> Iterator[Iterator[T]]:
         yield itertools.chain([first], itertools.islice(items, size - 1))
 
 
-def chunk_name(number: int, extension: str) -> str:
-    """The file name of a chunk, counted from 1; the order of names is the order of chunks."""
-    return f"chunk_{number:06}.{extension}"
+def chunk_name(number: int) -> str:
+    """The name of a chunk, counted from 1, without extension; the order of names is the order of chunks."""
+    return f"chunk_{number:06}"
 
 
 def refuse_too_many(n_records: int, size: int) -> None:
@@ -47,20 +84,25 @@ def refuse_too_many(n_records: int, size: int) -> None:
         )
 
 
-def write_pairs(pairs: Iterable[tuple[Record, Record]], size: int, wild_types: Path, mutants: Path) -> int:
+def content_of_pair(pair: tuple[Record, Record]) -> str:
+    """What is written of a pair, for `Whole.watched`."""
+    return "".join(f">{record.id}\n{record.sequence}\n" for record in pair)
+
+
+def write_pairs(pairs: Iterable[tuple[Record, Record]], whole: Whole, wild_types: Path, mutants: Path) -> int:
     """Write (wild-type, mutant) `Record`s to FASTA chunks in two existing folders; returns the number of chunks.
 
     Sequences are written as the models read them, and the n-th record of a chunk belongs to the n-th of its partner,
     however they were paired before. The first record's description marks the file as a chunk, of wild types or mutants.
     """
     number = 0
-    for number, chunk in enumerate(in_chunks(pairs, size), 1):
-        name = chunk_name(number, "fasta")
+    for number, chunk in enumerate(in_chunks(pairs, whole.size), 1):
+        name = f"{chunk_name(number)}.fasta"
         with (
             open(Path(wild_types, name), "w", encoding="utf-8") as wild_type_file,
             open(Path(mutants, name), "w", encoding="utf-8") as mutant_file,
         ):
-            marks = f" {_WILD_TYPE}", f" {_MUTANT}"
+            marks = [f" {CHUNK_KEY}{role},{whole.mark(number)}" for role in (_WILD_TYPE, _MUTANT)]
             for wild_type, mutant in chunk:
                 print(f">{wild_type.id}{marks[0]}\n{wild_type.sequence}", file=wild_type_file)
                 print(f">{mutant.id}{marks[1]}\n{mutant.sequence}", file=mutant_file)
@@ -68,33 +110,54 @@ def write_pairs(pairs: Iterable[tuple[Record, Record]], size: int, wild_types: P
     return number
 
 
-def is_fasta_chunk(path: str) -> bool:
-    """Whether a FASTA file, plain or compressed, is a chunk of a larger one."""
-    return _fasta_mark(path) in (_WILD_TYPE, _MUTANT)
+def mark_of_fasta(path: str) -> Mark | None:
+    """The mark of a FASTA file, plain or compressed, that is a chunk of a larger one."""
+    _, mark = _fasta_mark(path)
+    return mark
 
 
-def are_fasta_chunks(wild_type_path: str, mutant_path: str) -> bool:
-    """Whether two FASTA files are chunks, one of wild types and one of mutants (in either role)."""
-    return {_fasta_mark(wild_type_path), _fasta_mark(mutant_path)} == {_WILD_TYPE, _MUTANT}
+def mark_of_pair(wild_type_path: str, mutant_path: str) -> Mark | None:
+    """The mark of two FASTA files that are chunks, one of wild types and one of mutants (in either role).
+
+    Raises `UserError` for two chunks that do not belong together.
+    """
+    (role, mark), (other_role, other) = map(_fasta_mark, (wild_type_path, mutant_path))
+    if {role, other_role} != {_WILD_TYPE, _MUTANT}:
+        return None
+    # The digest of one file ends in its role.
+    whole, other_whole = (given._replace(digest=given.digest.partition("-")[0]) for given in (mark, other))
+    if whole != other_whole:
+        raise UserError(
+            f"wild-type FASTA is chunk {whole.number} of {whole.total}, mutant FASTA chunk {other.number} of "
+            f"{other.total}{'' if whole.digest == other_whole.digest else ' of another input'}: give chunks that "
+            "belong together"
+        )
+    return whole
 
 
 def _fasta_mark(path):
-    opener = open if compression.compression(path) == compression.PLAIN else gzip.open
-    with opener(path, "rb") as handle:
-        words = handle.readline(_LONGEST_TITLE).split()
-    return words[-1].decode("utf-8", "replace") if words else None
+    """(wild_type or mutant, mark) from the first line of a chunk; (None, None) for another file."""
+    words = next(text.lines(path, "FASTA"), "").split()
+    role, _, given = words[-1].removeprefix(CHUNK_KEY).partition(",") if words else ("", "", "")
+    mark = read_mark(given) if role in (_WILD_TYPE, _MUTANT) else None
+    return (role, mark._replace(digest=f"{mark.digest}-{role}")) if mark else (None, None)
 
 
-def write_variants(lines: Iterable[str], size: int, header: list[str], folder: Path) -> int:
+def content_of_line(line: vcf.Line) -> str:
+    """What is written of a VCF's line, for `Whole.watched`."""
+    return line.text
+
+
+def write_variants(lines: Iterable[str], whole: Whole, header: list[str], folder: Path) -> int:
     """Write VCF lines to chunks in an existing folder, each with the header's lines; returns the number of chunks.
 
     `lines` are the texts of whole lines; `header` is complete when the first of them is read. Each chunk's
     header has one more line, which marks it as a chunk.
     """
     number = 0
-    for number, chunk in enumerate(in_chunks(lines, size), 1):
-        with vcf.open_for_writing(Path(folder, chunk_name(number, "vcf"))) as handle:
-            handle.writelines(vcf.header_of_chunk(header))
+    for number, chunk in enumerate(in_chunks(lines, whole.size), 1):
+        with vcf.open_for_writing(Path(folder, f"{chunk_name(number)}.vcf")) as handle:
+            handle.writelines(vcf.header_of_chunk(header, str(whole.mark(number))))
             handle.writelines(chunk)
     return number
 

@@ -4,19 +4,18 @@ Knows nothing of models. Files are streamed: memory does not grow with the numbe
 
 Letters, whatever the tool: lower case becomes upper case, U becomes T, white space inside a sequence is removed.
 A record with any other IUPAC nucleotide code (N, R, Y, ...) or an alignment gap (`-`, `.`) is kept and gets the status
-`invalid_base`, since a model has no token for it. Any other letter means that the file is not DNA: it is refused.
+`invalid_base`, since a model has no token for it. So does one with any other letter, and an empty one gets `empty`. But
+a file with many of these is not DNA: it is refused.
 """
 
-import gzip
 import logging
 import os
 import re
 import sqlite3
 import string
-import zlib
 from array import array
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -25,11 +24,13 @@ from Bio.SeqIO.FastaIO import SimpleFastaParser
 
 from dna_lm import mutations
 from dna_lm.errors import UserError, counted, quoted
-from dna_lm.statuses import INVALID_BASE, OK
+from dna_lm.inputs import text
+from dna_lm.statuses import EMPTY, INVALID_BASE, OK, BadRecords
 
 log = logging.getLogger(__name__)
 
-_GZIP_MAGIC = b"\x1f\x8b"
+# A word in the description of a chunk's first record begins with this.
+CHUNK_KEY = "dna_lm_chunk="
 _NORMALISE = {
     **str.maketrans(string.ascii_lowercase, string.ascii_uppercase),
     **str.maketrans("Uu", "TT"),
@@ -49,6 +50,9 @@ class Record:
     status: str
 
 
+Pair = tuple[Record, Record]  # wild type, mutant
+
+
 def normalised(text: str) -> str:
     """Letters as the models read them: upper case, U as T, no white space."""
     return text.translate(_NORMALISE)
@@ -57,47 +61,34 @@ def normalised(text: str) -> str:
 def read_fasta(path: str | os.PathLike, role: str = "FASTA") -> Iterator[Record]:
     """Yield the `Record`s of a FASTA file, plain or gzip (told by its first bytes, not by its name).
 
-    The identifier is the header's first word, `record_N` for a header without one. `role` names the file in messages.
-    Raises `UserError` for a file that cannot be read to its end, holds no record, an empty record, or letters that
-    are not nucleotide codes.
+    The identifier is the header's first word, `record_N` for a header without one; bytes in it that are not UTF-8 are
+    written as `\\xe9`. `role` names the file in messages. Raises `UserError` for a file that cannot be read to its end,
+    holds no record, or, unless it is a chunk, has many records that are empty or have letters that are not nucleotide
+    codes.
     """
     header_lines = deque()
     number = 0
-    try:
-        with _open_text(path) as handle:
-            for number, (title, text) in enumerate(SimpleFastaParser(_lines(handle, header_lines, role)), 1):
-                name = (title.split(None, 1) or [f"record_{number}"])[0]
-                where = f"{role}, record {number} ({quoted(name)}), line {header_lines.popleft()}"
-                yield _record(name, normalised(text), where)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(
-            f"{role}: the gzip file is damaged or cut short after record {number}: upload it again"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{role}: not a plain text file in UTF-8 (seen after record {number}): save it as one"
-        ) from error
-    except OSError as error:
-        raise UserError(f"{role}: cannot read {quoted(path)}: {error.strerror}") from error
+    bad = BadRecords()
+    is_chunk = False
+    for number, (title, bases) in enumerate(SimpleFastaParser(_lines(path, header_lines, role)), 1):
+        words = title.split()
+        if number == 1:
+            is_chunk = bool(words) and words[-1].startswith(CHUNK_KEY)
+        name = words[0] if words else f"record_{number}"
+        record, fault = _record(
+            name, normalised(bases), f"{role}, record {number} ({quoted(name)})", header_lines.popleft()
+        )
+        bad.add(fault)
+        yield record
     if not number:
         raise UserError(f"{role}: the file holds no record: give a FASTA file, whose headers start with '>'")
+    bad.judge(is_chunk)
 
 
-def _open_text(path):
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise UserError(
-            f"{quoted(path)} is not a file (a folder or a pipe): files are read twice, so give a regular one"
-        )
-    with open(path, "rb") as handle:
-        is_gzip = handle.read(2) == _GZIP_MAGIC
-    # utf-8-sig: some editors put a byte order mark in front.
-    return (gzip.open if is_gzip else open)(path, "rt", encoding="utf-8-sig")
-
-
-def _lines(handle, header_lines, role):
+def _lines(path, header_lines, role):
     """Pass lines on and note where the headers are; refuse what the parser would skip in front of the first one."""
     started = False
-    for number, line in enumerate(handle, 1):
+    for number, line in enumerate(text.lines(path, role), 1):
         if line.startswith(">"):
             started = True
             header_lines.append(number)
@@ -108,19 +99,20 @@ def _lines(handle, header_lines, role):
         yield line
 
 
-def _record(name, sequence, where):
+def _record(name, sequence, record, line):
+    """The `Record`, and what is wrong with it, if anything is."""
+    where = f"{record}, line {line}"
     if _CONTROL_CHARACTER.search(name):
         raise UserError(f"{where}: the identifier holds a control character: is this a plain text file in UTF-8?")
     if not sequence:
-        raise UserError(f"{where}: the sequence is empty: complete the record or remove it")
+        return Record(name, "", EMPTY), f"{where}: the sequence is empty: complete the record or remove it"
     if not NOT_ACGT.search(sequence):
-        return Record(name, sequence, OK)
+        return Record(name, sequence, OK), None
+    fault = None
     if bad := _NOT_A_NUCLEOTIDE_CODE.search(sequence):
         guess = " (is this a protein?)" if bad[0] in string.ascii_uppercase else ""
-        raise UserError(
-            f"{where}, base {bad.start() + 1}: {quoted(bad[0])} is not a nucleotide code: give DNA sequences{guess}"
-        )
-    return Record(name, sequence, INVALID_BASE)
+        fault = f"{where}, base {bad.start() + 1}: {quoted(bad[0])} is not a nucleotide code: give DNA sequences{guess}"
+    return Record(name, sequence, INVALID_BASE), fault
 
 
 def pairs_by_order(wild_type_path: str, mutant_path: str) -> Iterator[tuple[Record, Record]]:
@@ -212,14 +204,20 @@ class PairCounts:
     n_bases: int
 
 
-def check_pairs(wild_type_path: str, mutant_path: str, pair_by: str = "order") -> PairCounts:
+def check_pairs(
+    wild_type_path: str,
+    mutant_path: str,
+    pair_by: str = "order",
+    watched: Callable[[Iterator[Pair]], Iterator[Pair]] = lambda pairs: pairs,
+) -> PairCounts:
     """Read pairs to their end, so that a faulty file is refused before any work is done.
 
     When both files have the same identifiers in another order, records are paired by identifier instead, with a
     warning. Raises `UserError` when identifiers belong to other records in another way. Different identifiers are no
     fault when records are paired by order; their number is logged. Memory grows by 16 bytes for each such pair.
+    watched: passes on the pairs as they were asked for.
     """
-    counts, differing = _count(PAIRINGS[pair_by](wild_type_path, mutant_path), pair_by)
+    counts, differing = _count(watched(PAIRINGS[pair_by](wild_type_path, mutant_path)), pair_by)
     numbers, *names = differing
     # Most often the identifiers of wild types and mutants have nothing in common, which takes little memory to see.
     moved = mutations.belonging(*names) if len(np.intersect1d(*names)) else None

@@ -4,6 +4,7 @@ Knows nothing of variants or models.
 """
 
 import contextlib
+import logging
 import os
 import re
 import sys
@@ -12,17 +13,20 @@ from collections.abc import Iterator
 
 import pysam
 
+from dna_lm import pipes
 from dna_lm.errors import UserError, quoted
-from dna_lm.inputs import compression
+from dna_lm.inputs import compression, fasta_index
 from dna_lm.inputs.fasta import INVALID_BASE, NOT_ACGT, OK, Record, normalised
+
+log = logging.getLogger(__name__)
 
 
 class Reference:
     """An open reference; `name` is the file's name, `lengths` maps sequence names to lengths in bases."""
 
-    def __init__(self, fasta: pysam.FastaFile) -> None:
+    def __init__(self, fasta: pysam.FastaFile, name: str) -> None:
         self._fasta = fasta
-        self.name = os.path.basename(os.fsdecode(fasta.filename))
+        self.name = name
         self.lengths = dict(zip(fasta.references, fasta.lengths, strict=True))
 
     def fetch(self, contig: str, start: int, end: int) -> str:
@@ -48,41 +52,46 @@ class Reference:
 
 @contextlib.contextmanager
 def open_reference(path: str | os.PathLike) -> Iterator[Reference]:
-    """A `Reference` from a FASTA file, plain or bgzip.
+    """A `Reference` from a FASTA file, plain or bgzip; a pipe is copied first.
 
-    An index next to the file (`.fai`, and `.gzi` for bgzip) is used unless it is older. Otherwise one is made in a
-    temporary folder, because nothing may be written next to a file of Galaxy. Raises `UserError` for a file that cannot
-    be indexed.
+    An index next to the file (`.fai`, and `.gzi` for bgzip) is used if it fits the file, whatever its date. Otherwise
+    one is made in a temporary folder, because nothing may be written next to a file of Galaxy. Raises `UserError` for a
+    file that cannot be indexed.
     """
-    path = os.fspath(path)
+    given_path, path = os.fspath(path), pipes.regular(path)
     if not os.path.isfile(path):
-        raise UserError(f"reference: {quoted(path)} is not a file")
+        raise UserError(f"reference: {quoted(given_path)} is not a file")
     with tempfile.TemporaryDirectory() as folder:
         try:
-            packed = compression.compression(path)
+            packed = compression.compression(path, "reference")
+            if packed == compression.GZIP:
+                raise UserError(
+                    "reference: it is compressed with gzip, which cannot be indexed: decompress it, "
+                    "or compress it with bgzip"
+                )
+            is_bgzip = packed == compression.BGZIP
+            if is_bgzip and not compression.has_end(path):
+                if compression.seems_cut(path):
+                    raise UserError("reference: the bgzip file is cut short: upload it again")
+                log.warning("reference: the bgzip file has no end block: if it was cut short, upload it again")
         except OSError as error:
             raise UserError(f"reference: cannot read {quoted(path)}: {error.strerror}") from error
-        if packed == compression.GZIP:
-            raise UserError(
-                "reference: it is compressed with gzip, which cannot be indexed: decompress it, "
-                "or compress it with bgzip"
-            )
-        is_bgzip = packed == compression.BGZIP
-        if is_bgzip and compression.is_cut_short(path):
-            raise UserError("reference: the bgzip file is cut short: upload it again")
-        given = [f"{path}.fai"] + [f"{path}.gzi"] * is_bgzip
-        indices = given if all(_is_current(index, path) for index in given) else _index(path, folder, is_bgzip)
+        indices = [f"{path}.fai"] + [f"{path}.gzi"] * is_bgzip
+        if not all(map(os.path.isfile, indices)):
+            indices = _index(path, folder, is_bgzip)
+        elif not fasta_index.fits(path, *indices):
+            log.warning(
+                "reference: its index %s is that of another file, so another one was made for this job: make it again "
+                "with samtools faidx", quoted(os.path.basename(indices[0])),
+            )  # fmt: skip
+            indices = _index(path, folder, is_bgzip)
         try:
             with _htslib_messages([]):
                 fasta = pysam.FastaFile(path, *indices[:1], filepath_index_compressed=indices[1] if is_bgzip else None)
         except (ValueError, OSError) as error:
             raise UserError("reference: its index cannot be read: make it again with samtools faidx") from error
         with fasta:
-            yield Reference(fasta)
-
-
-def _is_current(index, path):
-    return os.path.isfile(index) and os.path.getmtime(index) >= os.path.getmtime(path)
+            yield Reference(fasta, os.path.basename(given_path))
 
 
 def _index(path, folder, is_bgzip):
@@ -94,6 +103,11 @@ def _index(path, folder, is_bgzip):
     except pysam.SamtoolsError as error:
         from_htslib = re.search(r"\[E::\w+\] (.*)", messages[0])
         reason = quoted(from_htslib[1], 120) if from_htslib else "give sequences whose headers start with '>'"
+        if "ine length" in reason:
+            raise UserError(
+                "reference: the lines of a sequence have different lengths: wrap them again, for example with "
+                f"'seqkit seq -w 60' or Galaxy's tool 'FASTA Width formatter': {quoted(from_htslib[1], 80)}"
+            ) from error
         raise UserError(f"reference: not a FASTA file that can be indexed: {reason}") from error
     if twice := re.search(r'duplicate sequence "(.*)" at', messages[0]):
         raise UserError(f"reference: the sequence {quoted(twice[1])} appears twice: remove one")

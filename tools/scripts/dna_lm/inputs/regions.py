@@ -3,17 +3,20 @@
 Knows nothing of variants or models. Memory grows with the number of regions.
 """
 
-import gzip
-import zlib
+import logging
 from array import array
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
+from dna_lm.contigs import matched
 from dna_lm.errors import UserError, counted, quoted
-from dna_lm.inputs import compression
+from dna_lm.inputs import text
 from dna_lm.labels import clean_label
+from dna_lm.statuses import BadRecords
+
+log = logging.getLogger(__name__)
 
 FORMATS = ("bed", "gff")
 # The region of a variant outside all regions, so that these are a group when groups are compared.
@@ -21,10 +24,15 @@ NO_REGION = "none"
 BETWEEN_NAMES = "+"
 
 
+# Strands as Ensembl writes them.
+_STRANDS = {"+": "+", "-": "-", ".": ".", "?": ".", "": ".", "1": "+", "+1": "+", "-1": "-"}
+
+
 class Region(NamedTuple):
     """A region of a sequence, half-open, from 0, and the line of the file that has it, from 1.
 
-    strand: `+`, `-`, or `.` if the file says none.
+    strand: `+`, `-`, or `.` if the file says none. is_circular: whether its end may be after that of its sequence, and
+    mean the sequence's beginning. A faulty region has its end at its start or before, or a start below 0.
     """
 
     contig: str
@@ -33,92 +41,115 @@ class Region(NamedTuple):
     name: str
     line: int
     strand: str = "."
+    is_circular: bool = False
 
 
 def read_regions(path: str, file_format: str, role: str = "regions") -> Iterator[Region]:
     """Yield the `Region`s of a BED file (named by its fourth column, else `contig:start-end`) or of a GFF or GTF file.
 
-    A GFF region is named after its type: exon, CDS. Raises `UserError` with the line's number for any other file.
+    A GFF region is named after its type: exon, CDS. Raises `UserError` with the line's number for any other file, and
+    when many regions are faulty.
     """
-    number = n_regions = 0
+    number = 0
     parse = {"bed": _bed, "gff": _gff}[file_format]
     role = f"{role} ({file_format.upper()})"
-    try:
-        opener = open if compression.compression(path) == compression.PLAIN else gzip.open
-        with opener(path, "rt", encoding="utf-8-sig", errors="replace") as handle:
-            for number, text in enumerate(handle, 1):
-                text = text.rstrip("\r\n")
-                if file_format == "gff" and text.startswith(("##FASTA", ">")):
-                    break
-                if not text.strip() or text.startswith(("#", "track ", "browser ")):
-                    continue
-                region = parse(text, number, f"{role}, line {number}")
-                n_regions += 1
-                yield region
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{role}: the gzip file is damaged or cut short after line {number}") from error
-    except OSError as error:
-        raise UserError(f"{role}: cannot read {quoted(path)}: {error.strerror}") from error
-    if not n_regions:
+    bad = BadRecords()
+    n_strands = 0
+    circular = set()
+    for number, line in enumerate(text.lines(path, role), 1):
+        line = line.rstrip("\n")
+        if file_format == "gff" and line.startswith(("##FASTA", ">")):
+            break
+        if not line.strip() or line.startswith(("#", "track ", "browser ")):
+            continue
+        region, fault = parse(line, number, f"{role}, line {number}")
+        bad.add(fault)
+        if region.is_circular:
+            circular.add(region.contig)
+        if region.strand not in _STRANDS:
+            n_strands += 1
+            if n_strands == 1:
+                log.warning("%s, line %d: the strand %s is not +, - or .", role, number, quoted(region.strand, 30))
+        strand = _STRANDS.get(region.strand, ".")
+        yield region._replace(strand=strand, is_circular=region.contig in circular)
+    if not bad.total:
         raise UserError(f"{role}: the file holds no region")
+    bad.judge(but="it is not used" if role.startswith("regions") else "it keeps its row, without a score")
 
 
-def _bed(text, number, where):
-    columns = text.split("\t") if "\t" in text else text.split()
+def _bed(line, number, where):
+    columns = [cell.strip() for cell in (line.split("\t") if "\t" in line else line.split())]
     if len(columns) < 3:
         raise UserError(f"{where}: {counted(len(columns), 'column')}: BED has a sequence, a start and an end, and tabs")
     start, end = _numbers(columns[1:3], where)
-    if start >= end:
-        raise UserError(f"{where}: start {start} is not before end {end}: BED counts from 0 and leaves the end out")
+    fault = None
+    if not 0 <= start < end:
+        what = "is before the first base" if start < 0 else f"is not before end {end}"
+        fault = f"{where}: start {start} {what}: BED counts from 0 and leaves the end out"
     name = clean_label(columns[3]) if len(columns) > 3 else ""
-    strand = _strand(columns[5]) if len(columns) > 5 else "."
-    return Region(columns[0], start, end, name or f"{clean_label(columns[0])}:{start}-{end}", number, strand)
+    name = name or f"{clean_label(columns[0])}:{start}-{end}"
+    return Region(columns[0], start, end, name, number, columns[5] if len(columns) > 5 else "."), fault
 
 
-def _gff(text, number, where):
-    columns = text.split("\t")
+def _gff(line, number, where):
+    columns = [cell.strip() for cell in line.split("\t")]
     if not 8 <= len(columns) <= 9:
         raise UserError(f"{where}: {counted(len(columns), 'column')} separated by tabs where GFF has 9")
     start, end = _numbers(columns[3:5], where)
+    fault = None
     if not 1 <= start <= end:
-        raise UserError(f"{where}: start {start} and end {end}: GFF counts from 1, and the start is not after the end")
-    return Region(columns[0], start - 1, end, clean_label(columns[2]) or "unnamed", number, _strand(columns[6]))
-
-
-def _strand(text):
-    return text if text in ("+", "-") else "."
+        fault = f"{where}: start {start} and end {end}: GFF counts from 1, and the start is not after the end"
+    is_circular = "is_circular=true" in columns[-1].lower()
+    name = clean_label(columns[2]) or "unnamed"
+    return Region(columns[0], start - 1, end, name, number, columns[6], is_circular), fault
 
 
 def _numbers(texts, where):
-    for text in texts:
-        if not (text.isascii() and text.isdecimal()) or len(text) > 18:
-            raise UserError(f"{where}: {quoted(text, 30)} is not a position")
+    for given in texts:
+        if not given.isascii() or not given.removeprefix("-").isdecimal() or len(given) > 18:
+            raise UserError(f"{where}: {quoted(given, 30)} is not a position")
     return map(int, texts)
 
 
 class Regions:
-    """Regions to look names up in. `contigs` are the names of the sequences that have any."""
+    """Regions to look names up in.
 
-    def __init__(self, regions: Iterable[Region], only: Collection[str] = ()) -> None:
-        """`only`: names to keep; empty for all. Raises `UserError` for a name that no region has."""
+    `n_of_contig`: name of a sequence as the file has it -> its regions; `contigs`: name -> the reference's name, for
+    those that the reference has.
+    """
+
+    def __init__(
+        self, regions: Iterable[Region], only: Collection[str] = (), lengths: Mapping[str, int] | None = None
+    ) -> None:
+        """only: names to keep; empty for all. lengths: the sequences of the reference, whose names are looked up.
+
+        Without lengths, names are looked up as the file has them. Raises `UserError` for a name that no region has.
+        """
         self._names = {}
         arrays = {}
+        circular = []
         for region in regions:
-            if only and region.name not in only:
+            if (only and region.name not in only) or not 0 <= region.start < region.end:
                 continue
             starts, ends, names = arrays.setdefault(region.contig, (array("q"), array("q"), array("l")))
             starts.append(region.start)
             ends.append(region.end)
             names.append(self._names.setdefault(region.name, len(self._names)))
+            if region.is_circular:
+                circular.append(region)
         if missing := [name for name in only if name not in self._names]:
             raise UserError(f"regions: none is called {quoted(missing[0])}")
+        self.n_of_contig = {contig: len(starts) for contig, (starts, _, _) in arrays.items()}
+        self.contigs = matched(arrays, lengths) if lengths is not None else {contig: contig for contig in arrays}
+        for region in circular:
+            length = (lengths or {}).get(self.contigs.get(region.contig), region.end)
+            if region.end > length:
+                for column, value in zip(
+                    arrays[region.contig], (0, region.end - length, self._names[region.name]), strict=True
+                ):
+                    column.append(value)
         self._names = list(self._names)
-        self._contigs = {contig: _sorted(*columns) for contig, columns in arrays.items()}
-
-    @property
-    def contigs(self) -> list[str]:
-        """The names of the sequences that have regions."""
-        return list(self._contigs)
+        self._contigs = {self.contigs.get(name, name): _sorted(*columns) for name, columns in arrays.items()}
 
     def names(self, contig: str, start: int, end: int) -> str:
         """The names of the regions that share a base with `start` to `end` (from 0, end excluded), or `none`.

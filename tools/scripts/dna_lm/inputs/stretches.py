@@ -3,14 +3,16 @@
 Knows nothing of models.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from dna_lm.errors import UserError, quoted
+from dna_lm.contigs import matched
+from dna_lm.errors import quoted
 from dna_lm.inputs import alleles, regions
 from dna_lm.inputs.fasta import Record
 from dna_lm.inputs.reference import Reference
-from dna_lm.statuses import UNKNOWN_CONTIG, WINDOW_OFF_END
+from dna_lm.statuses import EMPTY, OK, OUTSIDE_SEQUENCE, UNKNOWN_CONTIG, WINDOW_OFF_END, BadRecords
 
 BASES = "ACGT"
 DELETION = "-"
@@ -21,7 +23,8 @@ class Stretch:
     """DNA to mutate: the bases `first` to `end` (half-open, from 0) of a record, whose others are read around them.
 
     `place`: the sequence and the position, from 0, that the base `first` has in a reference; None for a FASTA record.
-    `strand`: that of the interval, `+`, `-` or `.`; bases are always those of the forward strand.
+    `strand`: that of the interval, `+`, `-` or `.`; bases are always those of the forward strand. `contig`: the
+    reference's name of the sequence.
     """
 
     record: Record
@@ -29,6 +32,7 @@ class Stretch:
     end: int
     place: tuple[str, int] | None = None
     strand: str = "."
+    contig: str | None = None
 
     @property
     def bases(self) -> str:
@@ -55,33 +59,50 @@ def from_records(records: Iterable[Record]) -> Iterator[Stretch]:
 def from_intervals(path: str, file_format: str, reference: Reference, flank: int) -> Iterator[Stretch]:
     """A `Stretch` for each interval of a BED or GFF file, with `flank` bases of the reference on either side.
 
-    At a sequence's end the flanks are shifted, not shortened: the other side gets the bases that one side lacks. An
-    interval whose flanks the sequence has no room for, or whose sequence the reference does not have, has no bases and
-    a status. Raises `UserError` for an interval past the end of its sequence, and when the reference has none of the
-    sequences.
+    Sequences have the reference's names, or other styles of them. At a sequence's end the flanks are shifted, not
+    shortened: the other side gets the bases that one side lacks. An interval without bases, outside its sequence, whose
+    flanks the sequence has no room for, or whose sequence the reference does not have, has no bases and a status.
+    Raises `UserError` when many intervals are outside their sequences, and when the reference has none or nearly none
+    of the sequences.
     """
-    unknown, n_known = {}, 0
-    for interval in regions.read_regions(path, file_format, "intervals"):
-        contig, start, end = interval.contig, interval.start, interval.end
-        length = reference.lengths.get(contig)
-        if length is None:
-            unknown.setdefault(contig)
-            yield Stretch(Record(interval.name, "", UNKNOWN_CONTIG), 0, 0, (contig, start), interval.strand)
-            continue
-        n_known += 1
-        if end > length:
-            raise UserError(
-                f"intervals ({file_format.upper()}), line {interval.line}: it ends at {end}, past the end of "
-                f"{quoted(contig)}, which has {length} bases in the reference: the two do not belong together"
-            )
-        window = alleles.around(start, end - start, 2 * flank + 1, length)
-        if window is None:
-            yield Stretch(Record(interval.name, "", WINDOW_OFF_END), 0, 0, (contig, start), interval.strand)
+    role = "intervals"
+    names = Counter(interval.contig for interval in regions.read_regions(path, file_format, role))
+    contigs = matched(names, reference.lengths)
+    unknown = {name: number for name, number in names.items() if name not in contigs}
+    alleles.log_styles(role, contigs)
+    alleles.judge_unknown(role, "interval", unknown, names.total() - sum(unknown.values()), reference)
+    bad = BadRecords()
+    for interval in regions.read_regions(path, file_format, role):
+        name, start, end = interval.contig, interval.start, interval.end
+        contig = contigs.get(name)
+        status = OK
+        if start >= end:
+            status = EMPTY
+        elif contig is None:
+            status = UNKNOWN_CONTIG
+        else:
+            length = reference.lengths[contig]
+            is_outside = not 0 <= start < end <= length
+            bad.add(_outside(interval, file_format, length) if is_outside and not interval.is_circular else None)
+            window = None if is_outside else alleles.around(start, end - start, 2 * flank + 1, length)
+            if window is None:
+                status = OUTSIDE_SEQUENCE if is_outside else WINDOW_OFF_END
+        if status != OK:
+            yield Stretch(Record(interval.name, "", status), 0, 0, (name, start), interval.strand, contig)
             continue
         record = reference.record(interval.name, contig, *window)
-        yield Stretch(record, start - window[0], end - window[0], (contig, start), interval.strand)
-    if not n_known:
-        alleles.refuse_unknown(list(unknown), list(reference.lengths), "intervals")
+        yield Stretch(record, start - window[0], end - window[0], (name, start), interval.strand, contig)
+    bad.judge()
+
+
+def _outside(interval, file_format, length):
+    end = (
+        f"it ends at {interval.end}, past the end of" if interval.end > length else "it starts before the first base of"
+    )
+    return (
+        f"intervals ({file_format.upper()}), line {interval.line}: {end} {quoted(interval.contig)}, which has {length} "
+        "bases in the reference: the two do not belong together"
+    )
 
 
 def mutants(stretch: Stretch, deletions: bool = False) -> Iterator[tuple[int, str, str]]:

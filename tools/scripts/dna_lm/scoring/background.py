@@ -49,7 +49,7 @@ class Background:
         if allele.status != OK:
             return []
         # A string is hashed the same way in every Python; a tuple is not.
-        generator = random.Random(f"{self.seed}:{allele.line.chrom}:{allele.start}:{allele.ref}:{allele.alt}")
+        generator = random.Random(f"{self.seed}:{allele.contig}:{allele.start}:{allele.ref}:{allele.alt}")
         if len(allele.ref) == len(allele.alt):
             possible = self._substitutions(allele)
             drawn = sorted(generator.sample(possible, min(self.n, len(possible))))

@@ -29,11 +29,11 @@ Given = TypeVar("Given", Item, Single)
 class Checked:
     """What a source found when it was read to its end.
 
-    `is_chunk`: this is one chunk of a larger input. `n_records`: rows to write. `n_bases`: the bases of all sequences
-    that the model will read, about; None for either when it is not known.
+    `chunk`: the mark of one chunk of a larger input; None, or false, for a whole one. `n_records`: rows to write.
+    `n_bases`: the bases of all sequences that the model will read, about; None for either when it is not known.
     """
 
-    is_chunk: bool
+    chunk: object
     n_records: int | None = None
     n_bases: int | None = None
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from dna_lm import cli, statuses
+from dna_lm import cli, statuses, tables
 from dna_lm.engine.encoder import Budget
 from dna_lm.errors import UserError, counted
 from dna_lm.model.checkpoint import Checkpoint
@@ -69,7 +69,7 @@ def run(
     padding = {}
     if settings.tutorial:
         padding = {"pad_to": pipeline.longest(checkpoint, source.items(checkpoint, settings), settings)}
-    tally = Tally(checkpoint, budget, checked.is_chunk)
+    tally = Tally(checkpoint, budget, bool(checked.chunk))
     forecast = Forecast(checked, budget, len(pipeline.strands_read(checkpoint, settings)))
     with cli.atomic_outputs(*(path for path, _ in outputs)) as paths:
         with contextlib.ExitStack() as opened:
@@ -77,6 +77,9 @@ def run(
             items = forecast.watch(source.items(checkpoint, settings))
             computed = source.compute(checkpoint, items, settings, budget, **padding)
             for payload, row in source.rows(computed):
+                if checked.chunk:
+                    # First: the last one can be an embedding.
+                    row = {tables.CHUNK: checked.chunk} | row
                 for sink in sinks:
                     sink(payload, row)
                 warnings.add(row)

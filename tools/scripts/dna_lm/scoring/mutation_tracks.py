@@ -24,7 +24,7 @@ def track(
     def add(mutation: Mutation, row: Row) -> None:
         if mutation.at is None or mutation.alt == DELETION or base not in (None, mutation.alt) or row[score] is None:
             return
-        total = sums.setdefault(row["chrom"], {}).setdefault(row["pos"], [0.0, 0])
+        total = sums.setdefault(mutation.stretch.contig, {}).setdefault(row["pos"], [0.0, 0])
         total[0] += row[score]
         total[1] += 1
 

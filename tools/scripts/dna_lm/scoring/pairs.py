@@ -46,8 +46,8 @@ class SequenceSource:
         n_records, n_bases = fasta.count_bases(record for _, record in self._records())
         if self.groups is not None:
             self._check_groups(n_records)
-        is_chunk = len(self.files) == 1 and chunks.is_fasta_chunk(self.files[0][1])
-        return Checked(is_chunk, n_records, n_bases)
+        chunk = chunks.mark_of_fasta(self.files[0][1]) if len(self.files) == 1 else None
+        return Checked(chunk, n_records, n_bases)
 
     def _check_groups(self, n_records: int) -> None:
         """Raise `UserError` when the table of groups has none of the records; log how many it does not have."""
@@ -106,10 +106,10 @@ class PairSource:
         paths = self.wild_type_path, self.mutant_path
         counts = fasta.check_pairs(*paths, self.pair_by)
         self.pair_by = counts.pair_by
-        is_chunk = chunks.are_fasta_chunks(*paths)
-        if not self.allow_identical and not is_chunk:
+        chunk = chunks.mark_of_pair(*paths)
+        if not self.allow_identical and not chunk:
             fasta.refuse_identical(counts.n_pairs, counts.n_identical, *paths)
-        return Checked(is_chunk, counts.n_pairs, counts.n_bases)
+        return Checked(chunk, counts.n_pairs, counts.n_bases)
 
     def items(self, _checkpoint: Checkpoint, _settings: Settings) -> Iterator[Item]:
         return (Item(None, wild_type, mutant) for wild_type, mutant in self._pairs())

@@ -41,8 +41,8 @@ class VariantSource:
     A row has chrom, pos, ref, alt, id, status, the scores; with a `background` a percentile for each score and the
     number drawn; the counts; the wild-type window, counted from 1 and its end included; with `regions` the names of
     those that the changed bases lie in; the kind of the allele; its normalised spelling, and by how many bases it can
-    be moved. `refused_ids`: INFO fields that the VCF must not have. `header`: the lines of the VCF's header, known
-    after `check`.
+    be moved. `refused_ids`: INFO fields that the VCF must not have. `header`: the lines of the VCF's header, and
+    `contigs`: CHROM -> the reference's name of it, known after `check`.
     """
 
     path: str
@@ -55,13 +55,18 @@ class VariantSource:
     allow_ref_mismatches: bool = False
     indel_window: str = alleles.SAME_FLANKS
     header: list[str] = field(default_factory=list)
+    contigs: dict[str, str] = field(default_factory=dict)
     compute = staticmethod(pipeline.score)
 
     def check(self) -> Checked:
         given = self.path, self.reference, self.refused_ids, self.allow_ref_mismatches
-        self.header, counts = alleles.check_vcf(*given)
-        n_pairs = counts[OK] * (1 + (self.background.n if self.background else 0))
-        return Checked(self.is_chunk, counts.total(), 2 * self.window * n_pairs)
+        checked = alleles.check_vcf(*given)
+        self.header, self.contigs = checked.header, checked.contigs
+        if self.regions:
+            alleles.judge_regions(self.regions, checked, self.is_chunk)
+        n_pairs = checked.counts[OK] * (1 + (self.background.n if self.background else 0))
+        chunk = vcf.mark_of(self.header)
+        return Checked(chunk, checked.counts.total(), 2 * self.window * n_pairs)
 
     @property
     def is_chunk(self) -> bool:
@@ -69,7 +74,7 @@ class VariantSource:
         return vcf.is_chunk(self.header)
 
     def items(self, _checkpoint: Checkpoint, _settings: Settings) -> Iterator[Item]:
-        for allele in alleles.read_alleles(self.path, self.reference, self.window, self.indel_window):
+        for allele in alleles.read_alleles(self.path, self.reference, self.window, self.indel_window, self.contigs):
             drawn = self.background.draw(allele) if self.background else []
             payload = _Scored(allele, len(drawn))
             yield Item(payload, *allele.windows(), len(allele.line.text), allele.shifting, allele.is_cut)
@@ -85,7 +90,9 @@ class VariantSource:
     def _row(self, allele, scored, drawn):
         counts = {name: scored.pop(name) for name in COUNTS}
         line = allele.line
-        row = {"chrom": vcf.readable(line.chrom), "pos": line.pos, "ref": line.ref, "alt": allele.written_alt, **scored}
+        # Text of a bad record need not be text.
+        alt = vcf.readable(allele.written_alt)
+        row = {"chrom": vcf.readable(line.chrom), "pos": line.pos, "ref": vcf.readable(line.ref), "alt": alt, **scored}
         if self.background:
             row |= self._percentiles(scored, drawn)
         if allele.window is None:
@@ -93,7 +100,7 @@ class VariantSource:
         start, end = allele.window or (None, None)
         row |= counts | {"window_start": None if start is None else start + 1, "window_end": end}
         if self.regions:
-            row["region"] = self.regions.names(line.chrom, *allele.changed())
+            row["region"] = self.regions.names(allele.contig or line.chrom, *allele.changed())
         # Last, so that the other columns keep their numbers.
         row["kind"] = allele.kind
         normal = (None,) * 4
@@ -153,7 +160,7 @@ def track(path: str, score: str, reference: Reference) -> Iterator[Callable[[All
 
         def write(allele: Allele, row: Row) -> None:
             if row["status"] == OK:
-                contig = allele.line.chrom
+                contig = allele.contig
                 base = min(allele.changed()[0], reference.lengths[contig] - 1)
                 # The number in the table, so that both give the same float32.
                 value = float(cell(row[score]))
