@@ -642,3 +642,10 @@ def test_sequences_named_in_another_style():
     assert alleles.other_style(["1"], ["chr1"]) == ("1", "chr1")
     assert alleles.other_style(["chrM"], ["MT"]) == ("chrM", "MT")
     assert alleles.other_style(["x"], ["y"]) is None
+
+
+def test_a_region_called_none_is_not_outside_all_regions():
+    named = regions.Regions([regions.Region("c", 10, 20, "none", 1), regions.Region("c", 30, 40, "exon", 2)])
+    assert [named.names("c", at, at + 1) for at in (12, 32, 50)] == ["none", "exon", "no region"]
+    assert named.names("d", 1, 2) == "no region"
+    assert regions.Regions([regions.Region("c", 30, 40, "exon", 2)]).names("c", 1, 2) == "none"

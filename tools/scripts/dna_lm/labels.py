@@ -1,10 +1,11 @@
 """Names that people read: labels of groups and regions, scores in words."""
 
+import itertools
 import re
 import unicodedata
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from dna_lm.scores import SCORES
 
@@ -16,6 +17,17 @@ _ADDITIONS = re.compile(
     r"|\.(?:tsv|tab|tabular|csv|txt|fasta|fas|fa|fna|ffn|vcf|bed|gff3?|gtf|gz|bgz|bz2|xz|zip)\Z",
     re.IGNORECASE,
 )
+
+
+# What a table says of a row without a group or a region, so that such rows are a group when groups are compared.
+NONE = "none"
+
+
+def without(noun: str, names: Iterable[str]) -> str:
+    """What stands for a row without a `noun` (group, region): `NONE`, or another word if it is one of the `names`."""
+    taken = set(names)
+    words = itertools.chain([NONE, f"no {noun}"], (f"no {noun} ({number})" for number in itertools.count(2)))
+    return next(word for word in words if word not in taken)
 
 
 def score_name(column: str) -> str:
