@@ -5,7 +5,7 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 
 from dna_lm.scores import SCORES
 
@@ -26,8 +26,13 @@ NONE = "none"
 def without(noun: str, names: Iterable[str]) -> str:
     """What stands for a row without a `noun` (group, region): `NONE`, or another word if it is one of the `names`."""
     taken = set(names)
-    words = itertools.chain([NONE, f"no {noun}"], (f"no {noun} ({number})" for number in itertools.count(2)))
-    return next(word for word in words if word not in taken)
+    return NONE if NONE not in taken else unlike(f"no {noun}", taken)
+
+
+def unlike(name: str, taken: Container[str]) -> str:
+    """The name, with a number if it is taken."""
+    numbered = (f"{name} ({number})" for number in itertools.count(2))
+    return next(text for text in itertools.chain([name], numbered) if text not in taken)
 
 
 def score_name(column: str) -> str:
