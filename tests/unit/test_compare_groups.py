@@ -190,6 +190,15 @@ def test_paired_rows_in_another_order_are_joined_and_this_is_said(tmp_path, capl
     assert message in html.unescape(outputs["report"].read_text()).replace("\\", "")
 
 
+def test_paired_groups_of_one_table_are_joined_too(tmp_path, caplog):
+    lines = ["id\tl2\tmodel", *(f"s{n}\t{n * n}\tx" for n in range(20))]
+    lines += [f"s{n}\t{n * n + n + 1}\ty" for n in ANOTHER_ORDER]
+    table = write(tmp_path / "t.tsv", "\n".join(lines) + "\n")
+    outputs = succeed(tmp_path, "--table", table, "--group-column", "model", "--paired")
+    assert float(rows(outputs["tests"])[0]["p"]) == pytest.approx(2**-19)
+    assert "group 'y' has the rows of group 'x' in another order" in caplog.messages[0]
+
+
 @pytest.mark.parametrize(
     ("others", "message"),
     [

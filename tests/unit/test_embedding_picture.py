@@ -117,13 +117,13 @@ def test_the_table_of_coordinates_has_every_record(tmp_path):
     ("text", "column", "expected"),
     [
         ("id\tgroup\na\tx\nb\ty\n", "group", {"a": "x", "b": "y"}),
-        ("#name\tclass\na\tx\n\nb\t\n", 2, {"a": "x", "b": "none"}),
+        ("#name\tclass\na\tx\n\nb\t\n", 2, {"a": "x", "b": ""}),
         ("class\tID\nx\ta\nx\ta\n", "class", {"a": "x"}),
     ],
 )
 def test_groups_of_a_table(tmp_path, text, column, expected):
     (tmp_path / "g.tsv").write_text(text)
-    assert groups.read_groups(tmp_path / "g.tsv", column) == expected
+    assert groups.read_groups(tmp_path / "g.tsv", column, ["a", "z"]) == expected
 
 
 @pytest.mark.parametrize(
@@ -137,12 +137,35 @@ def test_groups_of_a_table(tmp_path, text, column, expected):
         ("id\tgroup\na\tx\n", 1, "column 'id' has the identifiers of the records: choose"),
         ("id\tgroup\n", "group", "has a header and no rows"),
         ("", "group", "is empty"),
+        # R and pandas write the numbers of rows without a name.
+        ("\tname\tgroup\n1\ta\tx\n2\tb\ty\n", "group", "a column without a name has identifiers of records"),
+        ("n\tchrom\tgroup\n1\t2\tx\n", "group", "several columns have identifiers of records .rows: 'n' 1, 'chrom' 1."),
+        ("name\tgroup\na\tx\n", "group", "no record has an identifier of the table of groups, for example '[12]' in"),
+        ("name\tgroup\n1\tx\n", 1, "column 'name' has the identifiers|no record has an identifier"),
     ],
 )
 def test_a_faulty_table_of_groups_is_refused(tmp_path, text, column, message):
     (tmp_path / "g.tsv").write_text(text)
     with pytest.raises(UserError, match=message):
-        groups.read_groups(tmp_path / "g.tsv", column)
+        groups.read_groups(tmp_path / "g.tsv", column, ["1", "2"])
+
+
+def test_the_column_that_has_the_identifiers_is_found_and_said(tmp_path, caplog):
+    (tmp_path / "g.tsv").write_text("\tchrom\tgroup\n0\t1\tx\n1\t2\ty\n2\t3\t\n")
+    found = groups.read_groups(tmp_path / "g.tsv", "group", ["1", "2", "3"])
+    assert found == {"1": "x", "2": "y", "3": ""}
+    assert caplog.messages == [
+        "table of groups has no column 'id': the identifiers of the records are in column 'chrom' (3 rows)"
+    ]
+
+
+def test_a_group_called_none_is_not_that_of_records_without_a_group(run_script, tmp_path):
+    table = "id\tgroup\nchr22_1\tnone\nchr22_2\tno group\nchr22_3\t\n"
+    (tmp_path / "g.tsv").write_text(table)
+    done = embed(run_script, "--input", SEQUENCES, "--groups", "g.tsv", "--group-column", "group")
+    assert done.returncode == 0, done.stderr
+    of_id = {row["id"]: row["group"] for row in read_table(tmp_path / "out.tsv")}
+    assert [of_id[f"chr22_{n}"] for n in range(1, 5)] == ["none", "no group", "no group (2)", "no group (2)"]
 
 
 def embed(run_script, *options):

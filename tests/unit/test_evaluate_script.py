@@ -358,7 +358,7 @@ def test_every_report_is_shown_whole(tmp_path_factory, names, n_strata):
         (["--table", SCORES, *CLINVAR, "--label-column", "CLNDN"], "no line of the VCF with labels has INFO 'CLNDN'"),
         (
             ["--table", SCORES, "--label-column", "region", "--positive", "Exon", "--negative", "intron"],
-            "'label exon' 4",
+            "no row has a positive label in 'region'; values found: 'exon' 45, 'intron' 43. Name the positive",
         ),
         (["--table", SCORES, "--measured-column", "region"], "'exon' in column 'region' is not a finite number"),
         (["--table", f"a={SCORES}", "--table", f"a={OTHER}", *CLINVAR], "two tables are called 'a'"),
@@ -397,3 +397,65 @@ def test_as_a_process_an_error_is_one_line(run_script, tmp_path):
     assert done.returncode == 0 and len(done.stderr.splitlines()) == 1
     with open(tmp_path / "out.tsv") as handle:
         assert len(list(csv.reader(handle, delimiter="\t"))) == 1 + 8
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "listed"),
+    [
+        (["TRUE", "FALSE", "NA"], ["--positive", "True", "--negative", "FALSE"], "'FALSE' 10, 'NA' 10, 'TRUE' 10"),
+        (['"pathogenic"', "benign"], ["--positive", "pathogenic", "--negative", "benign"], """'"pathogenic"' 10"""),
+        (
+            ["pathogenic", "likely_benign", "pathogenic&likely_pathogenic"],
+            ["--clinvar"],
+            "'likely_benign' 10, 'pathogenic' 10, 'pathogenic&likely_pathogenic' 10",
+        ),
+        (["x" * 200 + str(n) for n in range(30)], ["--clinvar"], "and 2[0-9] more"),
+    ],
+)
+def test_values_of_a_refused_column_are_listed_as_they_are_written(tmp_path, values, options, listed):
+    rows = sorted([n, n, value] for n, value in enumerate(sorted(values) * 10))
+    table = write(tmp_path / "t.tsv", ["id", "l2", "y"], rows)
+    arguments, _ = prepare(tmp_path, ["--table", table, "--label-column", "y", *options])
+    with pytest.raises(UserError, match="no row has a positive label in 'y'; values found: ") as raised:
+        evaluate.main(arguments)
+    found = str(raised.value)
+    assert re.search(listed, found)
+    assert len(found) <= 250 and '"Positive values" (--positive)' in found
+
+
+def test_a_score_called_ensemble_is_kept_apart(tmp_path):
+    rng = np.random.default_rng(5)
+    numbers = rng.normal(size=(40, 3))
+    rows = [[f"v{n}", *cells, "p" if n % 2 else "n"] for n, cells in enumerate(numbers.tolist())]
+    table = write(tmp_path / "t.tsv", ["id", "l2", "ensemble", "l2_rank", "y"], rows)
+    scores = ["--scores", "l2", "ensemble", "l2_rank", "--direction", "ensemble=up", "l2_rank=up"]
+    outputs = run(tmp_path, "--table", table, *scores, *P_OR_N)
+    kinds = {row["score"]: row["kind"] for row in read_table(outputs["output"])}
+    assert kinds["ensemble"] == "score" and kinds["ensemble (2)"] == "ensemble"
+    truth = [row[-1] == "p" for row in rows]
+    area = sklearn_metrics.roc_auc_score(truth, numbers[:, 1])
+    assert float(metrics_of(outputs)["ensemble", "all"]["auroc"]) == pytest.approx(area)
+    ranks = stats.rankdata(-numbers, axis=0)
+    combined = stats.rankdata(ranks.mean(axis=1))
+    area = sklearn_metrics.roc_auc_score(truth, -combined)
+    assert float(metrics_of(outputs)["ensemble (2)", "all"]["auroc"]) == pytest.approx(area)
+    per_row = read_table(outputs["rows"])
+    assert [float(row["ensemble_rank"]) for row in per_row] == ranks[:, 1].tolist()
+    assert [float(row["ensemble (2)_rank"]) for row in per_row] == combined.tolist()
+    assert [float(row["l2_rank"]) for row in per_row] == numbers[:, 2].tolist()
+    assert [float(row["l2_rank (2)"]) for row in per_row] == ranks[:, 0].tolist()
+
+
+def test_names_of_scores_of_two_tables_that_collide_are_refused(tmp_path):
+    paths = [write(tmp_path / name, ["id", score, "y"], [[1, 2, "p"]]) for name, score in (("1", "b:c"), ("2", "c"))]
+    scores = ["--scores", "b:c", "c", "--direction", "b:c=up", "c=up"]
+    tables = ["--table", f"a={paths[0]}", "--table", f"a:b={paths[1]}"]
+    refused(tmp_path, "two scores would be called 'a:b:c', TABLE:SCORE: give the", *tables, *scores, *P_OR_N)
+
+
+def test_a_table_from_a_spreadsheet_is_read(tmp_path):
+    (tmp_path / "l.csv").write_text("ID,Class\n" + "".join(f'v{n},"{"p" if n % 2 else "n"}"\n' for n in range(12)))
+    table = write(tmp_path / "t.tsv", ["id", "l2"], [[f"v{n}", n] for n in range(12)])
+    labels = ["--labels", tmp_path / "l.csv", "--label-column", "Class", "--positive", "p", "--negative", "n"]
+    outputs = run(tmp_path, "--table", table, *labels)
+    assert metrics_of(outputs)["l2", "all"]["n_positive"] == "6"

@@ -662,3 +662,10 @@ def test_bad_regions_are_one_line(tmp_path, text, file_format, message):
 
 def test_regions_without_a_name_have_their_place(tmp_path):
     assert read_regions(tmp_path, "c 5 6\n").names("c", 5, 6) == "c:5-6"
+
+
+def test_a_region_called_none_is_not_outside_all_regions():
+    named = regions.Regions([regions.Region("c", 10, 20, "none", 1), regions.Region("c", 30, 40, "exon", 2)])
+    assert [named.names("c", at, at + 1) for at in (12, 32, 50)] == ["none", "exon", "no region"]
+    assert named.names("d", 1, 2) == "no region"
+    assert regions.Regions([regions.Region("c", 30, 40, "exon", 2)]).names("c", 1, 2) == "none"

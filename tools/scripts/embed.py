@@ -1,10 +1,12 @@
 """Embed sequences: one vector per sequence, as a table or an AnnData file, and a picture of all of them."""
 
 import argparse
+from collections.abc import Iterator
 from functools import partial
 
-from dna_lm import cli, columns, figures, tables
+from dna_lm import cli, columns, figures, labels, tables
 from dna_lm.errors import UserError
+from dna_lm.inputs import fasta
 from dna_lm.scoring import groups, job, options, pca, scatter
 from dna_lm.scoring.pairs import SequenceSource
 
@@ -24,7 +26,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     source.add_argument(
         "--groups",
         metavar="TSV",
-        help="groups of the records: a table with the identifiers in the column id or the first",
+        help="groups of the records: a table with the identifiers in the column id, or in the only one that has them",
     )
     source.add_argument("--group-column", metavar="NAME", help="the column of --groups that says the group")
     source.add_argument("--group-column-number", type=int, metavar="N", help="the same by number, from 1")
@@ -58,8 +60,18 @@ def read_source(arguments: argparse.Namespace, collector: pca.Collector | None) 
         column = arguments.group_column if arguments.group_column is not None else arguments.group_column_number
         if column is None:
             raise UserError("--groups needs --group-column: the column that says which group a record belongs to")
-        of_records = groups.read_groups(arguments.groups, column)
-    return SequenceSource(groups.labelled_files(labelled), of_records, collector.add if collector else None)
+        of_records = groups.read_groups(arguments.groups, column, identifiers(labelled))
+    files = groups.labelled_files(labelled)
+    names = [label for label, _ in files] if of_records is None else of_records.values()
+    no_group = labels.without("group", names)
+    if collector:
+        collector.no_group = no_group
+    return SequenceSource(files, of_records, collector.add if collector else None, no_group)
+
+
+def identifiers(labelled: list[tuple[str, str]]) -> Iterator[str]:
+    """Those of all records of (label, path) pairs."""
+    return (record.id for _, path in labelled for record in fasta.read_fasta(path))
 
 
 def main(argv: list[str]) -> None:

@@ -1,10 +1,11 @@
 """Names that people read: labels of groups and regions, scores in words."""
 
+import itertools
 import re
 import unicodedata
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 
 from dna_lm.scores import SCORES
 
@@ -16,6 +17,22 @@ _ADDITIONS = re.compile(
     r"|\.(?:tsv|tab|tabular|csv|txt|fasta|fas|fa|fna|ffn|vcf|bed|gff3?|gtf|gz|bgz|bz2|xz|zip)\Z",
     re.IGNORECASE,
 )
+
+
+# What a table says of a row without a group or a region, so that such rows are a group when groups are compared.
+NONE = "none"
+
+
+def without(noun: str, names: Iterable[str]) -> str:
+    """What stands for a row without a `noun` (group, region): `NONE`, or another word if it is one of the `names`."""
+    taken = set(names)
+    return NONE if NONE not in taken else unlike(f"no {noun}", taken)
+
+
+def unlike(name: str, taken: Container[str]) -> str:
+    """The name, with a number if it is taken."""
+    numbered = (f"{name} ({number})" for number in itertools.count(2))
+    return next(text for text in itertools.chain([name], numbered) if text not in taken)
 
 
 def score_name(column: str) -> str:

@@ -32,7 +32,6 @@ _NAMES = {
 _OWN = ("position", *NORMALISED)
 
 # 210, and 210.0, 1,210 and 1e+05 as spreadsheets and R write whole numbers.
-_DIGITS = re.compile(r"\d{1,18}")
 _GROUPED = re.compile(r"\d{1,3}(?:[,' \u00a0\u202f]\d{3})+(?:\.0*)?")
 _WHOLE = re.compile(r"\d{1,18}\.0*|\d(?:\.\d+)?[eE]\+?\d{1,2}")
 _BASES = re.compile("[A-Za-z]+")
@@ -48,9 +47,9 @@ _LISTED = 5
 def position(text: str) -> int | None:
     """The number in a cell, or None: `1210`, `1,210`, `1210.0` and `1.21e+03` are one position."""
     text = text.strip()
-    if _GROUPED.fullmatch(text):
+    if not text.isdecimal() and _GROUPED.fullmatch(text):
         text = re.sub(r"[^\d.]", "", text)
-    if text.isascii() and _DIGITS.fullmatch(text):
+    if text.isascii() and text.isdecimal() and len(text) <= 18:
         return int(text)
     number = float(text) if text.isascii() and _WHOLE.fullmatch(text) else 0.5
     return int(number) if number.is_integer() and number < 1e18 else None

@@ -74,8 +74,9 @@ def _paired(groups: Sequence[Group], rows: Sequence[mutations.Mutations]) -> lis
     first, *others = groups
     found = [first]
     for group, which in zip(others, rows[1:], strict=True):
-        # Unequal numbers of rows are refused later.
-        kind, places = mutations.rows_of(rows[0], which) if which.n == rows[0].n else (None, None)
+        if which.n != rows[0].n:
+            return list(groups)  # refused later
+        kind, places = mutations.rows_of(rows[0], which)
         if isinstance(places, int):
             raise UserError(
                 f"paired rows: row {places + 1} of group {quoted(first.label, 30)}, "
@@ -90,7 +91,7 @@ def _paired(groups: Sequence[Group], rows: Sequence[mutations.Mutations]) -> lis
                 f"they were paired by {kind}, not by their order"
             )
         elif kind in (None, mutations.ID) and rows[0].ids and which.ids:
-            n_different = sum(a != b for a, b in zip(rows[0].ids, which.ids, strict=False))
+            n_different = sum(a != b for a, b in zip(rows[0].ids, which.ids, strict=True))
             if n_different:
                 text = (
                     f"rows were paired by their order, and {n_different:,} of {which.n:,} rows do not have the same id "

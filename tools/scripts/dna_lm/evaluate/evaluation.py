@@ -19,6 +19,7 @@ from dna_lm.evaluate import baselines, directions, metrics, resampling
 from dna_lm.evaluate.joining import Rows
 from dna_lm.evaluate.labels import Labels
 from dna_lm.evaluate.metrics import FEWEST, FEWEST_CLUSTERS, Fit, Fits
+from dna_lm.labels import unlike
 
 SCORE, ENSEMBLE, BASELINE = "score", "ensemble", "baseline"
 ALL = "all"
@@ -129,8 +130,10 @@ def evaluate(
     if combined:
         mean = np.full(len(reasons), math.nan)
         mean[used] = np.mean([ranks[name] for name in combined], axis=0)
-        columns.append(_column(ENSEMBLE, ENSEMBLE, directions.DOWN, mean, used))
-        ranks[ENSEMBLE] = stats.rankdata(mean[used])
+        # A score may be called so.
+        name = unlike(ENSEMBLE, ranks)
+        columns.append(_column(name, ENSEMBLE, directions.DOWN, mean, used))
+        ranks[name] = stats.rankdata(mean[used])
     missing = []
     for name, values in baselines.all_baselines(len(reasons), rows.counts, rows.alleles, seed).items():
         if np.isnan(values[used]).any():

@@ -73,6 +73,8 @@ def read_tables(labelled: Sequence[tuple[str, str]], scores: Sequence[str], text
     joined = tables[0]
     for label, table in zip(names[1:], tables[1:], strict=True):
         joined = _join(joined, table, names[0], label)
+    if twice := first_twice([score.name for score in joined.scores]):
+        raise UserError(f"two scores would be called {quoted(twice)}, TABLE:SCORE: give the tables other labels")
     if len(tables) == 1:
         joined.scores = [replace(score, name=score.column) for score in joined.scores]
     return joined

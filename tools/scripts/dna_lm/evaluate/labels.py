@@ -25,6 +25,8 @@ from dna_lm.mutations import ID, MUTATION, NO_PLACE, PLACE, Row, first_twice
 log = logging.getLogger(__name__)
 
 NOT_FOUND = "no label"
+# Characters of a message that lists values.
+_MOST_VALUES = 90
 # A label file's record: number of the line, which mutation it is, and the wanted cells.
 Record = tuple[int, Row, tuple[str, ...]]
 
@@ -33,12 +35,13 @@ Record = tuple[int, Row, tuple[str, ...]]
 class Labels:
     """Labels of rows: 1 and 0, or measured numbers, float64 (rows,), NaN with a `reason`; and how they were found.
 
-    `values` times `sign` are the numbers as they were written.
+    `values` times `sign` are the numbers as they were written. written: how often each cell is there, as a label.
     """
 
     values: np.ndarray
     reasons: list[str | None]
     found_by: str
+    written: Counter[str]
     sign: float = 1.0
 
 
@@ -415,23 +418,34 @@ def _labels(cells: Sequence[str | None], reading: Reading, column: str, title: s
                     "a measurement empty"
                 ) from None
         values[at], reasons[at] = known[text]
-    return Labels(values, reasons, found_by)
+    written = Counter(clean_label(text) for text in cells if text is not None)
+    return Labels(values, reasons, found_by, written)
 
 
 def refuse_useless(labels: Labels, column: str, is_measured: bool) -> None:
     """Raise `UserError` without any positive or any negative label, or without any measured number."""
-    found = Counter(reason for reason in labels.reasons if reason)
-    listed = ", ".join(f"{quoted(text, 30)} {number}" for text, number in found.most_common(8)) or "none"
     if is_measured:
         if np.isnan(labels.values).all():
-            raise UserError(f"no row has a measured number in {quoted(column)}; rows by reason: {listed}")
+            found = Counter(reason for reason in labels.reasons if reason)
+            listed = ", ".join(f"{quoted(text, 30)} {number}" for text, number in found.most_common(3))
+            raise UserError(f"no row has a measured number in {quoted(column, 30)}; rows by reason: {listed}")
         return
     for value, name in ((1, "positive"), (0, "negative")):
         if not (labels.values == value).any():
             raise UserError(
-                f"no row has a {name} label in {quoted(column)}; rows without a label, by reason: {listed}. Choose the "
-                "values with --positive and --negative"
+                f"no row has a {name} label in {quoted(column, 30)}; values found: {_listed(labels.written)}. Name the "
+                f'{name} ones, as they are written, in "{name.capitalize()} values" (--{name})'
             )
+
+
+def _listed(written: Counter[str]) -> str:
+    """The most frequent values that fit into a message."""
+    found = [(text, number) for text, number in written.most_common() if text not in ("", ".")]
+    texts = [f"{quoted(text, 30)} {number:,}" for text, number in found[:8]]
+    while len(shown := ", ".join(texts)) > _MOST_VALUES:
+        texts.pop()
+    rest = len(found) - len(texts)
+    return (shown + (f" and {rest:,} more" if rest else "")) or "none"
 
 
 def turned(labels: Labels) -> Labels:

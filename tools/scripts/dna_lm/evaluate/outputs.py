@@ -8,6 +8,7 @@ import numpy as np
 from dna_lm.columns import cell
 from dna_lm.evaluate.evaluation import ENSEMBLE, SCORE, Comparison, Evaluation, Line
 from dna_lm.evaluate.metrics import SPECIFICITIES
+from dna_lm.labels import unlike
 
 _FIRST = ("score", "kind", "direction", "stratum")
 _LAST = ("best_baseline", "p_best_baseline", "p_best_baseline_corrected", "n_bootstrap", "note")
@@ -75,7 +76,9 @@ def write_rows(path: str, found: Evaluation) -> None:
     scores = [column for column in found.columns if column.kind == SCORE]
     ranked = [column.name for column in found.columns if column.kind in (SCORE, ENSEMBLE)]
     header = ["id", "label", "stratum", "used", "reason"]
-    header += [column.name for column in scores] + [f"{name}_rank" for name in ranked]
+    # A score may be called as another column is.
+    for name in [column.name for column in scores] + [f"{name}_rank" for name in ranked]:
+        header.append(unlike(name, header))
     n = len(found.reasons)
     labels = (found.labels.values * found.labels.sign).tolist()
     columns = [

@@ -13,14 +13,12 @@ import numpy as np
 from dna_lm.contigs import matched
 from dna_lm.errors import UserError, counted, quoted
 from dna_lm.inputs import text
-from dna_lm.labels import clean_label
+from dna_lm.labels import clean_label, without
 from dna_lm.statuses import BadRecords
 
 log = logging.getLogger(__name__)
 
 FORMATS = ("bed", "gff")
-# The region of a variant outside all regions, so that these are a group when groups are compared.
-NO_REGION = "none"
 BETWEEN_NAMES = "+"
 
 
@@ -149,16 +147,19 @@ class Regions:
                 ):
                     column.append(value)
         self._names = list(self._names)
+        # A region may be called none.
+        self._outside = without("region", self._names)
         self._contigs = {self.contigs.get(name, name): _sorted(*columns) for name, columns in arrays.items()}
 
     def names(self, contig: str, start: int, end: int) -> str:
-        """The names of the regions that share a base with `start` to `end` (from 0, end excluded), or `none`.
+        """The names of the regions that share a base with `start` to `end` (from 0, end excluded), or `none`
+        (`no region` if a region is called so).
 
         An empty interval, where bases are inserted, is in a region that has the base before and the base after it.
         Several names are in alphabetical order, each once, as in `exon+intron`.
         """
         if contig not in self._contigs:
-            return NO_REGION
+            return self._outside
         starts, ends, highest, names = self._contigs[contig]
         if start == end:
             start, end = start - 1, end + 1
@@ -168,7 +169,7 @@ class Regions:
         stop = np.searchsorted(starts, end, "left")
         first = np.searchsorted(highest[:stop], start, "right")
         hits = names[first:stop][overlap(starts[first:stop], ends[first:stop])]
-        return BETWEEN_NAMES.join(sorted({self._names[name] for name in hits})) or NO_REGION
+        return BETWEEN_NAMES.join(sorted({self._names[name] for name in hits})) or self._outside
 
 
 def _sorted(starts, ends, names):

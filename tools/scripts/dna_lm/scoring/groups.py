@@ -3,38 +3,34 @@
 Knows identifiers and names, nothing of sequences.
 """
 
-from collections.abc import Sequence
+import logging
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from dna_lm import columns
 from dna_lm.errors import UserError, quoted
 from dna_lm.labels import clean_label
 
-# What a table says of a record without a group, as for a variant without a region.
-NONE = "none"
+log = logging.getLogger(__name__)
 
 _TITLE = "table of groups"
 
 
-def read_groups(path: str, column: str | int) -> dict[str, str]:
+def read_groups(path: str, column: str | int, records: Iterable[str]) -> dict[str, str]:
     """Identifier -> group, from a table with a header line. The memory grows with the table.
 
-    column: of the groups, a name or a number from 1. Identifiers are in the column `id`, or in the first one if there
-    is none. An empty group is `NONE`. Raises `UserError` for a table that cannot be read, a row without an identifier,
-    and an identifier with two groups.
+    column: of the groups, a name or a number from 1; records: identifiers of the records, read only when no column is
+    called `id`: then the identifiers are in the one column that has any of them, which is said. A column without a name
+    is the number of a row. An empty group is "". Raises `UserError` for a table that cannot be read or has no column of
+    identifiers, a row without an identifier, and an identifier with two groups.
     """
     groups, known = {}, {}
-    with columns.open_table(path, _TITLE) as table:
+    id_at = _id_column(path, column, records)
+    with columns.open_table(path, _TITLE, quiet=True) as table:
         group_at = table.place_of(column, "group")
-        lowered = [name.strip().lower() for name in table.names]
-        id_at = lowered.index("id") if "id" in lowered else 0
-        if group_at == id_at:
-            raise UserError(
-                f"{_TITLE}: column {quoted(table.names[id_at])} has the identifiers of the records: choose the column "
-                f"of the groups, one of {columns.quoted_list(table.names)}"
-            )
         for number, cells in table.rows():
             name = cells[id_at].strip()
-            group = clean_label(cells[group_at]) or NONE
+            group = clean_label(cells[group_at])
             if not name:
                 raise UserError(f"{_TITLE}, line {number}: no identifier in column {quoted(table.names[id_at])}")
             if groups.setdefault(name, known.setdefault(group, group)) != group:
@@ -45,6 +41,55 @@ def read_groups(path: str, column: str | int) -> dict[str, str]:
     if not groups:
         raise UserError(f"{_TITLE} has a header and no rows")
     return groups
+
+
+def _id_column(path, column, records):
+    with columns.open_table(path, _TITLE) as table:
+        group_at = table.place_of(column, "group")
+        lowered = [name.strip().lower() for name in table.names]
+        id_at = lowered.index("id") if "id" in lowered else None
+        if id_at is None:
+            id_at = _column_of(table, set(records), group_at)
+        if group_at == id_at:
+            raise UserError(
+                f"{_TITLE}: column {quoted(table.names[id_at])} has the identifiers of the records: choose the column "
+                f"of the groups, one of {columns.quoted_list(table.names)}"
+            )
+    return id_at
+
+
+def _column_of(table, identifiers, group_at):
+    """The only named column that has any of the identifiers."""
+    counts, examples = Counter(), None
+    for _, cells in table.rows():
+        examples = examples or cells
+        counts.update(at for at, cell in enumerate(cells) if at != group_at and cell.strip() in identifiers)
+    if examples is None:
+        raise UserError(f"{_TITLE} has a header and no rows")
+    found = Counter({at: number for at, number in counts.items() if table.names[at].strip()})
+    if len(found) == 1:
+        at = next(iter(found))
+        log.warning(
+            "%s has no column 'id': the identifiers of the records are in column %s (%d rows)",
+            _TITLE,
+            quoted(table.names[at], 30),
+            found[at],
+        )
+        return at
+    if found:
+        listed = ", ".join(f"{quoted(table.names[at], 20)} {number:,}" for at, number in found.most_common(4))
+        raise UserError(
+            f"{_TITLE}: several columns have identifiers of records (rows: {listed}): call the right one 'id'"
+        )
+    if counts:
+        raise UserError(
+            f"{_TITLE}: a column without a name has identifiers of records; it may have numbers of rows, as R and "
+            "pandas write them: call it 'id' if it has identifiers"
+        )
+    raise UserError(
+        f"no record has an identifier of the {_TITLE}, for example {quoted(next(iter(identifiers), ''), 30)} in the "
+        f"FASTA; columns of the table: {columns.quoted_list(table.names[:6])}. Call that of the identifiers 'id'"
+    )
 
 
 def labelled_files(labelled: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -8,10 +8,10 @@ from typing import Any
 from dna_lm.errors import UserError, quoted
 from dna_lm.inputs import chunks, fasta
 from dna_lm.inputs.fasta import Record
+from dna_lm.labels import NONE
 from dna_lm.model.checkpoint import Checkpoint
 from dna_lm.scoring import pipeline
 from dna_lm.scoring.forecast import Checked
-from dna_lm.scoring.groups import NONE
 from dna_lm.scoring.pipeline import Item, Row, Single
 from dna_lm.scoring.settings import Settings
 from dna_lm.statuses import OK
@@ -26,13 +26,14 @@ log = logging.getLogger(__name__)
 class SequenceSource:
     """The records of FASTA files, to embed. The payload of a record is its group.
 
-    files: (label, path) of each. groups: identifier -> group; without them, the group is the label of the file, and a
-    single file has no groups. watch: called with every row.
+    files: (label, path) of each. groups: identifier -> group or ""; without them, the group is the label of the file,
+    and a single file has no groups. watch: called with every row. no_group: the group of a record without one.
     """
 
     files: Sequence[tuple[str, str]]
     groups: Mapping[str, str] | None = None
     watch: Callable[[Row], None] | None = None
+    no_group: str = NONE
     compute = staticmethod(pipeline.embed)
 
     def _records(self) -> Iterator[tuple[str, Record]]:
@@ -56,7 +57,7 @@ class SequenceSource:
             examples = [quoted(next(iter(names)), 30) for names in (self.groups, (r.id for _, r in self._records()))]
             raise UserError(
                 f"no record has an identifier of the table of groups, for example {examples[0]} in the table and "
-                f"{examples[1]} in the FASTA: its column 'id', or its first column, must have the FASTA's identifiers"
+                f"{examples[1]} in the FASTA: its column 'id' must have the FASTA's identifiers"
             )
         if n_missing:
             log.info("%d of %d records are not in the table of groups", n_missing, n_records)
@@ -65,7 +66,7 @@ class SequenceSource:
         if settings.log_likelihood and not checkpoint.is_causal:
             self._refuse_long(checkpoint)
         for label, record in self._records():
-            yield Single(record, label if self.groups is None else self.groups.get(record.id, NONE))
+            yield Single(record, label if self.groups is None else self.groups.get(record.id) or self.no_group)
 
     def _refuse_long(self, checkpoint: Checkpoint) -> None:
         """Raise `UserError` for a record that a masked model would have to read too many times."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dna_lm import tables
-from dna_lm.scoring.groups import NONE
+from dna_lm.labels import NONE
 from dna_lm.statuses import OK
 from dna_lm.tables import Row
 
@@ -52,10 +52,12 @@ class Components:
 class Collector:
     """Takes every row of a job, and gives the components when all have come.
 
-    For each record it keeps a line of text, its group and its coordinates, about 0.5 kB together.
+    For each record it keeps a line of text, its group and its coordinates, about 0.5 kB together. no_group: the group
+    of a record without one.
     """
 
     def __init__(self) -> None:
+        self.no_group = NONE
         self.records: list[tuple[str, bool]] = []  # a line of the table, and whether there is an embedding
         self.groups: list[str] = []  # of embedded records
         self.header: list[str] = []
@@ -72,7 +74,7 @@ class Collector:
         self.records.append(("\t".join(tables.cell(value) for _, value in others), row["status"] == OK))
         if row["status"] == OK:
             self._file.write(np.asarray(embedding, np.float32).tobytes())
-            self.groups.append(row.get("group", NONE))
+            self.groups.append(row.get("group", self.no_group))
 
     def components(self) -> Components | None:
         """The components of all vectors, computed once; `None` for fewer than three, or when all are equal."""

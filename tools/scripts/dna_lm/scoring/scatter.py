@@ -15,7 +15,6 @@ from matplotlib.lines import Line2D
 from dna_lm import tables
 from dna_lm.figures import COLOURS, METADATA, STYLE
 from dna_lm.labels import shortened
-from dna_lm.scoring.groups import NONE
 from dna_lm.scoring.pca import Collector
 
 # More groups can no longer be told apart: the largest ones are drawn in colours.
@@ -49,7 +48,7 @@ def picture(path: str, collector: Collector, file_format: str = "png") -> Iterat
             points = found.coordinates[:, :2]
             if points.shape[1] == 1:
                 points = np.column_stack((points, np.zeros(len(points), np.float32)))
-            notes = _draw(axes, points, collector.groups, file_format)
+            notes = _draw(axes, points, collector.groups, collector.no_group, file_format)
             n_not_embedded = len(collector.records) - len(collector.groups)
             if n_not_embedded:
                 notes.append(f"Without an embedding, not drawn: {n_not_embedded:,}.")
@@ -61,10 +60,10 @@ def picture(path: str, collector: Collector, file_format: str = "png") -> Iterat
         plt.close(figure)
 
 
-def _draw(axes: Axes, points: np.ndarray, groups: Sequence[str], file_format: str) -> list[str]:
+def _draw(axes: Axes, points: np.ndarray, groups: Sequence[str], none: str, file_format: str) -> list[str]:
     """Draw points (n, 2) and the legend; return sentences about what is not drawn as asked."""
     counts = Counter(groups)  # in the order of the records
-    n_none = counts.pop(NONE, 0)
+    n_none = counts.pop(none, 0)
     shown = list(counts)
     if len(shown) > MOST_GROUPS:
         largest = {group for group, _ in counts.most_common(MOST_GROUPS)}
@@ -81,7 +80,7 @@ def _draw(axes: Axes, points: np.ndarray, groups: Sequence[str], file_format: st
     if len(points) > MOST_POINTS:
         order = order[:MOST_POINTS]
         notes.append(f"Drawn: a random sample of {MOST_POINTS:,} of {len(points):,} records.")
-    look = [no_group if groups[at] == NONE else looks.get(groups[at], _OTHER) for at in order]
+    look = [no_group if groups[at] == none else looks.get(groups[at], _OTHER) for at in order]
     n = len(order)
     size, opacity = (26, 0.85) if n <= 500 else (12, 0.7) if n <= 3000 else (5, 0.5)
     for marker in _MARKERS:
