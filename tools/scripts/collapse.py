@@ -1,8 +1,8 @@
 """Put the tables of many jobs together, chunks in their order: one header, then every row unchanged."""
 
 import argparse
-import os
 import logging
+import os
 
 from dna_lm import cli, statuses
 from dna_lm.errors import counted
