@@ -638,7 +638,7 @@ def test_regions_without_a_name_have_their_place(tmp_path):
     assert read_regions(tmp_path, "c 5 6\n").names("c", 5, 6) == "c:5-6"
 
 
-# --- contigs in another style, and records that are not on the reference -----------------------------------------------
+# --- contigs in another style, and records that are not on the reference -------------------------------------------
 
 
 def check(folder, reference, lines, **options):
