@@ -596,7 +596,7 @@ def test_the_first_vcf_scores_like_the_pairs_of_the_same_variants(run_script, tm
 
 
 def test_other_styles_of_names_score_the_same(run, run_script, tmp_path):
-    """VCF, regions and intervals of chromosomes without `chr`: the same scores, regions and tracks, names as written."""
+    """VCF, regions and intervals of chromosomes without `chr`: equal scores, regions and tracks; names as written."""
 
     def bare(name):
         (tmp_path / name).write_text((TEST_DATA / name).read_text().replace("chr", ""))
