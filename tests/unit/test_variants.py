@@ -457,6 +457,7 @@ def test_an_index_older_than_its_file_is_not_believed(tmp_path):
         (b">a\nAC\nACGT\nAC\n", "lines of a sequence have different lengths: wrap them again.*seqkit seq -w 60.*'a'"),
         (b">a\nAC\n>a\nACG\n", "'a' appears twice"),
         (gzip.compress(b">a\nACGT\n"), "compressed with gzip"),
+        (b">\xe9\nACGT\n", "name of a sequence is not text in UTF-8"),
         ((TEST_DATA / "reference.fasta.gz").read_bytes()[:-40], "bgzip file is cut short"),
         (b"\xfd7zXZ\0\0\x04", "reference: this is an xz file: decompress it"),
     ],
