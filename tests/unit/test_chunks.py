@@ -3,14 +3,17 @@
 import gzip
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import TEST_DATA
+from conftest import ROOT, TEST_DATA, assert_refused
+from dna_lm import tables
 from dna_lm.errors import UserError
-from dna_lm.inputs import chunks, collapsing, fasta
+from dna_lm.inputs import chunks, collapsing, fasta, vcf
 
 DEMO = TEST_DATA / "models" / "demo-mixtral"
 WILD_TYPES, MUTANTS = TEST_DATA / "snv_wild_type.fasta", TEST_DATA / "snv_mutant.fasta"
@@ -304,3 +307,132 @@ def test_more_chunks_than_a_collection_should_have_are_refused():
     chunks.refuse_too_many(100_000, 10)
     with pytest.raises(UserError, match="100001 records make 10001 chunks of 10.*take at least 11 records a chunk"):
         chunks.refuse_too_many(100_001, 10)
+
+
+# --- chunks that are missing, doubled, foreign or in another order ----------------------------------------------------
+
+
+def scored(chunk, name):
+    """A table of a chunk's records, marked as `job.run` marks it; of its VCF lines or its FASTA headers."""
+    is_vcf = chunk.suffix == ".vcf"
+    mark = vcf.mark_of(chunk.read_text().splitlines()) if is_vcf else chunks.mark_of_fasta(chunk)
+    path = chunk.parent.parent / name
+    with tables.score_table(path) as write:
+        for line in chunk.read_text().splitlines():
+            if line.startswith(">") or (is_vcf and not line.startswith("#")):
+                row = {
+                    "id": line.split()[0 if not is_vcf else 1].lstrip(">"),
+                    "status": "ok",
+                    "l2": 1.5,
+                    "wt_tokens": 3,
+                }
+                write(None, {tables.CHUNK: mark, **row})
+    return path
+
+
+@pytest.fixture
+def split_vcf(run_script, tmp_path):
+    """Split a VCF of a number of lines; gives the chunks."""
+
+    def split(name, n_lines=23, size=5):
+        path = tmp_path / f"{name}.vcf"
+        path.write_bytes(vcf_text(*(f"{name} {at} A C" for at in range(1, n_lines + 1))).encode())
+        done = run_script("split.py", "--variants", path, "--size", size, "--output", tmp_path / name)
+        assert done.returncode == 0, done.stderr
+        return sorted((tmp_path / name / "variants").iterdir())
+
+    return split
+
+
+@pytest.mark.parametrize("kind", ["vcf", "table"])
+def test_chunks_are_put_in_their_order_or_refused(split_vcf, run_script, tmp_path, kind):
+    whole, foreign, resized = split_vcf("c"), split_vcf("d"), split_vcf("e", 23, 6)
+
+    def named(chunks_of, label):
+        if kind == "vcf":
+            return chunks_of
+        return [scored(chunk, f"{label}{number}.tsv") for number, chunk in enumerate(chunks_of)]
+
+    whole, foreign, resized = named(whole, "c"), named(foreign, "d"), named(resized, "e")
+    output = tmp_path / "all"
+    done = run_script("collapse.py", "--tables", *(whole[n] for n in (3, 0, 4, 2, 1)), "--output", output)
+    assert done.returncode == 0, done.stderr
+    if kind == "vcf":
+        assert output.read_bytes() == (tmp_path / "c.vcf").read_bytes()
+    else:
+        rows = "".join(f"{n}\tok\t1.5\t3\n" for n in range(1, 24))
+        assert output.read_text() == "id\tstatus\tl2\twt_tokens\n" + rows
+    output.unlink()
+    for given_chunks, message in (
+        (whole[:4], "chunk_000005 is missing: 4 of 5 chunks are given"),
+        (whole[1:], "chunk_000001 is missing"),
+        ([*whole, whole[2]], f"chunk 3 is given twice, as '{whole[2].name}' and '"),
+        (
+            [*whole[:2], foreign[2], *whole[3:]],
+            f"'{foreign[2].name}' and '{whole[0].name}' are chunks of different",
+        ),
+        ([*whole[:4], resized[3]], "are chunks of different inputs"),
+    ):
+        done = run_script("collapse.py", "--tables", *given_chunks, "--output", output)
+        assert done.returncode == 1 and re.search(message, done.stderr), done.stderr
+        assert not output.exists()
+
+
+def test_a_chunk_and_a_whole_table_are_not_put_together(split_vcf, run_script, tmp_path):
+    one = split_vcf("c", 3, 5)[0]
+    (tmp_path / "whole.vcf").write_bytes((tmp_path / "c.vcf").read_bytes())
+    done = run_script("collapse.py", "--tables", one, tmp_path / "whole.vcf", "--output", "all")
+    assert done.returncode == 1 and "whole.vcf' is not a chunk, and" in done.stderr
+
+
+def test_tables_called_like_chunks_are_checked_by_their_names(tmp_path):
+    """As those of a splitter that leaves no marks, or of another tool; names as in Galaxy, or of files."""
+    given_tables = {}
+    for number in (1, 2, 3, 10):
+        given_tables[number] = tmp_path / f"chunk_{number:06}.tsv"
+        given_tables[number].write_text(f"id\tl2\nr{number}\t1\n")
+    names = {1: "chunk_000001", 2: given_tables[2].name, 3: "chunk_000003"}
+    collapsing.collapse([(names[n], given_tables[n]) for n in (3, 1, 2)], tmp_path / "all")
+    assert (tmp_path / "all").read_text() == "id\tl2\nr1\t1\nr2\t1\nr3\t1\n"
+    for numbers, message in (((1, 3), "chunk_000002 is missing: 2 of 3"), ((2, 3), "chunk_000001 is missing")):
+        with pytest.raises(UserError, match=message):
+            collapsing.collapse([(names[n], given_tables[n]) for n in numbers], tmp_path / "all")
+    with pytest.raises(UserError, match="chunk 1 is given twice"):
+        collapsing.collapse(
+            [("chunk_000001", given_tables[1]), ("chunk_000001.tsv", given_tables[2])], tmp_path / "all"
+        )
+    # Other names say nothing.
+    collapsing.collapse([("exon", given_tables[3]), ("chunk_000001", given_tables[1])], tmp_path / "all")
+    assert (tmp_path / "all").read_text() == "id\tl2\nr3\t1\nr1\t1\n"
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", '[{"name": "x"}]', '[{"name": "x", "path": 0}]', "\udcff", "{}x"])
+def test_a_list_that_is_none_is_one_line(run_script, tmp_path, content):
+    (tmp_path / "list.json").write_bytes(content.encode("utf-8", "surrogateescape"))
+    done = run_script("collapse.py", "--list", "list.json", "--output", "out.tsv")
+    assert_refused(done, "'list.json' is not a JSON list of", tmp_path)
+
+
+def test_a_disk_that_is_full_leaves_no_folder(tmp_path):
+    """The largest file is limited, as a full disk limits it."""
+    (tmp_path / "x.vcf").write_bytes(vcf_text(*(f"c {at} A C" for at in range(1, 5000))).encode())
+    program = (
+        "import resource, runpy, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)); sys.argv = sys.argv[1:]\n"
+        "sys.path.insert(0, sys.argv[0].rpartition('/')[0])\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    split = ROOT / "tools" / "scripts" / "split.py", "--variants", "x.vcf", "--size", "4000", "--output", "new/out"
+    (tmp_path / "new").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", program, *split], capture_output=True, text=True, cwd=tmp_path, timeout=60
+    )
+    assert done.returncode == 1 and done.stderr == "error: cannot write the folder 'new/out': File too large\n"
+    assert not list((tmp_path / "new").iterdir())
+
+
+def test_a_vcf_with_both_names_of_a_sequence_is_not_split(run_script, tmp_path):
+    (tmp_path / "x.vcf").write_bytes(vcf_text("1 5 A C", "2 5 A C", "chr1 5 A C").encode())
+    done = run_script("split.py", "--variants", "x.vcf", "--size", 1, "--output", tmp_path / "out")
+    assert_refused(done, "VCF: '1' and 'chr1' may be one sequence", tmp_path)
+    assert not (tmp_path / "out").exists()

@@ -122,6 +122,85 @@ def test_what_the_libraries_raise_is_told_apart():
     assert not is_out_of_memory(wrong_shape.value)
 
 
+def given(*arguments):
+    parser = argparse.ArgumentParser()
+    for option, metavar in (("--input", "VCF"), ("--output", "TSV"), ("--column", "NAME"), ("--report", "MD")):
+        parser.add_argument(option, metavar=metavar)
+    parser.add_argument("--table", metavar="[LABEL=]TSV", action="append")
+    return cli.parse_arguments(parser, list(map(str, arguments)))
+
+
+def test_an_output_that_is_an_input_is_refused(tmp_path, monkeypatch):
+    """By the same name, another path, a link, a hard link; also in a list, and behind a label."""
+    monkeypatch.chdir(tmp_path)
+    Path("in.vcf").write_text("x")
+    Path("soft").symlink_to("in.vcf")
+    os.link("in.vcf", "hard")
+    for output in ("in.vcf", tmp_path / "in.vcf", "./in.vcf", "soft", "hard"):
+        for inputs in (("--input", "in.vcf"), ("--table", "none", "--table", "label=in.vcf")):
+            given(*inputs, "--output", output)
+            message = "is the input 'in.vcf', which would be lost"
+            with pytest.raises(UserError, match=message), cli.atomic_outputs(str(output), None):
+                pytest.fail("the work was begun")
+    assert Path("in.vcf").read_text() == "x"
+    # What is there from an earlier run is replaced, and a column may be called like a file.
+    Path("out").write_text("earlier")
+    given("--input", "in.vcf", "--output", "out", "--column", "out", "--report", "new")
+    with cli.atomic_outputs("out", "new") as outputs:
+        for output in outputs:
+            Path(output).write_text("later")
+    assert Path("out").read_text() == Path("new").read_text() == "later"
+
+
+PROGRAM = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from dna_lm import cli\n"
+    "def main(argv):\n"
+    "    print('first', flush=True)\n"
+    "    with cli.atomic_outputs(argv[1]) as [output]:\n"
+    "        open(output, 'w').write('table\\n')\n"
+    "        if argv[2:]: raise ValueError\n"
+    "cli.run(main)"
+)
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "link"])
+def test_streams_are_written_to_and_not_replaced(tmp_path, name):
+    (tmp_path / "link").symlink_to("/dev/stdout")
+    command = [sys.executable, "-c", PROGRAM, ROOT / "tools" / "scripts", name]
+    for mode, before in (("w", ""), ("a", "before\n")):
+        (tmp_path / "out").write_text("before\n")
+        with open(tmp_path / "out", mode) as out:
+            subprocess.run(command, stdout=out, cwd=tmp_path, timeout=30, check=True, stderr=subprocess.DEVNULL)
+        assert (tmp_path / "out").read_text() == before + "first\ntable\n"
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=30, check=True)
+    assert done.stdout == "first\ntable\n"
+    # Nothing of a job that fails.
+    done = subprocess.run([*command, "fail"], capture_output=True, text=True, cwd=tmp_path, timeout=30)
+    assert done.returncode and done.stdout == "first\n"
+    assert sorted(os.listdir(tmp_path)) == ["link", "out"]
+
+
+def test_a_pipe_of_the_shell_is_written_to(tmp_path):
+    arguments = f'{sys.executable} -c "$0" {ROOT / "tools" / "scripts"} >(cat > out; touch done)'
+    subprocess.run(
+        ["bash", "-c", arguments + "; until [ -e done ]; do sleep 0.05; done", PROGRAM], cwd=tmp_path, timeout=30
+    )
+    assert (tmp_path / "out").read_text() == "table\n"
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    with pytest.raises(ZeroDivisionError), cli.atomic_folder(tmp_path / "a" / "b") as folder:
+        Path(folder, "x").write_text("x")
+        raise ZeroDivisionError
+    assert not list((tmp_path / "a").iterdir())
+    with cli.atomic_folder(tmp_path / "a" / "b") as folder:
+        Path(folder, "x").write_text("x")
+        assert not (tmp_path / "a" / "b").exists()
+    assert (tmp_path / "a" / "b" / "x").read_text() == "x" and len(list((tmp_path / "a").iterdir())) == 1
+    with pytest.raises(UserError, match="cannot make the folder"), cli.atomic_folder(tmp_path / "a" / "b"):
+        pytest.fail("the work was begun")
+
+
 @pytest.mark.parametrize(
     ("script", "options", "message"),
     [

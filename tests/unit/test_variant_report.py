@@ -148,7 +148,8 @@ def test_warnings_are_in_the_report_and_in_the_log(run_script, tmp_path, options
     assert done.returncode == 0, done.stderr
     report = (tmp_path / "report").read_text()
     listed = report.split("## Please note")[1].split("##")[0].strip().splitlines()
-    logged = done.stderr.split("34 records")[0].splitlines()
+    of_input, *logged = done.stderr.split("34 records")[0].splitlines()
+    assert of_input == "1 of 34 alleles of the VCF are on sequences that the reference lacks: 'chrUn' 1"
     assert [html.unescape(line[2:]).replace("**", "") for line in listed] == logged
     assert len(listed) == len(expected)
     assert all(any(text in line.replace("**", "") for line in listed) for text in expected)

@@ -611,3 +611,45 @@ def test_the_first_vcf_scores_like_the_pairs_of_the_same_variants(run_script, tm
     both = from_vcf.keys() & from_pairs.keys()
     assert len(both) > 10
     assert {name: from_vcf[name] for name in both} == {name: from_pairs[name] for name in both}
+
+
+def test_other_styles_of_names_score_the_same(run, run_script, tmp_path):
+    """VCF, regions and intervals of chromosomes without `chr`: equal scores, regions and tracks; names as written."""
+
+    def bare(name):
+        (tmp_path / name).write_text((TEST_DATA / name).read_text().replace("chr", ""))
+        return tmp_path / name
+
+    tracks = [tmp_path / "of_chr.bw", tmp_path / "of_bare.bw"]
+    options = "--window", 31, "--track"
+    inputs = TEST_DATA / "variants.vcf", TEST_DATA / "regions.bed"
+    expected, _ = run("score_variants.py", *variants_of(inputs[0]), "--regions", inputs[1], *options, tracks[0])
+    bare_inputs = bare("variants.vcf"), bare("regions.bed")
+    rows, log = run("score_variants.py", *variants_of(bare_inputs[0]), "--regions", bare_inputs[1], *options, tracks[1])
+    assert [row["chrom"] for row in rows] == [row["chrom"].removeprefix("chr") for row in expected]
+    names = [name for name in rows[0] if name not in ("chrom", "id", "alt")]
+    assert [[row[name] for name in names] for row in rows] == [[row[name] for name in names] for row in expected]
+    assert {row["region"] for row in rows} > {"exon", "intron"}
+    assert tracks[0].read_bytes() == tracks[1].read_bytes()
+    assert log.startswith("regions: sequences are read by the names of the reference: '1' as 'chr1', '2' as 'chr2'")
+    given = "--reference", REFERENCE, "--flank", 20, "--intervals"
+    expected, _ = run("mutagenesis.py", *given, TEST_DATA / "intervals.bed", "--track", tracks[0])
+    rows, _ = run("mutagenesis.py", *given, bare("intervals.bed"), "--track", tracks[1])
+    assert [row["l2"] for row in rows] == [row["l2"] for row in expected]
+    assert {row["chrom"] for row in rows} == {"1", "2"} and tracks[0].read_bytes() == tracks[1].read_bytes()
+
+
+def test_bytes_that_are_not_utf_8_keep_their_rows(run, tmp_path):
+    """In every column that holds text, in regions, and in the VCF with scores byte for byte."""
+    lines = [b"chr1\t300\ta\xff\tG\tA,<D\xff>\t.\tq\xff\tX=\xff", b"c\xff\t5\t.\tA\tC\t.\t.\t."]
+    lines.append(b"chr1\t300\t.\tG\tA\xff\t.\t.\t.")
+    header = b"##fileformat=VCFv4.2\n##x=\xff\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    (tmp_path / "x.vcf").write_bytes(header + b"".join(line + b"\n" for line in lines))
+    (tmp_path / "x.bed").write_bytes(b"chr1\t250\t420\tex\xe9\n")
+    outputs = "--output-vcf", "out.vcf", "--mutant-windows", "m.fa", "--report", "out.md", "--plot", "out.png"
+    rows, _ = run("score_variants.py", *variants_of("x.vcf"), "--regions", "x.bed", "--window", 31, *outputs)
+    statuses = ["ok", "symbolic_allele", "unknown_contig", "invalid_base"]
+    assert [row["status"] for row in rows] == statuses
+    assert rows[0]["id"] == "a\ufffd" and rows[0]["region"] == "ex\\xe9" and rows[2]["chrom"] == "c\ufffd"
+    written = (tmp_path / "out.vcf").read_bytes()
+    assert all(line.split(b"\t.\t")[0] in written for line in lines) and b"##x=\xff\n" in written

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from conftest import TEST_DATA
 from dna_lm.errors import UserError
-from dna_lm.inputs import alleles, regions, vcf
+from dna_lm.inputs import alleles, regions, stretches, vcf
 from dna_lm.inputs.reference import open_reference
 from dna_lm.scoring import background
 
@@ -465,6 +465,7 @@ def test_an_index_older_than_its_file_is_not_believed(tmp_path):
         (b">a\nAC\nACGT\nAC\n", "lines of a sequence have different lengths: wrap them again.*seqkit seq -w 60.*'a'"),
         (b">a\nAC\n>a\nACG\n", "'a' appears twice"),
         (gzip.compress(b">a\nACGT\n"), "compressed with gzip"),
+        (b">\xe9\nACGT\n", "name of a sequence is not text in UTF-8"),
         ((TEST_DATA / "reference.fasta.gz").read_bytes()[:-40], "bgzip file is cut short"),
         (b"\xfd7zXZ\0\0\x04", "reference: this is an xz file: decompress it"),
     ],
@@ -669,3 +670,131 @@ def test_a_region_called_none_is_not_outside_all_regions():
     assert [named.names("c", at, at + 1) for at in (12, 32, 50)] == ["none", "exon", "no region"]
     assert named.names("d", 1, 2) == "no region"
     assert regions.Regions([regions.Region("c", 30, 40, "exon", 2)]).names("c", 1, 2) == "none"
+
+
+# --- contigs in another style, and records that are not on the reference -------------------------------------------
+
+
+def check(folder, reference, lines, **options):
+    path = folder / "x.vcf"
+    rows = (line.split() for line in lines)
+    path.write_text(HEADER + "".join(f"{c}\t{p}\t.\t{r}\t{a}\t.\t.\t.\n" for c, p, r, a in rows))
+    return path, alleles.check_vcf(path, reference, **options)
+
+
+def test_alleles_are_read_in_the_style_of_the_reference(tmp_path, caplog):
+    reference = Sequences(chr1="ACGT" * 10, chrM="ACGT" * 10, scaffold="ACGT" * 10)
+    lines = ["1 5 A C", "MT 6 C CT", "scaffold 5 A C", "2 5 A C"]
+    caplog.set_level("INFO")
+    path, checked = check(tmp_path, reference, lines)
+    assert checked.n_of_contig == {"chr1": 1, "chrM": 1, "scaffold": 1}
+    assert checked.counts == {"ok": 3, "unknown_contig": 1}
+    assert "'1' as 'chr1', 'MT' as 'chrM'" in caplog.text
+    assert "1 of 4 alleles of the VCF are on sequences that the reference lacks: '2' 1" in caplog.text
+    found = list(alleles.read_alleles(path, reference, 9, contigs=checked.contigs))
+    assert [(a.line.chrom, a.contig, a.status) for a in found] == [
+        ("1", "chr1", "ok"), ("MT", "chrM", "ok"), ("scaffold", "scaffold", "ok"), ("2", None, "unknown_contig")
+    ]  # fmt: skip
+    assert found[0].wild_type == ("ACGT" * 10)[:9]
+
+
+def test_two_styles_of_one_name_are_not_one_sequence(tmp_path):
+    _, checked = check(tmp_path, Sequences(chr1="ACGT" * 10), ["1 5 A C", "chr1 5 A C"])
+    assert checked.counts == {"ok": 1, "unknown_contig": 1} and checked.n_of_contig == {"chr1": 1}
+
+
+def test_nearly_all_on_unknown_sequences_is_refused(tmp_path):
+    reference = Sequences(c="ACGT" * 10)
+    check(tmp_path, reference, ["c 5 A C"] + ["x 5 A C"] * 9)
+    with pytest.raises(UserError, match=r"10 of 11 alleles of the VCF are on .* the reference lacks \('x'\)"):
+        check(tmp_path, reference, ["c 5 A C"] + ["x 5 A C"] * 10)
+
+
+def test_what_is_outside_its_sequence_or_no_base_has_a_status(tmp_path):
+    reference = Sequences(c="ACGT" * 10)
+    lines = ["c 5 A C"] * 3 + ["c 41 A C", "c 0 A C", "c 5 A A<ctg1>", "c 5 A -", "c 5 X C", "c 5 . C"]
+    path, checked = check(tmp_path, reference, lines)
+    expected = ["ok"] * 3 + ["outside_sequence"] * 2 + ["symbolic_allele"] + ["invalid_base"] * 3
+    assert [allele.status for allele in alleles.read_alleles(path, reference, 9)] == expected
+    assert checked.counts.total() == len(lines)
+
+
+REGIONS = "1\t0\t20\texon\n1\t20\t30\tintron\nscaffold\t0\t5\tx\n"
+
+
+def test_regions_are_looked_up_in_the_style_of_the_reference(tmp_path):
+    (tmp_path / "r").write_text(REGIONS)
+    lengths = {"chr1": 40, "scaffold": 40}
+    found = regions.Regions(regions.read_regions(tmp_path / "r", "bed"), (), lengths)
+    assert found.contigs == {"1": "chr1", "scaffold": "scaffold"}
+    assert [found.names("chr1", at, at + 1) for at in (5, 25, 35)] == ["exon", "intron", "none"]
+
+
+def test_regions_of_other_sequences_are_refused_or_counted(tmp_path, caplog):
+    reference = Sequences(chr1="ACGT" * 10, scaffold="ACGT" * 10)
+    (tmp_path / "r").write_text(REGIONS.replace("1\t", "NC_1\t", 1).replace("\n1\t", "\nNC_1\t"))
+    named = regions.Regions(regions.read_regions(tmp_path / "r", "bed"), (), reference.lengths)
+    _, checked = check(tmp_path, reference, ["chr1 5 A C"] * 10 + ["scaffold 5 A C"])
+    with pytest.raises(UserError, match=r"10 of 11 alleles are on sequences without regions \('chr1'\), and .*'NC_1'"):
+        alleles.judge_regions(named, checked, False)
+    _, checked = check(tmp_path, reference, ["chr1 5 A C"] * 9 + ["scaffold 5 A C"])
+    alleles.judge_regions(named, checked, False)
+    assert "9 of 10 alleles are on sequences without regions: 'chr1' 9" in caplog.text
+    # A sequence without any region is nothing wrong.
+    named = regions.Regions(regions.read_regions(tmp_path / "r", "bed"), ["x"], reference.lengths)
+    alleles.judge_regions(named, check(tmp_path, reference, ["chr1 5 A C"])[1], False)
+
+
+def test_blanks_around_cells_are_no_part_of_them(tmp_path):
+    for text in ("c\t5\t6\tex\t0\t- \n", "c\t5\t6 \tex\t0\t -\t\n", "c \t5\t6\tex\t0\t-\r\n", "c 5 6 ex 0 - \n"):
+        (tmp_path / "r").write_text(text)
+        assert list(regions.read_regions(tmp_path / "r", "bed")) == [regions.Region("c", 5, 6, "ex", 1, "-")]
+    (tmp_path / "r").write_text("c\tx\texon \t6\t6\t.\t- \t.\tID=1\n")
+    assert list(regions.read_regions(tmp_path / "r", "gff")) == [regions.Region("c", 5, 6, "exon", 1, "-")]
+
+
+def test_strands_that_are_not_known_are_said(tmp_path, caplog):
+    (tmp_path / "r").write_text("c\t5\t6\tex\t0\t-1\nc\t5\t6\tex\t0\tminus\nc\t5\t6\tex\t0\t?\n")
+    assert [region.strand for region in regions.read_regions(tmp_path / "r", "bed")] == ["-", ".", "."]
+    assert "line 2: the strand 'minus' is not +, - or ." in caplog.text
+
+
+def test_bad_intervals_keep_their_place(tmp_path, caplog):
+    (tmp_path / "c.fa").write_text(">chr1\n" + "ACGT" * 10 + "\n")
+    good = "1\t5\t8\tgood\n" * 3
+    (tmp_path / "i.bed").write_text(
+        good + "1\t6\t6\tempty\n1\t9\t6\tturned\n1\t38\t41\tend\n1\t-2\t4\tstart\nx\t1\t2\n"
+    )
+    with open_reference(tmp_path / "c.fa") as reference:
+        found = list(stretches.from_intervals(tmp_path / "i.bed", "bed", reference, 2))
+        statuses = ["ok"] * 3 + ["empty"] * 2 + ["outside_sequence"] * 2 + ["unknown_contig"]
+        assert [stretch.record.status for stretch in found] == statuses
+        assert found[0].place == ("1", 5) and found[0].contig == "chr1" and found[0].bases == "CGT"
+        assert "line 4: start 6 is not before end 6" in caplog.text and "3 of 8 records" in caplog.text
+        for text, message in (
+            ("1\t6\t6\n", "line 1: start 6 is not before end 6"),
+            (good * 29 + "1\t38\t41\tend\n" * 10, r"line 88: it ends at 41, .*\(10 of 97 records are bad\)"),
+        ):
+            (tmp_path / "i.bed").write_text(text)
+            with pytest.raises(UserError, match=message):
+                list(stretches.from_intervals(tmp_path / "i.bed", "bed", reference, 2))
+
+
+def test_a_circular_feature_goes_on_at_the_beginning(tmp_path):
+    (tmp_path / "c.fa").write_text(">c\n" + "ACGT" * 10 + "\n>d\n" + "ACGT" * 10 + "\n")
+    gff = "c\tx\tregion\t1\t40\t.\t+\t.\tIs_circular=true\n"
+    gff += "c\tx\tgene\t35\t45\t.\t+\t.\tID=1\nd\tx\texon\t35\t45\t.\t+\t.\tID=2\n"
+    (tmp_path / "g").write_text(gff)
+    with open_reference(tmp_path / "c.fa") as reference:
+        found = list(stretches.from_intervals(tmp_path / "g", "gff", reference, 0))
+        assert [stretch.record.status for stretch in found] == ["ok", "outside_sequence", "outside_sequence"]
+        named = regions.Regions(regions.read_regions(tmp_path / "g", "gff"), ["gene", "exon"], reference.lengths)
+    assert [named.names("c", at, at + 1) for at in (0, 4, 5, 33, 34, 39)] == [
+        "gene",
+        "gene",
+        "none",
+        "none",
+        "gene",
+        "gene",
+    ]
+    assert named.names("d", 2, 3) == "none"

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 
 from dna_lm import cli, statuses
 from dna_lm.errors import counted
@@ -28,7 +29,10 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
 
 def main(argv: list[str]) -> None:
     arguments = parse_arguments(argv)
-    tables = collapsing.read_list(arguments.list) if arguments.list else [(path, path) for path in arguments.tables]
+    if arguments.list:
+        tables = collapsing.read_list(arguments.list)
+    else:
+        tables = [(os.path.basename(path), path) for path in arguments.tables]
     with cli.atomic_outputs(arguments.output) as [output]:
         counts = collapsing.collapse(tables, output, arguments.allow_ref_mismatches)
     log.info("%s put together", counted(len(tables), "table"))

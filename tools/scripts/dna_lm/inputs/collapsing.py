@@ -4,7 +4,6 @@ Knows what a header is, and where rows have their status; nothing of models or s
 """
 
 import json
-import os
 import re
 import shutil
 from collections import Counter
@@ -113,7 +112,7 @@ def in_order(tables: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
                 )
         numbers, total = [mark.number for mark in marks], marks[first].total
     else:
-        found = [_NAME.fullmatch(os.path.basename(name)) for name, _ in tables]
+        found = [_NAME.fullmatch(name) for name, _ in tables]
         if not all(found):
             return list(tables)
         numbers = [int(match[1]) for match in found]

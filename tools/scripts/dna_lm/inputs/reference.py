@@ -88,6 +88,8 @@ def open_reference(path: str | os.PathLike) -> Iterator[Reference]:
         try:
             with _htslib_messages([]):
                 fasta = pysam.FastaFile(path, *indices[:1], filepath_index_compressed=indices[1] if is_bgzip else None)
+        except UnicodeDecodeError as error:
+            raise UserError("reference: the name of a sequence is not text in UTF-8: rename it") from error
         except (ValueError, OSError) as error:
             raise UserError("reference: its index cannot be read: make it again with samtools faidx") from error
         with fasta:
