@@ -1,9 +1,9 @@
 """Matrix products on the CPU: fast, and the same result for a token in every batch.
 
 oneDNN, which torch carries in addition to its own matrix library, multiplies float32 1.1 to 2.2 times as fast. Without
-it torch's own library is used. Either chooses its kernel, and in how many parts it sums, by the instructions of the
-processor, the shape of the matrices and the number of rows. Above some number of rows the choice stays the same, and then
-a row of the result has the same bits whatever the number of rows. That number is measured (`fewest_rows`).
+it torch's own is used. Either chooses its kernel, and in how many parts it sums, by the processor's instructions,
+the shapes and the number of rows. Above some number of rows the choice stays the same, and then a row of the result has
+the same bits whatever the number of rows. That number is measured (`fewest_rows`).
 """
 
 import torch
