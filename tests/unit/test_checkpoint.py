@@ -333,11 +333,26 @@ def test_a_value_that_makes_no_sense_is_refused_or_read(tmp_path_factory, data):
         assert str(error).startswith("model: ") and "\n" not in str(error)
 
 
-def test_a_gpu_that_is_not_there_is_said(folder, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setenv("DNA_LM_DEVICE", "cuda")
-    with pytest.raises(UserError, match="there is no GPU"):
+@pytest.mark.parametrize("name", ["cuda", "gpu", "GPU", "cuda:999"])
+def test_a_gpu_that_is_not_there_is_said(folder, monkeypatch, name):
+    if not name.endswith("999"):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setenv("DNA_LM_DEVICE", name)
+    with pytest.raises(UserError, match=f"DNA_LM_DEVICE is '{name}', but there is no GPU"):
         load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("name", ["mps", "1", "cuda:", "cuda:x", "cuda:-1", "cpu\nx", "cpu:0", "xpu", "cuda,cpu"])
+def test_a_device_of_another_name_is_refused(folder, monkeypatch, name):
+    monkeypatch.setenv("DNA_LM_DEVICE", name)
+    with pytest.raises(UserError, match="DNA_LM_DEVICE is .*: give cpu, cuda, or cuda:0") as refused:
+        load_checkpoint(folder)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_device_may_have_capitals(folder, monkeypatch):
+    monkeypatch.setenv("DNA_LM_DEVICE", "CPU ")
+    assert load_checkpoint(folder).device == torch.device("cpu")
 
 
 # Folders that were made to mislead.
@@ -596,10 +611,110 @@ def test_what_the_saving_machine_computed_with_is_not_asked_for(folder):
     assert load_checkpoint(folder).head is not None
 
 
-def test_an_adapter_is_no_model(folder):
-    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "/etc"}))
-    with pytest.raises(UserError, match="an adapter to another model"):
+@pytest.mark.parametrize("is_merged", [False, True])
+def test_an_adapter_is_no_model(folder, is_merged):
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "owner/base"}))
+    if not is_merged:
+        (folder / "config.json").unlink()
+        (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
+    with pytest.raises(UserError, match="an adapter .* to the model 'owner/base': merge"):
+        load_checkpoint(find_folder(folder))
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"])
+def test_a_git_lfs_pointer_is_called_that(folder, name):
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 134217728\n"
+    (folder / name).write_text(pointer)
+    with pytest.raises(UserError, match=rf"{name} is not the file but a Git LFS pointer.*git lfs pull") as refused:
         load_checkpoint(folder)
+    assert "\n" not in str(refused.value)
+
+
+def first_matrix(weights):
+    return next(name for name in sorted(weights) if weights[name].ndim == 2)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.int32, torch.bool, torch.float8_e4m3fn])
+def test_weights_that_are_not_floating_point_numbers_are_refused(folder, dtype):
+    def quantise(weights):
+        weights[first_matrix(weights)] = weights[first_matrix(weights)].to(dtype)
+
+    edit_weights(folder, quantise)
+    with pytest.raises(UserError, match="the tensor '.*weight' has the type '.*': quantised weights are not read"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("name", ["qweight", "qzeros", "g_idx", "weight_packed", "weight.quant_map", "SCB"])
+def test_tensors_of_quantisers_are_recognised_without_a_word_in_the_config(folder, name):
+    """As GPTQ, compressed-tensors and bitsandbytes name them: the weight itself is missing or packed."""
+
+    def pack(weights):
+        matrix = first_matrix(weights)
+        weights[f"{matrix.removesuffix('weight')}{name}"] = weights.pop(matrix).to(torch.int32)
+
+    edit_weights(folder, pack)
+    with pytest.raises(UserError, match=f"the tensor '.*{name}' has the type 'I32': quantised"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_other_floating_point_numbers_are_read(folder, dtype):
+    edit_weights(folder, lambda weights: weights.update({name: value.to(dtype) for name, value in weights.items()}))
+    assert load_checkpoint(folder).head is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor"),
+    [
+        ("model.embeddings.position_ids", torch.arange(8)[None]),
+        ("model.layers.0.attn.bias", torch.ones(1, 1, 8, 8, dtype=torch.uint8)),
+        ("model.layers.0.attention.bias", torch.ones(1, 1, 8, 8, dtype=torch.bool)),
+    ],
+)
+def test_tables_of_integers_that_architectures_have_are_no_weights(folder, name, tensor):
+    edit_weights(folder, lambda weights: weights.update({name: tensor}))
+    assert load_checkpoint(folder).head is not None
+
+
+@pytest.mark.parametrize("name", ["tiny-bert", "tiny-esm"])
+def test_a_masked_class_with_causal_attention_is_refused(tmp_path, name):
+    folder = Path(shutil.copytree(TEST_DATA / "models" / name, tmp_path / "model"))
+    edit_json(folder / "config.json", is_decoder=True)
+    with pytest.raises(UserError, match="is_decoder makes its attention causal"):
+        load_checkpoint(folder)
+    edit_json(folder / "config.json", is_decoder=False)
+    assert not load_checkpoint(folder).is_causal
+
+
+def test_a_bert_that_was_saved_as_a_decoder_is_causal(tmp_path):
+    folder = Path(shutil.copytree(TEST_DATA / "models" / "tiny-bert", tmp_path / "model"))
+    edit_json(folder / "config.json", is_decoder=True, architectures=["BertLMHeadModel"])
+    assert load_checkpoint(folder).is_causal
+
+
+@pytest.mark.parametrize("number", [10**9, 10**7, -5, "many"])
+def test_labels_of_another_task_do_not_matter(folder, number):
+    edit_json(folder / "config.json", num_labels=number)
+    assert load_checkpoint(folder).head is not None
+
+
+@pytest.mark.parametrize("name", ["num_hidden_layers", "n_layer", "num_layers", "encoder_layers"])
+def test_layers_are_counted_before_anything_is_listed_for_each(folder, name):
+    """A Gemma 3 has a list with an entry for each layer in its configuration."""
+    edit_json(folder / "config.json", model_type="gemma3_text", architectures=[], **{name: 10**9})
+    with pytest.raises(UserError, match="describes a larger model than the weights are for"):
+        load_checkpoint(folder)
+
+
+def test_a_configuration_that_takes_much_memory_is_one_line():
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    with pytest.raises(UserError, match="a number in config.json is too large"), files.building():
+        # Never touched, so that only addresses are taken.
+        bytearray(2 * files._BUILDING_BYTES)
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+    with files.building():
+        bytearray(files._BUILDING_BYTES // 2)
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
 
 
 def edit_tokenizer(folder, change):

@@ -1,6 +1,7 @@
 """How a script begins and ends, and how its outputs appear."""
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -79,18 +80,44 @@ def test_links_are_followed(tmp_path):
     assert (tmp_path / "link").is_symlink() and (tmp_path / "target").read_text() == "x"
 
 
-def test_a_stopped_job_leaves_nothing(tmp_path):
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [(signal.SIGTERM, ""), (signal.SIGINT, "error: interrupted: no output is written\n")],
+)
+def test_a_stopped_job_leaves_nothing(tmp_path, number, message):
     program = (
         "import os, signal, sys; sys.path.insert(0, sys.argv[1]); from dna_lm import cli\n"
         "def main(argv):\n"
         "    with cli.atomic_outputs('out.tsv'):\n"
-        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        os.kill(os.getpid(), int(argv[1]))\n"
         "        signal.pause()\n"
         "cli.run(main)"
     )
-    done = subprocess.run([sys.executable, "-c", program, ROOT / "tools" / "scripts"], cwd=tmp_path, timeout=30)
-    assert done.returncode == 128 + signal.SIGTERM
+    done = subprocess.run(
+        [sys.executable, "-c", program, ROOT / "tools" / "scripts", str(int(number))],
+        cwd=tmp_path,
+        timeout=30,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (128 + number, message)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "error", [None, UserError("x"), MemoryError(), KeyboardInterrupt(), SystemExit(2), ValueError()]
+)
+def test_a_process_that_calls_a_script_keeps_its_handlers(error, monkeypatch):
+    def main(_argv):
+        assert signal.getsignal(signal.SIGTERM) != before[0]
+        if error:
+            raise error
+
+    monkeypatch.setattr(sys, "argv", ["script"])
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    with contextlib.suppress(SystemExit, ValueError):
+        cli.run(main)
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 # What a process killed for memory exits with (128 + SIGKILL): a Galaxy destination can resubmit on it.
 OUT_OF_MEMORY_EXIT_CODE = 137
+# What a shell expects of a program that Ctrl-C ended.
+INTERRUPTED_EXIT_CODE = 128 + signal.SIGINT
 
 # What the help of an option that takes a path shows for it.
 _PATH = re.compile(r"FASTA|VCF|TSV|FILE|JSON|MD|PNG|BIGWIG")
@@ -41,15 +43,15 @@ def note(text: str) -> None:
 
 
 def run(main: Callable[[list[str]], None]) -> NoReturn | None:
-    """Run a script's `main(argv)` and exit: 0, 1 for a `UserError`, 137 when memory ran out.
+    """Run a script's `main(argv)` and exit: 0, 1 for a `UserError`, 137 when memory ran out, 130 after Ctrl-C.
 
-    A `UserError` and an out-of-memory end in one line on stderr. Anything else is a bug and shows its traceback.
+    A `UserError`, an out-of-memory and Ctrl-C are one line on stderr. Anything else is a bug and shows its traceback.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s", force=True)
     # Inputs are read twice, and what is found in them is said once.
     logging.getLogger().handlers[0].addFilter(_Once())
     # A job that is stopped leaves as an error would: temporary files are removed.
-    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    earlier = signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     _notes[:] = [f"dna_lm {__version__}, Python {platform.python_version()} at {sys.executable}"]
     try:
         main(sys.argv[1:])
@@ -62,7 +64,12 @@ def run(main: Callable[[list[str]], None]) -> NoReturn | None:
             raise
         print("error: the job ran out of memory: give it more, or a smaller input or model", file=sys.stderr)
         sys.exit(OUT_OF_MEMORY_EXIT_CODE)
+    except KeyboardInterrupt:
+        print("error: interrupted: no output is written", file=sys.stderr)
+        sys.exit(INTERRUPTED_EXIT_CODE)
     finally:
+        # The process may go on, and be stopped for another reason. A handler that Python has not set is `None`.
+        signal.signal(signal.SIGTERM, earlier or signal.SIG_DFL)
         pipes.remove_copies()
     log.info("%s", "\n".join(_notes))
 

@@ -27,6 +27,8 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 _SPARE_NUMBERS = 10**8
 # A weight in a layer, where every weight counts: not a buffer, a pooler or the head of another task.
 _OF_A_LAYER = re.compile(r"(^|\.)(layers?|h|blocks?)\.\d+\..+\.weight$")
+_NUMBERS_OF_LAYERS = re.compile("(num|n)_(hidden_|encoder_|decoder_)?layers?|(encoder|decoder)_layers")
+_TOO_LARGE = f"model: {files.CONFIG} describes a larger model than the weights are for"
 _CANNOT_BUILD = f"transformers cannot build the model that {files.CONFIG} describes"
 
 
@@ -120,10 +122,12 @@ def load_unchecked(folder: Path, precision: str) -> tuple[Checkpoint, transforme
     the two compute. Raises `UserError` for a folder that is incomplete, unsafe, of an unknown architecture, or whose
     tokenizer cannot write DNA. A missing head is not an error.
     """
+    transformers.logging.set_verbosity_error()
     settings = files.read_config(folder)
     weights = files.check_weights(folder)
     device = _device()
-    architecture = _architecture(folder, settings, weights)
+    with files.building():
+        architecture = _architecture(folder, settings, weights)
     dna_tokenizer, reading = tokenizer.load_tokenizer(folder)
     model, missing = _load_model(architecture, weights, PRECISIONS[precision])
     complement = getattr(model, "complement", None)
@@ -165,10 +169,17 @@ def load_unchecked(folder: Path, precision: str) -> tuple[Checkpoint, transforme
 
 
 def _device() -> torch.device:
-    has_gpu = torch.cuda.is_available()
-    name = os.environ.get("DNA_LM_DEVICE") or ("cuda" if has_gpu else "cpu")
-    if name.startswith("cuda") and not has_gpu:
-        raise UserError(f"DNA_LM_DEVICE is {quoted(name)}, but there is no GPU that torch can use")
+    given = os.environ.get("DNA_LM_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    name = given.strip().lower().replace("gpu", "cuda")
+    # `meta` holds no numbers: it is for tests.
+    if not re.fullmatch(r"cpu|meta|cuda(:\d{1,3})?", name, re.ASCII):
+        raise UserError(
+            f"the environment variable DNA_LM_DEVICE is {quoted(given)}: give cpu, cuda, or cuda:0 and so on"
+        )
+    if name.startswith("cuda") and int(name.partition(":")[2] or 0) >= torch.cuda.device_count():
+        raise UserError(
+            f"DNA_LM_DEVICE is {quoted(given)}, but there is no GPU that torch can use, or none with this number"
+        )
     return torch.device(name)
 
 
@@ -194,15 +205,24 @@ class _Architecture:
 
 def _architecture(folder: Path, settings: dict, weights: files.Weights) -> _Architecture:
     """The architecture of a checkpoint: one of `families`, or one of transformers."""
+    # First: some configurations list something for each layer.
+    for name, value in settings.items():
+        if _NUMBERS_OF_LAYERS.fullmatch(name) and isinstance(value, int) and value > len(weights.shapes):
+            raise UserError(_TOO_LARGE)
     if family := registry.find(settings, weights.shapes):
         module = family.load()
+        _refuse_masked_decoder(settings, module.IS_CAUSAL)
         config = _prepared(module.configure(settings, weights.shapes))
         return _Architecture(family.label, config, module.IS_CAUSAL, is_exact=True)
     if "auto_map" in settings and not registry.is_wrapper(settings):
         raise files.own_code(files.CONFIG)
     is_causal = _is_causal(settings)
+    _refuse_masked_decoder(settings, is_causal)
     with files.refusing(f"transformers cannot use {files.CONFIG}"):
-        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        # Labels are for other tasks, and a name is made for each.
+        config = transformers.AutoConfig.from_pretrained(
+            folder, num_labels=2, local_files_only=True, trust_remote_code=False
+        )
     return _Architecture(config.model_type, _prepared(config), is_causal, is_exact="auto_map" in settings)
 
 
@@ -229,13 +249,22 @@ def _is_causal(settings: dict) -> bool:
     return not masked or bool(causal and is_saved_as_causal)
 
 
+def _refuse_masked_decoder(settings: dict, is_causal: bool) -> None:
+    if settings.get("is_decoder") and not is_causal:
+        raise UserError(
+            f"model: in {files.CONFIG}, is_decoder makes its attention causal, but a model with its class reads whole "
+            "sequences and fills masks: correct the one that is wrong (is_decoder or architectures)"
+        )
+
+
 def _load_model(
     architecture: _Architecture, weights: files.Weights, dtype: torch.dtype
 ) -> tuple[transformers.PreTrainedModel, list[str]]:
     """The model in evaluation mode, and the names of the weights that the checkpoint does not have."""
     transformers.logging.disable_progress_bar()
     config = architecture.config
-    model_class = type(_empty_model(architecture, weights))
+    with files.building():
+        model_class = type(_empty_model(architecture, weights))
     with files.refusing(f"transformers cannot load the model that {files.CONFIG} describes"):
         model, report = model_class.from_pretrained(
             None,
@@ -282,16 +311,15 @@ def _prepared(config: transformers.PreTrainedConfig) -> transformers.PreTrainedC
 
 def _empty_model(architecture: _Architecture, weights: files.Weights) -> transformers.PreTrainedModel:
     """The model, without memory for its weights. Refuse a config.json for a larger model than the weights are for."""
-    message = "model: config.json describes a larger model than the weights are for"
     if architecture.config.num_hidden_layers > len(weights.shapes):
-        raise UserError(message)
+        raise UserError(_TOO_LARGE)
     with files.refusing(_CANNOT_BUILD), torch.device("meta"):
         model = architecture.model_class.from_config(architecture.config, trust_remote_code=False)
     trunk = model.base_model
     n_numbers = sum(tensor.numel() for tensor in (*trunk.parameters(), *trunk.buffers()))
     # Twice, and tables of positions: weights that are merely missing are named after loading.
     if n_numbers > 2 * weights.n_numbers + _SPARE_NUMBERS:
-        raise UserError(f"{message}: {n_numbers} numbers, of which there are {weights.n_numbers}")
+        raise UserError(f"{_TOO_LARGE}: {n_numbers} numbers, of which there are {weights.n_numbers}")
     return model
 
 

@@ -7,6 +7,9 @@ a folder can name a file outside of it, and a small file cannot make its reader 
 import contextlib
 import json
 import math
+import re
+import resource
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -51,6 +54,21 @@ _MAX_TEXT_BYTES = 2**27
 _MAX_HEADER_BYTES = 2**25
 _HEADER_LENGTH_BYTES = 8
 
+# Types of numbers that weights have. Others, such as FP8, are quantised: without their scales they mean nothing.
+_FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
+_INTEGERS = frozenset({"I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL"})
+# Tables of integers that architectures have, or had, among their weights: numbers of positions, masks, maps of tokens.
+_OF_INTEGERS = re.compile(
+    r"(^|\.)(position_ids|token_type_ids|complement_map|tid2eid|num_batches_tracked|causal_mask"
+    r"|(attn|attention|self)\.(masked_)?bias)$"
+)
+# What git has in place of a large file that it has not fetched.
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+ADAPTER = "adapter_config.json"
+
+# What an architecture may take before any weight is read: its configuration, and its modules without their numbers.
+_BUILDING_BYTES = 2**31
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -69,11 +87,32 @@ def read_text(path: Path) -> str:
             raise UserError(f"model: {path.name} is not a regular file")
         if path.stat().st_size > _MAX_TEXT_BYTES:
             raise UserError(f"model: {path.name} has {path.stat().st_size} bytes, more than any model needs")
+        refuse_pointer(path)
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"model: cannot read {path.name}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"model: {path.name} is not a text in UTF-8") from error
+
+
+def refuse_pointer(path: Path) -> None:
+    """Raise `UserError` for a Git LFS pointer in place of a file."""
+    with open(path, "rb") as file:
+        if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
+            raise UserError(
+                f"model: {path.name} is not the file but a Git LFS pointer to it: type 'git lfs pull' in the clone, or "
+                "download the file itself"
+            )
+
+
+def refuse_adapter(folder: Path) -> None:
+    """Raise `UserError` for a folder with an adapter (PEFT, LoRA) to another model, and name that model."""
+    if (folder / ADAPTER).exists():
+        base = quoted(read_json(folder / ADAPTER).get("base_model_name_or_path"))
+        raise UserError(
+            f"model: the folder holds an adapter (PEFT, LoRA) to the model {base}: merge the two first, with "
+            "merge_and_unload of the library peft, and give the merged model"
+        )
 
 
 def read_json(path: Path) -> dict:
@@ -96,15 +135,20 @@ def read_config(folder: Path) -> dict:
         names = read_json(folder / TOKENIZER_CONFIG)
         if "auto_map" in names and names.get("tokenizer_class") not in OWN_TOKENIZERS:
             raise own_code(TOKENIZER_CONFIG)
-    if settings.keys() & {"quantization_config", "compression_config"}:
-        raise UserError("model: its weights are quantised: choose the checkpoint in float32, bfloat16 or float16")
+    for name in ("quantization_config", "compression_config"):
+        if settings.get(name):
+            raise quantised(f"{CONFIG} has a {name}")
     if "transformers_weights" in settings:
         raise UserError(f"model: {CONFIG} names its own weights file (transformers_weights): only {WEIGHTS} is read")
-    if (folder / "adapter_config.json").exists():
-        raise UserError(
-            "model: the folder holds an adapter to another model (adapter_config.json): merge the two first"
-        )
+    refuse_adapter(folder)
     return settings
+
+
+def quantised(reason: str) -> UserError:
+    """The error for weights that are not plain numbers."""
+    return UserError(
+        f"model: {reason}: quantised weights are not read: take the original checkpoint (float32, bfloat16 or float16)"
+    )
 
 
 def own_code(name: str) -> UserError:
@@ -163,23 +207,31 @@ def is_inside(folder: Path, name: str) -> bool:
 def read_shapes(path: Path) -> dict[str, list[int]]:
     """Tensor name -> shape, of a safetensors file. Raises `UserError` when header and weights contradict each other.
 
-    The safetensors library checks the header, and reads the weights later by the same rules: sizes and positions of all
-    tensors must fit together and cover the file. The checks here are those that it does not make.
+    Or when weights are not floating-point numbers. The safetensors library checks the header, and reads the weights
+    later by the same rules: sizes and positions of all tensors must fit together and cover the file. The checks here
+    are those that it does not make.
     """
     damaged = f"the safetensors file {path.name} is damaged"
     # A pipe or a device would be read for ever.
     if path.exists() and not path.is_file():
         raise UserError(f"model: {damaged}: it is not a regular file")
+    if path.exists():
+        refuse_pointer(path)
     with refusing(damaged), open(path, "rb") as file:
         header_length = int.from_bytes(file.read(_HEADER_LENGTH_BYTES), "little")
         # A shorter file, or a header that the format does not allow, is refused by the library.
         if _MAX_HEADER_BYTES < header_length <= path.stat().st_size:
             raise UserError(f"model: {damaged}: its header has {header_length} bytes, more than any model needs")
         with safe_open(path, framework="numpy") as weights:
-            shapes = {name: weights.get_slice(name).get_shape() for name in weights.keys()}  # noqa: SIM118
+            slices = {name: weights.get_slice(name) for name in weights.keys()}  # noqa: SIM118
+            shapes = {name: tensor.get_shape() for name, tensor in slices.items()}
+            types = {name: tensor.get_dtype() for name, tensor in slices.items()}
         # The library takes the last of several tensors of one name, which the format forbids.
         header = file.read(header_length)
         json.loads(header, object_pairs_hook=partial(_without_repeated_names, damaged))
+    for name, kind in types.items():
+        if kind not in _FLOATS and not (kind in _INTEGERS and _OF_INTEGERS.search(name)):
+            raise quantised(f"in {path.name}, the tensor {quoted(name)} has the type {quoted(kind)}")
     return shapes
 
 
@@ -221,9 +273,41 @@ def refusing(failed: str) -> Iterator[None]:
         is_foreign = is_foreign or is_panic(error)
         if is_out_of_memory(error) or not is_foreign:
             raise
-        raise UserError(f"model: {failed}: {type(error).__name__}: {first_line(error)}") from error
+        name = type(error).__name__
+        raise UserError(f"model: {failed}: {name}: {first_line(error, 200 - len(failed) - len(name))}") from error
 
 
-def first_line(error: BaseException) -> str:
+def first_line(error: BaseException, limit: int = 200) -> str:
     """The first line of a library's error, as it may appear in a message."""
-    return quoted(str(error).strip().split("\n")[0], 200)
+    return quoted(str(error).strip().split("\n")[0], limit)
+
+
+@contextlib.contextmanager
+def building() -> Iterator[None]:
+    """A context for what config.json describes, without its weights: raises `UserError` when that takes much memory.
+
+    One number can ask for thousands of millions of labels or layers. The limit holds for the whole process.
+    """
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    with open("/proc/self/statm") as file:
+        mapped = int(file.read().split()[0]) * resource.getpagesize()
+    earlier, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = mapped + _BUILDING_BYTES
+    if earlier != resource.RLIM_INFINITY and earlier < limit:
+        # Memory that runs out earlier is not the fault of config.json alone.
+        yield
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(
+            f"model: a number in {CONFIG} is too large: without its weights, the model that it describes takes more "
+            f"than {_BUILDING_BYTES // 2**30} GB of memory"
+        ) from error
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (earlier, hard))

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from dna_lm.errors import UserError, quoted
+from dna_lm.model import files
 
 
 def find_folder(path: Path | str, model_id: str | None = None, revision: str | None = None) -> Path:
@@ -19,6 +20,7 @@ def find_folder(path: Path | str, model_id: str | None = None, revision: str | N
         raise UserError(f"model {quoted(path)}: there is no such folder")
     if os.path.lexists(folder / "config.json"):
         return folder
+    files.refuse_adapter(folder)
     if (folder / "hub").is_dir():
         folder = folder / "hub"
     if not (folder / "snapshots").is_dir():

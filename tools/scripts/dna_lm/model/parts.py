@@ -94,8 +94,11 @@ class _PresetTrunk(torch.nn.Module):
         return self.output
 
 
-def first_names(names: Iterable[str], limit: int = 3) -> str:
-    """The first names of weights, quoted, and how many more there are."""
-    names = list(names)
-    n_more = len(names) - limit
-    return ", ".join(map(quoted, names[:limit])) + (f" and {n_more} more" if n_more > 0 else "")
+def first_names(names: Iterable[str], limit: int = 110) -> str:
+    """The first names of weights, quoted, in about so many characters, and how many more there are."""
+    names = list(map(quoted, names))
+    n_shown = 1
+    while n_shown < len(names) and sum(map(len, names[: n_shown + 1])) <= limit:
+        n_shown += 1
+    n_more = len(names) - n_shown
+    return ", ".join(names[:n_shown]) + (f" and {n_more} more" if n_more > 0 else "")

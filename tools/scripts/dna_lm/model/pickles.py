@@ -108,6 +108,7 @@ def check(folder: Path) -> dict[str, set[str] | None]:
         # A pipe or a device would be read for ever.
         if not (folder / name).is_file():
             raise UserError(f"model: {name} is not a regular file")
+        files.refuse_pointer(folder / name)
     return expected
 
 

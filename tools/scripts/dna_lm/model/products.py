@@ -1,8 +1,9 @@
 """Matrix products on the CPU: fast, and the same result for a token in every batch.
 
-oneDNN, which torch carries in addition to its own matrix library, multiplies float32 1.1 to 2.2 times as fast. From two
-rows on, a row of its result has the same bits whatever the number of rows and threads. Without it torch's own library
-is used.
+oneDNN, which torch carries in addition to its own matrix library, multiplies float32 1.1 to 2.2 times as fast. Without
+it torch's own is used. Either chooses its kernel, and in how many parts it sums, by the processor's instructions,
+the shapes and the number of rows. Above some number of rows the choice stays the same, and then a row of the result has
+the same bits whatever the number of rows. That number is measured (`fewest_rows`).
 """
 
 import torch
@@ -15,10 +16,11 @@ from dna_lm.model import internals
 NAME = "dna_lm"
 
 # Products of fewer than `_FILLED_ROWS` rows are filled up to a multiple of `ROWS`. oneDNN makes a program for each new
-# shape, which takes half a millisecond and half a megabyte, and more rows seldom have a new shape. Besides, matrix
-# libraries have other kernels, with other rounding, for very few rows (torch's own below 12, oneDNN for a single one).
+# shape, which takes half a millisecond and half a megabyte, and more rows seldom have a new shape.
 ROWS = 32
 _FILLED_ROWS = 1024
+# Numbers of rows that are tried. From `_FILLED_ROWS` on no processor's choice was seen to change.
+_TRIED_ROWS = (32, 64, 96, 128, 192, 256, 384, 512, 768)
 
 # Matrices of up to so many bytes together are copied into oneDNN's own arrangement, which it otherwise makes anew for
 # each product. This saves 2 to 7 % of a job's time and changes no bit. Larger models need the memory for their weights.
@@ -71,14 +73,46 @@ def product(
     """
     rows = inputs.reshape(-1, inputs.shape[-1])
     n_rows = len(rows)
-    if n_rows < _FILLED_ROWS and n_rows % ROWS:
-        rows = pad(rows, (0, 0, 0, -n_rows % ROWS))
+    if n_rows < _FILLED_ROWS:
+        n_filled = max(n_rows + -n_rows % ROWS, fewest_rows(weight) if rows.dtype == torch.float32 else ROWS)
+        rows = pad(rows, (0, 0, 0, n_filled - n_rows)) if n_filled > n_rows else rows
+    return _product(rows, weight, bias, silu)[:n_rows].unflatten(0, inputs.shape[:-1])
+
+
+def _product(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, silu: bool) -> torch.Tensor:
     # torch's own SiLU rounds the last numbers of a buffer, and of a thread's share of it, differently from the rest.
     outputs = internals.onednn_linear(rows, weight, bias, silu) if rows.dtype == torch.float32 else None
     if outputs is None:
         outputs = linear(rows, weight, bias)
         outputs = torch.nn.functional.silu(outputs, inplace=True) if silu else outputs
-    return outputs[:n_rows].unflatten(0, inputs.shape[:-1])
+    return outputs
+
+
+_measured = {}
+
+
+def fewest_rows(weight: torch.Tensor) -> int:
+    """The fewest rows from which on a product with a float32 weight of this shape has the same bits in each row.
+
+    Measured once for each shape and number of threads, with random numbers. With oneDNN 3 it was 32 on processors with
+    AVX2, and up to 640 with AVX alone, where sums over more than 384 numbers have two parts for few rows. On one with
+    AVX-512, 32 rows differed from more.
+    """
+    shape = tuple(weight.shape), weight.is_mkldnn, torch.get_num_threads()
+    if shape not in _measured:
+        generator = torch.Generator().manual_seed(0)
+        numbers = torch.randn(weight.shape, generator=generator)
+        numbers = internals.arranged_for_onednn(numbers) if weight.is_mkldnn else numbers
+        # The same rows again and again, so that each is seen at many places.
+        rows = torch.randn(ROWS, weight.shape[1], generator=generator).repeat(_FILLED_ROWS // ROWS, 1)
+        expected = _product(rows, numbers, None, False)
+        fewest = _FILLED_ROWS
+        for n_rows in reversed(_TRIED_ROWS):
+            if not torch.equal(_product(rows[:n_rows], numbers, None, False), expected[:n_rows]):
+                break
+            fewest = n_rows
+        _measured[shape] = fewest
+    return _measured[shape]
 
 
 def expert_products(

@@ -39,7 +39,6 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
     Raises `UserError` when none can be read.
     """
-    transformers.logging.set_verbosity_error()
     name = assembly.settings_of(folder).get("tokenizer_class")
     if isinstance(name, str) and name in _OWN_CLASSES:
         tokenizer, reading = _OWN_CLASSES[name](folder)
