@@ -15,7 +15,6 @@ substitution of one base both kinds are equal. Where a sequence ends, the window
 """
 
 import logging
-import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -203,7 +202,7 @@ def check_vcf(
                 "two do not belong together"
             )
         if not allow_ref_mismatches and (message := statuses.mismatches(counts)):
-            _refuse_mismatches(message, path, reference, mismatch, contigs[mismatch.chrom])
+            _refuse_mismatches(message, reference, mismatch, contigs[mismatch.chrom])
     except UserError as error:
         if not vcf.is_chunk(header):
             raise
@@ -211,14 +210,13 @@ def check_vcf(
     return CheckedVcf(header, counts, contigs, n_of_contig)
 
 
-def _refuse_mismatches(message, path, reference, line, contig):
+def _refuse_mismatches(message, reference, line, contig):
     start = min(line.pos - 1, reference.lengths[contig])
     bases = reference.fetch(contig, start, min(start + len(line.ref), reference.lengths[contig])) if start >= 0 else ""
     raise UserError(
-        f"{message}, first at line {line.number}: {quoted(f'{line.chrom}:{line.pos}')} is {quoted(line.ref, 30)} "
-        f"in the VCF ({quoted(os.path.basename(path))}) and {quoted(bases, 30)} in the reference "
-        f"({quoted(reference.name)}). They are probably of different genome builds: choose the reference that the VCF "
-        "was made with, or allow mismatches (--allow-ref-mismatches)"
+        f"{message}, first at line {line.number}: {quoted(f'{line.chrom}:{line.pos}', 24)} is {quoted(line.ref, 8)}, "
+        f"and {quoted(bases, 8)} in {quoted(reference.name, 24)}. Choose the genome build of the VCF, or "
+        '"Continue when many REF alleles differ from the reference" (--allow-ref-mismatches)'
     )
 
 

@@ -82,8 +82,8 @@ def collapse(tables: Sequence[tuple[str, str]], output: str, allow_ref_mismatche
         )
     if not allow_ref_mismatches and (message := statuses.mismatches(counts)):
         raise UserError(
-            f"{message}: the VCF and the reference are probably of different genome builds: score the chunks with the "
-            "reference that the VCF was made with, or allow mismatches (--allow-ref-mismatches)"
+            f"{message}: score the chunks with the genome build of the VCF, or choose "
+            '"Continue when many REF alleles differ from the reference" (--allow-ref-mismatches)'
         )
     return counts
 

@@ -274,7 +274,7 @@ def refuse_identical(n_pairs: int, n_identical: int, wild_type_path: str, mutant
         reason = f"the mutant is identical to its wild type in each of {counted(n_pairs, 'pair')}"
     raise UserError(
         f"{reason}, so there is no mutation to score: choose the file with the mutants, "
-        "or allow identical pairs (--allow-identical)"
+        'or "Continue when all mutants are identical to their wild types" (--allow-identical)'
     )
 
 
