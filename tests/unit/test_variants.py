@@ -376,7 +376,7 @@ def test_another_build_is_refused_where_a_sequence_ends(tmp_path):
     reference = Sequences(c="ACGT")
     path = tmp_path / "x.vcf"
     path.write_text(HEADER + "c\t4\t.\tTAAAA\tT\t.\t.\t.\n" * 10)
-    with pytest.raises(UserError, match="'c:4' is 'TAAAA' in the VCF .* and 'T' in the reference"):
+    with pytest.raises(UserError, match="'c:4' is 'TAAAA', and 'T' in"):
         alleles.check_vcf(path, reference)
 
 
