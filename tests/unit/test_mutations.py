@@ -336,3 +336,36 @@ def test_keys_of_rows_in_another_order():
     assert mutations.belonging("abc", "bcd") == 1
     assert mutations.belonging(["a", "a", "b"], ["b", "a", "a"]) in (0, 2)
     assert mutations.belonging(["", "a", ""], ["", "", "b"]) is None
+
+
+def test_messages_fit_on_a_line_whatever_the_names(tmp_path, caplog):
+    """At most 250 characters, with names as long as people make them."""
+    long = "a_very_long_name_of_a_table_or_mutation_" * 3
+    names = [f"{n}{long}" for n in range(6)]
+    contig, header = f"chr1_{long}", ["chrom", "pos", "ref", "alt", "id", "l2", "y"]
+
+    def table(name, order, ids, contig=contig, columns=header):
+        cells = [[contig, 10**8 + n, "A" * 40 + "C", "G" * 40, ids[at], n, "p"] for at, n in enumerate(order)]
+        return write(tmp_path / name, columns, [row[: len(columns)] for row in cells])
+
+    def joined(*paths):
+        return joining.read_tables([(f"{at}{long}", path) for at, path in enumerate(paths)], ["l2"], [])
+
+    same, numbers = table("a", range(6), names), [str(10**12 + n) for n in range(6)]
+    moved = table("b", [1, 0, 2, 3, 4, 5], names)
+    elsewhere = table("c", range(6), names, f"chr2_{long}")
+    numbered, renumbered = table("d", range(6), numbers), table("e", [1, 0, 2, 3, 4], numbers)
+    only_ids = write(tmp_path / "f", ["id", "chrom", "l2", "y"], [[name, f"chr2_{long}", 1, "p"] for name in names])
+    twice = write(tmp_path / "g", ["id", "l2", "y"], [[long, 1, "p"], [long, 2, "p"]])
+    none = write(tmp_path / "h", ["name", "l2", "y"], [[long, 1, "p"]])
+    for other in (moved, elsewhere, only_ids, twice, none):
+        for how in (
+            lambda other=other: joined(same, other),
+            lambda other=other: labels.from_file(other, joined(same), "y", P_OR_N, []),
+        ):
+            with pytest.raises(UserError) as raised:
+                how()
+            assert len(str(raised.value)) <= 250, str(raised.value)
+    joined(numbered, renumbered)
+    labels.from_file(renumbered, joined(numbered), "y", P_OR_N, [])
+    assert len(caplog.messages) == 4 and max(map(len, caplog.messages)) <= 250

@@ -437,7 +437,7 @@ def is_row_number(name: str) -> bool:
 
 def contradiction(name: str, place: str, other_place: str, first: str, other: str) -> str:
     """What is wrong with an identifier at one place in one table and at another in the other. first, other: titles."""
-    return f"{quoted(name, 20)} is {quoted(place, 30)} in {first} and {quoted(other_place, 30)} in {other}"
+    return f"{quoted(name, 20)} is {quoted(place, 25)} in {first} and {quoted(other_place, 25)} in {other}"
 
 
 def check_ids(n_wrong: int, example: str, text: str) -> str | None:
@@ -457,7 +457,7 @@ def parts_contradict(name: str, parts: tuple, other_parts: tuple, first: str, ot
     texts = [":".join(str(part) for part in row if part is not None) for row in (parts, other_parts)]
     return (
         f"the ids alone cannot join these files: {contradiction(name, *texts, first, other)}. Give both the columns "
-        f"{PLACE}, or ids of the same mutations"
+        f"{PLACE}"
     )
 
 

@@ -174,7 +174,7 @@ def _join(first: Rows, other: Rows, name: str, label: str) -> Rows:
 def _matched(first: Mutations, other: Mutations, name: str, label: str) -> tuple[str, np.ndarray]:
     """What the tables are joined by, and for each row of the first its row in the other, or -1."""
     kind = next((kind for kind in (PLACE, MUTATION) if kind in first.places and kind in other.places), None)
-    titles = f"table {quoted(name, 30)}", f"table {quoted(label, 30)}"
+    titles = f"table {quoted(name, 20)}", f"table {quoted(label, 20)}"
     if kind is not None:
         keys, other_keys = (list(zip(*table.places[kind], strict=True)) for table in (first, other))
         found = _by_place(keys, other_keys, first.ids, other.ids)
@@ -187,7 +187,8 @@ def _matched(first: Mutations, other: Mutations, name: str, label: str) -> tuple
         _refuse(f"because they share neither id nor {PLACE}", first, other, name, label)
     for table, ids in ((name, first.ids), (label, other.ids)):
         if twice := first_twice(ids):
-            _refuse(f"by id: {quoted(twice)} appears twice in table {quoted(table)}", first, other, name, label)
+            fault = f"by id: {quoted(twice, 15)} appears twice in table {quoted(table, 15)}"
+            _refuse(f"{fault}, and not both have {PLACE}", first, other, name, label)
     place = {key: at for at, key in enumerate(other.ids) if key}
     found = np.array([place.get(key, -1) for key in first.ids])
     if (found < 0).all():
@@ -234,13 +235,14 @@ def _by_place(keys: list, other_keys: list, ids: list[str] | None, other_ids: li
 
 def _no_row_in_common(kind: str, first: Mutations, other: Mutations) -> str:
     shared = mutations.once(first.ids or ()).keys() & mutations.once(other.ids or ()) if kind == PLACE else None
+    examples = [table.example(kind) for table in (first, other)]
+    text = "for example"
     if shared:
         # As when both are numbered from 1.
-        name = min(shared)
-        places = [quoted(table.place_of(table.ids.index(name)), 30) for table in (first, other)]
-        return f"by {kind}: no row in common, {quoted(name, 20)} is {' and '.join(places)}"
-    examples = [quoted(table.example(kind), 40) for table in (first, other)]
-    return f"by {kind}: no row in common, for example {' and '.join(examples)}"
+        text = f"{quoted(min(shared), 15)} is"
+        examples = [table.place_of(table.ids.index(min(shared))) for table in (first, other)]
+    word = ID if kind == ID else "place"
+    return f"by {word}: no row in common, {text} {' and '.join(quoted(example, 20) for example in examples)}"
 
 
 def _check_ids(first: Mutations, other: Mutations, found: np.ndarray, titles: Sequence[str]) -> None:
@@ -268,6 +270,6 @@ def _check_ids(first: Mutations, other: Mutations, found: np.ndarray, titles: Se
 
 def _refuse(fault: str, first: Mutations, other: Mutations, name: str, label: str) -> None:
     raise UserError(
-        f"tables {quoted(name, 30)} and {quoted(label, 30)} cannot be joined {fault}: give tables of the same "
-        f"mutations, with unique ids or with {PLACE} ({counted(first.n, 'row')} and {other.n})"
+        f"tables {quoted(name, 20)} and {quoted(label, 20)} cannot be joined {fault}: give tables of the same "
+        f"mutations ({counted(first.n, 'row')} and {other.n})"
     )

@@ -335,7 +335,7 @@ class _Finder:
             if kind == PLACE and self._elsewhere:
                 name, place = self._elsewhere
                 example = self._rows.place_of(self._ids[name]), place
-                same = f" (both are called {quoted(name, 20)})"
+                same = f" (both are called {quoted(name, 15)})"
             else:
                 same = ""
             self._refuse(self._no_record(kind, example, title) + same)
@@ -376,7 +376,7 @@ class _Finder:
 
     @staticmethod
     def _no_record(kind: str, example: tuple[str, str], title: str) -> str:
-        here, there = (quoted(text, 30) for text in example)
+        here, there = (quoted(text, 25) for text in example)
         word = ID if kind == ID else "place"
         return f"no record has the {word} of a row, for example {here} in the score table and {there} in {title}"
 
@@ -390,7 +390,7 @@ class _Finder:
 
     @staticmethod
     def _refuse(text: str) -> None:
-        raise UserError(f"the labels cannot be joined to the scores: {text}. Give labels of the same mutations")
+        raise UserError(f"the labels cannot be joined to the scores: {text}")
 
 
 def _index(names: Sequence[str], keys: Sequence[str]) -> dict[str, dict[str, list[int]]]:
