@@ -103,7 +103,7 @@ def from_file(
     """
     wanted = (column, *others)
     with ExitStack() as stack:
-        if vcf.is_vcf(path, "labels"):
+        if vcf.is_vcf(path):
             title, kinds, records = "the VCF with labels", (PLACE, ID), _vcf_records(path, wanted)
         else:
             title, kinds = "the table with labels", (ID, PLACE)
@@ -116,7 +116,7 @@ def from_file(
 
 def columns_of(path: str) -> list[str]:
     """Names of the columns of a table, or of the INFO fields that a VCF declares."""
-    if not vcf.is_vcf(path, "labels"):
+    if not vcf.is_vcf(path):
         with columns.open_table(path, "the table with labels") as table:
             return table.names
     header = []
