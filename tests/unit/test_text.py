@@ -204,7 +204,7 @@ def read(path, content):
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     header = []
     lines = list(vcf.read_lines(path, header))
-    assert vcf.is_vcf(path, "labels")
+    assert vcf.is_vcf(path)
     return header, lines
 
 
@@ -243,7 +243,7 @@ def test_columns_after_alt_may_be_missing(tmp_path):
 def test_a_table_is_not_a_vcf(tmp_path):
     for content in ("#CHROM\tPOS\tREF\tALT\tlabel\n", "id\tlabel\n", "#chrom\tpos\n", ""):
         (tmp_path / "x").write_text(content)
-        assert not vcf.is_vcf(tmp_path / "x", "labels")
+        assert not vcf.is_vcf(tmp_path / "x")
 
 
 def test_a_bad_line_keeps_its_place(tmp_path, caplog):

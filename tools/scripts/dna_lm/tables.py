@@ -1,7 +1,8 @@
 """Tables out, row by row: score tables, and embeddings as text or as an AnnData file.
 
 Each function here is a context manager that opens a file and yields a function to write a row with. That function takes
-a payload, which it ignores, and the row, a dict with the same keys in every row.
+a payload, which it ignores, and the row, a dict with the same keys in every row. The key `CHUNK` of a chunk's rows
+holds its mark, which is not a cell.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -10,15 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from dna_lm.marks import CHUNK
 from dna_lm.statuses import OK
 
 _ROWS_PER_WRITE = 512
 # A tuple, because `float | np.floating` would make a new union for every cell.
 _FLOATS = (float, np.floating)
-
-# A key of the rows of a chunk; its value is the chunk's mark. A table has it in the name of its last column, which is
-# empty: no cell, no line and no other column is changed, and `collapsing` takes it away again.
-CHUNK = "dna_lm_chunk"
 
 Row = dict[str, Any]
 Sink = Callable[[Any, Row], None]

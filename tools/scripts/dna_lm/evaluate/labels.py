@@ -111,7 +111,7 @@ def from_file(
     wanted = (column, *others)
     finder = _Finder(rows)
     with ExitStack() as stack:
-        if vcf.is_vcf(path, "labels"):
+        if vcf.is_vcf(path):
             title, records = "the VCF with labels", _vcf_records(path, wanted)
         else:
             title = "the table with labels"
@@ -125,7 +125,7 @@ def from_file(
 
 def columns_of(path: str) -> list[str]:
     """Names of the columns of a table, or of the INFO fields that a VCF declares."""
-    if not vcf.is_vcf(path, "labels"):
+    if not vcf.is_vcf(path):
         with columns.open_table(path, "the table with labels", quiet=True) as table:
             return table.names
     header = []

@@ -8,14 +8,14 @@ applied to a chunk. They are applied to all rows when the jobs' tables are put t
 
 import hashlib
 import itertools
-import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from dna_lm.errors import UserError, counted
 from dna_lm.inputs import text, vcf
 from dna_lm.inputs.fasta import CHUNK_KEY, Record
+from dna_lm.marks import Mark, chunk_name, read_mark
 
 T = TypeVar("T")
 
@@ -23,24 +23,6 @@ T = TypeVar("T")
 MAX_CHUNKS = 10_000
 
 _WILD_TYPE, _MUTANT = "wild_type", "mutant"
-_MARK = re.compile(r"(\d+)/(\d+):(\S+)")
-
-
-class Mark(NamedTuple):
-    """Which chunk a file is, from 1, of how many, and of which input."""
-
-    number: int
-    total: int
-    digest: str
-
-    def __str__(self) -> str:
-        return f"{self.number}/{self.total}:{self.digest}"
-
-
-def read_mark(given: str) -> Mark | None:
-    """The mark from its text, or None."""
-    found = _MARK.fullmatch(given)
-    return found and Mark(int(found[1]), int(found[2]), found[3])
 
 
 class Whole:
@@ -67,11 +49,6 @@ def in_chunks(items: Iterable[T], size: int) -> Iterator[Iterator[T]]:
     items = iter(items)
     for first in items:
         yield itertools.chain([first], itertools.islice(items, size - 1))
-
-
-def chunk_name(number: int) -> str:
-    """The name of a chunk, counted from 1, without extension; the order of names is the order of chunks."""
-    return f"chunk_{number:06}"
 
 
 def refuse_too_many(n_records: int, size: int) -> None:

@@ -12,8 +12,8 @@ from contextlib import closing
 
 from dna_lm import pipes, statuses
 from dna_lm.errors import UserError, quoted
-from dna_lm.inputs import chunks, vcf
-from dna_lm.tables import CHUNK
+from dna_lm.inputs import vcf
+from dna_lm.marks import CHUNK, chunk_name, read_mark
 
 # The line of a scored VCF's header that says how its INFO fields begin.
 _PREFIX = re.compile(rb"^##dna_lm=<ID=(\w+)", re.MULTILINE)
@@ -124,7 +124,7 @@ def in_order(tables: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     missing = next((number for number in range(1, (total or max(numbers)) + 1) if number not in of_number), None)
     if missing is not None:
         raise UserError(
-            f"{chunks.chunk_name(missing)} is missing: {len(tables)} of {total or max(numbers)} chunks are given. Run "
+            f"{chunk_name(missing)} is missing: {len(tables)} of {total or max(numbers)} chunks are given. Run "
             "its job again, and give all chunks"
         )
     return [of_number[number] for number in sorted(of_number)]
@@ -184,7 +184,7 @@ def _read_header(source, name):
 
 
 def _mark(given, name):
-    mark = chunks.read_mark(given.decode("utf-8", "replace"))
+    mark = read_mark(given.decode("utf-8", "replace"))
     if mark is None:
         raise UserError(f"{quoted(name)}: {quoted(given)} does not say which chunk it is: split the input again")
     return mark

@@ -25,12 +25,13 @@ from Bio.SeqIO.FastaIO import SimpleFastaParser
 from dna_lm import mutations
 from dna_lm.errors import UserError, counted, quoted
 from dna_lm.inputs import text
+from dna_lm.marks import CHUNK
 from dna_lm.statuses import EMPTY, INVALID_BASE, OK, BadRecords
 
 log = logging.getLogger(__name__)
 
 # A word in the description of a chunk's first record begins with this.
-CHUNK_KEY = "dna_lm_chunk="
+CHUNK_KEY = f"{CHUNK}="
 _NORMALISE = {
     **str.maketrans(string.ascii_lowercase, string.ascii_uppercase),
     **str.maketrans("Uu", "TT"),

@@ -5,6 +5,7 @@ understand; here a line goes out as it came in, whatever its INFO and genotypes 
 number of the line.
 """
 
+import contextlib
 import logging
 import os
 import re
@@ -14,6 +15,7 @@ from typing import NamedTuple, TextIO
 
 from dna_lm.errors import UserError, counted, quoted
 from dna_lm.inputs import text
+from dna_lm.marks import CHUNK
 from dna_lm.statuses import BadRecords
 
 log = logging.getLogger(__name__)
@@ -23,7 +25,7 @@ COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
 # Other programs write, and read, a VCF that ends after one of these.
 _FEWEST_COLUMNS = 5
 # A header line with this key marks the file as a chunk of a larger one.
-CHUNK_KEY = "##dna_lm_chunk="
+CHUNK_KEY = f"##{CHUNK}="
 
 _FORMAT = "##fileformat="
 _KNOWN_FORMAT = re.compile(_FORMAT + r"VCFv4\.\d")
@@ -69,13 +71,17 @@ def is_symbolic(alt: str) -> bool:
     return alt != MISSING and not is_dna(alt) and _SYMBOLIC.fullmatch(alt) is not None
 
 
-def is_vcf(path: str, role: str) -> bool:
-    """Whether a file begins as a VCF does: with the line of its format, or with the line of its columns."""
-    for line in text.lines(path, role):
-        if line.startswith(_FORMAT + "VCF"):
-            return True
-        if line.strip() and not line.startswith("##"):
-            return _columns_of(line) is not None
+def is_vcf(path: str) -> bool:
+    """Whether a file begins as a VCF does: with the line of its format, or with the line of its columns.
+
+    One that cannot be read does not: its reader says why.
+    """
+    with contextlib.suppress(UserError):
+        for line in text.lines(path, "VCF"):
+            if line.startswith(_FORMAT + "VCF"):
+                return True
+            if line.strip() and not line.startswith("##"):
+                return _columns_of(line) is not None
     return False
 
 

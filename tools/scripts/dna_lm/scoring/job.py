@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from dna_lm import cli, statuses, tables
+from dna_lm import cli, statuses
 from dna_lm.engine.encoder import Budget
 from dna_lm.errors import UserError, counted
+from dna_lm.marks import CHUNK
 from dna_lm.model.checkpoint import Checkpoint
 from dna_lm.scoring import options, pipeline, reporting
 from dna_lm.scoring.forecast import Checked, Forecast
@@ -79,7 +80,7 @@ def run(
             for payload, row in source.rows(computed):
                 if checked.chunk:
                     # First: the last one can be an embedding.
-                    row = {tables.CHUNK: checked.chunk} | row
+                    row = {CHUNK: checked.chunk} | row
                 for sink in sinks:
                     sink(payload, row)
                 warnings.add(row)
