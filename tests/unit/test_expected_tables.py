@@ -52,10 +52,16 @@ def test_an_interval_of_known_numbers():
         expected.interval(1e8, 2e9)
 
 
-# One short table of every kind: all 27 tables take half a minute.
+@pytest.fixture(scope="module")
+def tables():
+    """Models are loaded once for all tables, and the rows of a table are computed when they are asked for."""
+    return dict(expected.tables())
+
+
+# One short table of every kind: all tables take half a minute.
 @pytest.mark.parametrize("name", ["score_pairs_cftr", "score_pairs_esm", "score_variants", "mutagenesis_esm", "embed"])
-def test_the_files_are_of_this_tolerance_and_these_numbers(name):
-    rows = list(dict(expected.tables())[name])
+def test_the_files_are_of_this_tolerance_and_these_numbers(tables, name):
+    rows = list(tables[name])
     lines = (TEST_DATA / "expected" / f"{name}.re").read_text().splitlines()
     assert len(lines) == len(rows)
     for line, row in zip(lines, rows, strict=True):
