@@ -1,13 +1,17 @@
 """The data manager: models on the hub, in folders and in archives become rows, or are refused."""
 
+import bz2
+import gzip
 import io
 import json
+import lzma
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -496,3 +500,72 @@ def test_a_snapshot_without_a_commit_has_the_digest_as_its_version(tmp_path):
     shutil.copytree(BERT, tmp_path / "snapshots" / "main")
     version = model_sources.find_on_server(tmp_path / "snapshots" / "main", MODEL_ID, "main").version
     assert version == model_sources.find_on_server(BERT, MODEL_ID, "main").version
+
+
+# A small archive cannot make its reader take much memory, and what is installed is what its version says.
+
+
+def long_header(kind, n_bytes):
+    """A tar header of so many zeros, or of a sparse file's map, which its reader would read as a whole."""
+    info = tarfile.TarInfo("x")
+    info.type, info.size = kind, n_bytes
+    return info.tobuf()
+
+
+@pytest.mark.parametrize("suffix", ["gz", "bz2", "xz"])
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
+@pytest.mark.parametrize("place", ["first", "later"])
+def test_a_header_as_long_as_a_disk_takes_no_memory(tmp_path, kind, suffix, place):
+    path = tmp_path / f"a.tar.{suffix}"
+    n_bytes = 2**26
+    with {"gz": gzip, "bz2": bz2, "xz": lzma}[suffix].open(path, "wb") as file:
+        if place == "later":
+            file.write(tarfile.TarInfo("m/config.json").tobuf())
+        file.write(long_header(kind, n_bytes))
+        for _ in range(n_bytes // 2**20):
+            file.write(bytes(2**20))
+        file.write(tarfile.TarInfo("x").tobuf() + bytes(1024))
+    tracemalloc.start()
+    with pytest.raises(UserError, match="is refused: its headers have more than"):
+        unpacked(path, tmp_path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < n_bytes / 2
+
+
+@pytest.mark.parametrize("suffix", ["gz", "bz2", "xz"])
+def test_compressed_archives_of_each_kind_are_unpacked(tmp_path, suffix):
+    path = tmp_path / f"a.tar.{suffix}"
+    with tarfile.open(path, f"w:{suffix}", format=tarfile.PAX_FORMAT, pax_headers={"comment": "x" * 5000}) as archive:
+        archive.add(BERT, "m")
+    assert unpacked(path, tmp_path) == READ
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "pytorch_model.bin"])
+def test_a_file_that_is_replaced_after_its_version_was_found_is_not_installed(tmp_path, name):
+    folder = shutil.copytree(BERT, tmp_path / "model")
+    if name == "pytorch_model.bin":
+        pickle_weights(folder)
+    source = model_sources.find_on_server(folder, MODEL_ID, "main")
+    source.fetch(tmp_path / "as it was")
+    if name == "config.json":
+        (folder / name).write_text((folder / name).read_text() + "\n")
+    else:
+        weights = load_file(BERT / "model.safetensors")
+        first = min(weights)
+        weights[first] = weights[first] + 1
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+        if name == "pytorch_model.bin":
+            pickle_weights(folder)
+    with pytest.raises(UserError, match="changed while they were copied"):
+        source.fetch(tmp_path / "changed")
+
+
+def test_an_adapter_alone_is_called_that(tmp_path):
+    path = packed(tmp_path / "a.tar", [("m/adapter_config.json", b"{}"), ("m/adapter_model.safetensors", b"")])
+    with pytest.raises(UserError, match="is refused: it has an adapter"):
+        unpacked(path, tmp_path)
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "adapter_config.json").write_text('{"base_model_name_or_path": "owner/base"}')
+    with pytest.raises(UserError, match="an adapter .* to the model 'owner/base'"):
+        model_sources.find_on_server(tmp_path / "m", MODEL_ID, "main")

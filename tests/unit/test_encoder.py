@@ -182,4 +182,5 @@ def test_too_long_rows_keep_their_place(mixtral):
         ("b", "too_long", None),
         ("c", "invalid_base", None),
     ]
-    assert rows[1]["wt_tokens"] > loaded.max_tokens and rows[2]["wt_tokens"] is None
+    # Whether what is too long is tokenised depends on its length: its tokens are not counted.
+    assert [(row["wt_tokens"], row["mut_tokens"]) for row in rows[1:]] == [(None, None)] * 2

@@ -1,11 +1,14 @@
 """The engine equals one forward pass a sequence: random models, random tokenizers, random edits."""
 
+import dataclasses
 import os
+import random
 import resource
 import subprocess
 import sys
 import tempfile
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -15,7 +18,7 @@ from hypothesis import strategies as st
 
 import random_models
 from conftest import ROOT, TEST_DATA
-from dna_lm.engine import encoder, pooling, prefix_tree
+from dna_lm.engine import encoder, pooling, prefix_tree, truncation
 from dna_lm.engine.attention import TreeAttention
 from dna_lm.engine.encoder import Budget, Embedding
 from dna_lm.engine.host import ahead, on_device
@@ -27,6 +30,7 @@ from dna_lm.scoring.settings import STRANDS, Settings
 from naive import Naive, assert_rounded_alike
 from scored import score_pairs
 
+ORACLES = ROOT / "tests" / "oracles"
 TOKENS = st.text("AC", min_size=1, max_size=200).map(lambda text: tuple(map(ord, text)))
 DNA = st.text("ACGT", min_size=1, max_size=120)
 
@@ -332,3 +336,54 @@ def test_a_change_that_is_itself_too_long_keeps_its_status(short_llama):
     pairs = [pair_of("A" * 300, "C" * 300), pair_of("ACGT" * 90, "ACGT" * 90)]
     assert [row["status"] for row in rows_of(short_llama, pairs)] == ["too_long", "ok"]
     assert [row["status"] for row in rows_of(short_llama, pairs, truncate=False)] == ["too_long", "too_long"]
+
+
+@pytest.mark.parametrize("name", ["mixtral", "dnabert2"])
+def test_as_much_as_fits_is_kept_and_one_base_more_on_either_side_does_not_fit(random_mixtral, name):
+    """Tokens of byte pairs: a base more can join others, so that there are fewer tokens. Found by trying all."""
+    loaded = load_checkpoint(random_mixtral if name == "mixtral" else ORACLES / name)
+    loaded = dataclasses.replace(loaded, max_tokens=60)
+    for seed in range(25):
+        letters = random.Random(seed)
+        n = letters.randint(90, 300)
+        wild_type = "".join(letters.choices("ACGT", k=n))
+        middle = n // 2
+        mutant = wild_type[:middle] + "ACGT".replace(wild_type[middle], "")[0] + wild_type[middle + 1 :]
+
+        def cut_to(n_kept, wild_type=wild_type, mutant=mutant, middle=middle, loaded=loaded):
+            cut = [sequence[max(0, middle - n_kept) : middle + 1 + n_kept] for sequence in (wild_type, mutant)]
+            return [tuple(loaded.tokenise(cut, reverse)) for reverse in (False, True)]
+
+        fitting = [
+            strands
+            for strands in map(cut_to, range(1, n))
+            if all(len(ids) <= loaded.max_tokens for strand in strands for ids in strand)
+        ]
+        assert truncation.around_change(loaded, wild_type, mutant, (False, True)) == fitting[-1]
+
+
+@pytest.mark.parametrize("folder", [*sorted(ORACLES.iterdir()), *sorted((TEST_DATA / "models").iterdir())], ids=str)
+def test_a_sequence_has_no_fewer_tokens_than_its_length_says(folder):
+    """So that none is taken for too long that is not; and what is ten times too long is noticed by its length."""
+    loaded = load_checkpoint(folder)
+    letters = random.Random(0)
+    for length in (1, 2, 7, 50, 300, 301, 302, 303, 304, 305):
+        sequences = ["".join(letters.choices(bases, k=length)) for bases in ("ACGT", "A", "AC")]
+        if length < loaded.reading.fewest_bases:
+            continue
+        for ids in loaded.tokenise(sequences):
+            n_tokens = sum(token not in loaded.special_token_ids for token in ids)
+            assert n_tokens >= loaded.fewest_tokens(length)
+    assert dataclasses.replace(loaded, max_tokens=512).is_far_too_long("ACGT" * 50_000)
+
+
+@pytest.mark.parametrize("truncate", [False, True])
+def test_a_sequence_that_is_far_too_long_takes_little_more_memory_than_its_bases(short_llama, truncate):
+    chromosome = "ACGT" * 500_000
+    pair = pair_of(chromosome, chromosome[:-1] + "A")
+    tracemalloc.start()
+    [row] = rows_of(short_llama, [pair], truncate=truncate)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert row["status"] == ("ok" if truncate else "too_long") and peak < 4 * len(chromosome)
+    assert (row["wt_length"], row["wt_tokens"]) == (len(chromosome), short_llama.max_tokens if truncate else None)

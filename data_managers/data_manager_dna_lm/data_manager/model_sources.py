@@ -4,8 +4,11 @@ Copies only files that the tools read: configuration, tokenizer and safetensors 
 pickled, they are converted (`dna_lm.model.pickles`), and the pickles are not kept. Knows nothing of Galaxy.
 """
 
+import bz2
+import gzip
 import hashlib
 import logging
+import lzma
 import os
 import re
 import shutil
@@ -13,8 +16,10 @@ import stat
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable
+import zlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
 from typing import IO
 
@@ -29,6 +34,8 @@ from dna_lm.model.folder import find_folder
 
 # A model has about a dozen files; a large one has several hundred parts.
 _MAX_MEMBERS = 10_000
+# Of all headers of a tar archive: its reader keeps them, and reads each as a whole. Most members have 1.5 kB.
+_MAX_HEADER_BYTES = 2**24
 _BLOCK_BYTES = 2**20
 _COMMIT = re.compile("[0-9a-f]{40}")
 # The wrapper's tests name a model without a path, because they do not know where the data manager is installed.
@@ -80,6 +87,11 @@ def find_on_hub(model_id: str, revision: str) -> Source:
     file_names = [file.rfilename for file in info.siblings]
     wanted = pickles.choose_files(file_names)
     weights = [name for name in wanted if name.endswith(".safetensors") or pickles.is_pickle(name)]
+    if not weights and files.ADAPTER in file_names:
+        raise UserError(
+            f"model: {model_id} is an adapter (PEFT, LoRA) to another model, which its {files.ADAPTER} names: merge "
+            "the two first, and install the result"
+        )
     if not weights:
         refused = [name for name in file_names if name.endswith((".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack"))]
         others = f" (it has {', '.join(map(quoted, refused[:3]))}, which are never read)" if refused else ""
@@ -134,7 +146,8 @@ def find_on_server(path: str | Path, model_id: str, revision: str) -> Source:
         path = TEST_MODELS / path
     if path.is_dir():
         folder = find_folder(path, model_id, revision)
-        return Source(_version(folder, folder), lambda target: pickles.copy_model(folder, target))
+        version = _version(folder, folder)
+        return Source(version, lambda target: _copy_version(folder, version, target))
     if not path.is_file():
         raise UserError(f"{quoted(path)}: there is no such folder or file")
     temporary = tempfile.TemporaryDirectory(dir=".", prefix="unpacked-")
@@ -154,19 +167,54 @@ def _version(folder: Path, original_folder: PurePath) -> str:
     Of pickled weights, it is the pickle's: the same source has the same version, whatever has converted it.
     `original_folder` is where the files come from: `folder` itself, or a folder in an archive.
     """
-    if original_folder.parent.name == "snapshots" and _COMMIT.fullmatch(original_folder.name):
+    if _is_snapshot(original_folder):
         return original_folder.name
-    names = pickles.choose_files(file.name for file in folder.iterdir())
-    if any(map(pickles.is_pickle, names)):
+    if any(map(pickles.is_pickle, pickles.choose_files(file.name for file in folder.iterdir()))):
         pickles.check(folder)
     else:
         files.check_weights(folder)
+    return _digest(folder, {})
+
+
+def _digest(folder: Path, known: Mapping[str, str]) -> str:
+    """The version of a folder's files by their names and contents; `known`: SHA-256 of those that were read already."""
     digest = hashlib.sha256()
-    for name in names:
+    for name in pickles.choose_files(file.name for file in folder.iterdir()):
         if (folder / name).is_file() and name != pickles.RECORD:
-            with open(folder / name, "rb") as handle:
-                digest.update(f"{name}\n{hashlib.file_digest(handle, 'sha256').hexdigest()}\n".encode())
+            sha256 = known.get(name)
+            if sha256 is None:
+                with open(folder / name, "rb") as handle:
+                    sha256 = hashlib.file_digest(handle, "sha256").hexdigest()
+            digest.update(f"{name}\n{sha256}\n".encode())
     return digest.hexdigest()[:40]
+
+
+def _copy_version(folder: Path, version: str, target: Path) -> None:
+    """Copy a folder's files. Raises `UserError` when what was copied is not the version: a file was replaced since."""
+    copied = {}
+
+    def copy(source: Path, destination: Path) -> None:
+        digest = hashlib.sha256()
+        with open(source, "rb") as reading, open(destination, "wb") as writing:
+            while block := reading.read(_BLOCK_BYTES):
+                digest.update(block)
+                writing.write(block)
+        copied[source.name] = digest.hexdigest()
+
+    pickles.copy_model(folder, target, copy)
+    if pickles.RECORD not in copied and (target / pickles.RECORD).exists():
+        converted = files.read_json(target / pickles.RECORD)["files"]
+        copied |= {file["name"]: file["sha256"] for file in converted}
+    # The version of a snapshot is its commit.
+    if not _is_snapshot(folder) and _digest(folder, copied) != version:
+        raise UserError(
+            f"model: files in {quoted(folder)} changed while they were copied: start again when nothing writes there"
+        )
+
+
+def _is_snapshot(folder: PurePath) -> bool:
+    """Whether a folder is that of a commit in a Hugging Face cache."""
+    return folder.parent.name == "snapshots" and _COMMIT.fullmatch(folder.name) is not None
 
 
 def unpack_model(archive: Path, folder: Path) -> PurePosixPath:
@@ -177,17 +225,55 @@ def unpack_model(archive: Path, folder: Path) -> PurePosixPath:
     """
     try:
         # First: a tar archive that ends with a pytorch_model.bin, which is a zip file, looks like a zip archive.
-        if tarfile.is_tarfile(archive):
-            with tarfile.open(archive) as opened:
-                return _unpack_members(opened, _tar_member, opened.extractfile, folder)
+        for decompress in (open, gzip.open, bz2.open, lzma.open):
+            with decompress(archive, "rb") as file:
+                if (opened := _opened_tar(file)) is not None:
+                    return _unpack_members(opened, _tar_member, partial(_open_tar_member, opened), folder)
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as opened:
                 return _unpack_members(opened.infolist(), _zip_member, opened.open, folder)
         raise UserError(f"{quoted(archive.name)} is not a tar or zip archive")
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+    except (
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+        lzma.LZMAError,
+        zlib.error,
+    ) as error:
         raise _refused(files.first_line(error)) from error
     except OSError as error:
         raise _refused(error.strerror or files.first_line(error)) from error
+
+
+class _HeaderReader:
+    """A tar archive's bytes for the library that reads its headers: not many of them, until `are_read` is true."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.n_left, self.are_read = file, _MAX_HEADER_BYTES, False
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        if not self.are_read:
+            self.n_left -= size
+            if self.n_left < 0:
+                raise _refused(f"its headers have more than {_MAX_HEADER_BYTES} bytes")
+        return self.file.read(size)
+
+
+def _opened_tar(file: IO[bytes]) -> tarfile.TarFile | None:
+    """A tar archive, or `None` for another file."""
+    try:
+        return tarfile.open(fileobj=_HeaderReader(file), mode="r:")
+    except (tarfile.TarError, OSError, EOFError, lzma.LZMAError):
+        return None
+
+
+def _open_tar_member(opened: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    opened.fileobj.are_read = True
+    return opened.extractfile(info)
 
 
 _MemberInfo = tarfile.TarInfo | zipfile.ZipInfo
@@ -240,6 +326,8 @@ def _unpack_members(
             raise _refused(f"{quoted(member.name)} is a link to itself")
         members[name] = (member, info)
     roots = {name.parent for name in members if name.name == files.CONFIG}
+    if not roots and any(name.name == files.ADAPTER for name in members):
+        raise _refused(f"it has an adapter ({files.ADAPTER}) to another model, not a model: merge the two first")
     if len(roots) != 1:
         raise _refused(f"it has {len(roots)} models (folders with a {files.CONFIG}): it must have exactly one")
     [root] = roots

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -27,6 +27,8 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 _SPARE_NUMBERS = 10**8
 # A weight in a layer, where every weight counts: not a buffer, a pooler or the head of another task.
 _OF_A_LAYER = re.compile(r"(^|\.)(layers?|h|blocks?)\.\d+\..+\.weight$")
+# More than those at an end that begin no token because tokens overlap.
+_UNREAD_BASES = 16
 _NUMBERS_OF_LAYERS = re.compile("(num|n)_(hidden_|encoder_|decoder_)?layers?|(encoder|decoder)_layers")
 _TOO_LARGE = f"model: {files.CONFIG} describes a larger model than the weights are for"
 _CANNOT_BUILD = f"transformers cannot build the model that {files.CONFIG} describes"
@@ -98,6 +100,27 @@ class Checkpoint:
             sequences = map(reverse_complement, sequences)
         ids = internals.token_ids(self.tokenizer, map(self.reading.text, sequences))
         return list(map(self.mirror.ids, ids)) if is_mirrored else ids
+
+    def is_far_too_long(self, sequence: str) -> bool:
+        """Whether a sequence has more tokens than the model reads, however long they are.
+
+        Tokens take a hundred times the memory of the bases. Those of a chromosome need not be made to find this.
+        """
+        return self.fewest_tokens(len(sequence)) > self.max_tokens
+
+    def fewest_tokens(self, n_bases: int) -> int:
+        """A number of tokens that a sequence of so many bases has at least."""
+        # The last bases may begin no token.
+        return max(0, n_bases - _UNREAD_BASES) // self._longest_token
+
+    @cached_property
+    def _longest_token(self) -> int:
+        """A number of bases that no token has more of: by the vocabulary, and by what the tokenizer replaces before."""
+        special = self.special_token_ids
+        longest = max(len(token) for token, number in self.tokenizer.get_vocab().items() if number not in special)
+        normalizer = self.tokenizer.backend_tokenizer.normalizer
+        n_left = len(normalizer.normalize_str(tokenizer.LONG_PROBE)) if normalizer else len(tokenizer.LONG_PROBE)
+        return longest * -(-len(tokenizer.LONG_PROBE) // n_left)
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """The head's output in float32: hidden states (..., width) -> (..., vocabulary)."""

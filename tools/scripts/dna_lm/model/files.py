@@ -160,7 +160,7 @@ def own_code(name: str) -> UserError:
 
 
 def check_weights(folder: Path) -> Weights:
-    """`Weights` of a folder. Raises `UserError` for pickles, missing files, and files that are damaged."""
+    """`Weights` of a folder. Raises `UserError` for pickles, missing or damaged files, and quantised weights."""
     names = set(read_weight_map(folder, INDEX).values()) if (folder / INDEX).exists() else set()
     # Like transformers, which reads the single file where both are.
     if (folder / WEIGHTS).exists():
@@ -177,7 +177,11 @@ def check_weights(folder: Path) -> Weights:
     paths = [folder / name for name in sorted(names)]
     shapes = {}
     for path in paths:
-        shapes |= read_shapes(path)
+        types, shapes_in_file = read_header(path)
+        for name, kind in types.items():
+            if kind not in _FLOATS and not (kind in _INTEGERS and _OF_INTEGERS.search(name)):
+                raise quantised(f"in {path.name}, the tensor {quoted(name)} has the type {quoted(kind)}")
+        shapes |= shapes_in_file
     return Weights(paths, shapes, sum(map(math.prod, shapes.values())))
 
 
@@ -204,12 +208,12 @@ def is_inside(folder: Path, name: str) -> bool:
     return Path(name).name == name and any((folder / name).resolve().is_relative_to(place) for place in inside)
 
 
-def read_shapes(path: Path) -> dict[str, list[int]]:
-    """Tensor name -> shape, of a safetensors file. Raises `UserError` when header and weights contradict each other.
+def read_header(path: Path) -> tuple[dict[str, str], dict[str, list[int]]]:
+    """Tensor name -> type, such as F32, and tensor name -> shape, of a safetensors file.
 
-    Or when weights are not floating-point numbers. The safetensors library checks the header, and reads the weights
-    later by the same rules: sizes and positions of all tensors must fit together and cover the file. The checks here
-    are those that it does not make.
+    Raises `UserError` when header and weights contradict each other. The safetensors library checks the header, and
+    reads the weights later by the same rules: sizes and positions of all tensors must fit together and cover the file.
+    The checks here are those that it does not make.
     """
     damaged = f"the safetensors file {path.name} is damaged"
     # A pipe or a device would be read for ever.
@@ -229,10 +233,7 @@ def read_shapes(path: Path) -> dict[str, list[int]]:
         # The library takes the last of several tensors of one name, which the format forbids.
         header = file.read(header_length)
         json.loads(header, object_pairs_hook=partial(_without_repeated_names, damaged))
-    for name, kind in types.items():
-        if kind not in _FLOATS and not (kind in _INTEGERS and _OF_INTEGERS.search(name)):
-            raise quantised(f"in {path.name}, the tensor {quoted(name)} has the type {quoted(kind)}")
-    return shapes
+    return types, shapes
 
 
 def _without_repeated_names(damaged: str, pairs: list[tuple[str, object]]) -> dict[str, object]:

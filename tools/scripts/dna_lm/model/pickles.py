@@ -126,7 +126,7 @@ def convert(folder: Path, target: Path, seconds: int = SECONDS) -> None:
             new_name = f"{name.removeprefix('pytorch_').removesuffix('.bin')}.safetensors"
             new_file = Path(temporary, new_name)
             converted.append(_convert_file(folder / name, new_file, seconds))
-            tensors = files.read_shapes(new_file).keys()
+            tensors = files.read_header(new_file)[1].keys()
             if expected is not None and (tensors != expected or tensors & weight_map.keys()):
                 raise UserError(f"model: {INDEX} is out of date: {name} has other weights than it says")
             weight_map |= dict.fromkeys(tensors, new_name)
@@ -154,7 +154,8 @@ def _convert_file(source: Path, target: Path, seconds: int) -> dict:
     # Without a GPU and threads: both take memory that the limit, which goes by the weights, does not count with.
     environment |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     with open(source, "rb") as pickled, open(target, "wb") as weights, tempfile.TemporaryFile() as messages:
-        n_bytes = os.fstat(pickled.fileno()).st_size
+        before = os.fstat(pickled.fileno())
+        n_bytes = before.st_size
         sha256 = hashlib.file_digest(pickled, "sha256").hexdigest()
         pickled.seek(0)
         wait = _WAIT_SECONDS + n_bytes // _WAIT_BYTES_PER_SECOND
@@ -164,6 +165,9 @@ def _convert_file(source: Path, target: Path, seconds: int) -> dict:
             )
         except subprocess.TimeoutExpired as error:
             raise _refused(source, f"reading it takes more than {wait} seconds") from error
+        after = os.fstat(pickled.fileno())
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise _refused(source, "it was written to while it was read: start again when nothing writes there")
         messages.seek(0)
         report = _report(messages.read(_MAX_REPORT_BYTES))
     if "refused" in report:

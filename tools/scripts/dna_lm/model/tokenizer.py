@@ -16,7 +16,7 @@ from dna_lm.model.kmers import Reading, Tokenizer
 
 # A sequence that models are tried with.
 PROBE = "ACGTTGCATTAGCCGATACCAGTTTGACTA"
-_LONG_PROBE = "".join(random.Random(0).choices("ACGT", k=1000))
+LONG_PROBE = "".join(random.Random(0).choices("ACGT", k=1000))
 
 # Classes of authors whose rules the suite implements. They have no tokenizer.json, or one for text.
 _OWN_CLASSES: dict[str, Callable[[Path], Tokenizer]] = {
@@ -103,7 +103,7 @@ def check_reads_dna(
         for base in "ACGT".replace(probe[position], "")
     ]
     shortest = [base * reading.fewest_bases for base in "ACGT"]
-    texts = [*map(reading.text, [_LONG_PROBE, *shortest, probe, *substituted])]
+    texts = [*map(reading.text, [LONG_PROBE, *shortest, probe, *substituted])]
     with files.refusing("its tokenizer cannot read DNA"):
         ids = token_ids(tokenizer, texts)
     ids_of_long_probe, ids_of_bases, (ids_of_probe, *ids_of_substituted) = ids[0], ids[1:5], ids[5:]

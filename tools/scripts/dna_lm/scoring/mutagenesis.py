@@ -117,6 +117,8 @@ def _mean(changes):
 
 def _status_of(checkpoint, record, strand):
     status = pipeline.status_of(checkpoint, [record])
+    if status == OK and checkpoint.is_far_too_long(record.sequence):
+        return TOO_LONG
     if status == OK:
         strands = (checkpoint.tokenise([record.sequence], reverse) for reverse in STRANDS[strand])
         status = TOO_LONG if any(len(ids) > checkpoint.max_tokens for [ids] in strands) else OK

@@ -71,7 +71,8 @@ class SequenceSource:
     def _refuse_long(self, checkpoint: Checkpoint) -> None:
         """Raise `UserError` for a record that a masked model would have to read too many times."""
         for _, record in self._records():
-            n_tokens = len(checkpoint.tokenise([record.sequence])[0]) if record.status == OK else 0
+            is_read = record.status == OK and not checkpoint.is_far_too_long(record.sequence)
+            n_tokens = len(checkpoint.tokenise([record.sequence])[0]) if is_read else 0
             if MOST_MASKED_TOKENS < n_tokens <= checkpoint.max_tokens:
                 raise UserError(
                     f"record {quoted(record.id)} has {n_tokens} tokens: the log-likelihood of a masked model takes one "

@@ -11,6 +11,8 @@ embeddings). A model that reads both strands with the same weights is given one 
 other one follow (see `model.mirror`). Token counts are those of the strand that was read, of the forward strand for
 `mean`.
 
+A record that is too long for the model has no token counts: whether it is tokenised at all depends on its length.
+
 Truncation, when asked for, cuts a pair that is too long for the model to the bases around its change. Its row counts
 the tokens that were read, and the bases that were given.
 
@@ -199,28 +201,34 @@ def _tokenise(checkpoint, portion, settings):
     reverses = strands_read(checkpoint, settings)
     statuses = [status_of(checkpoint, item.records) for item in portion]
     readable = [number for number, status in enumerate(statuses) if status == OK]
+    tokenised = [
+        number
+        for number in readable
+        if not any(checkpoint.is_far_too_long(record.sequence) for record in portion[number].records)
+    ]
     strands = []
     for reverse in reverses:
-        sequences = [record.sequence for number in readable for record in portion[number].records]
+        sequences = [record.sequence for number in tokenised for record in portion[number].records]
         # Each sequence once: the mutants of one wild type come with it, each as a pair.
         distinct = list(dict.fromkeys(sequences))
         ids_of = dict(zip(distinct, checkpoint.tokenise(distinct, reverse), strict=True))
         ids = map(ids_of.__getitem__, sequences)
-        strands.append({number: tuple(next(ids) for _ in portion[number].records) for number in readable})
+        strands.append({number: tuple(next(ids) for _ in portion[number].records) for number in tokenised})
     ends = {}
     for number in readable:
         pair = [record.sequence for record in portion[number].records]
         ends[number] = CUT if portion[number].is_cut else checkpoint.reading.ends_of(pair)
-        if any(len(ids) > checkpoint.max_tokens for tokens in strands for ids in tokens[number]):
-            cut = around_change(checkpoint, *pair, reverses) if settings.truncate else None
+        of_strands = [tokens.pop(number, None) for tokens in strands]
+        if None in of_strands or any(len(ids) > checkpoint.max_tokens for tokens in of_strands for ids in tokens):
+            of_strands = around_change(checkpoint, *pair, reverses) if settings.truncate else None
             ends[number] = CUT
-            if cut is None:
-                statuses[number] = TOO_LONG
-                del ends[number]
-            for tokens, ids in zip(strands, cut or (), strict=False):
-                tokens[number] = ids
-        is_unread = pair[0] != pair[-1] and any(tokens[number][0] == tokens[number][-1] for tokens in strands)
-        if is_unread and statuses[number] == OK:
+        if of_strands is None:
+            statuses[number] = TOO_LONG
+            del ends[number]
+            continue
+        for tokens, ids in zip(strands, of_strands, strict=True):
+            tokens[number] = ids
+        if pair[0] != pair[-1] and any(ids[0] == ids[-1] for ids in of_strands):
             # On that strand the score would be 0, as if the model saw no difference: it has not seen the change.
             statuses[number] = CHANGE_NOT_READ
     return statuses, strands, ends
