@@ -46,7 +46,8 @@ _LISTED = 5
 
 def position(text: str) -> int | None:
     """The number in a cell, or None: `1210`, `1,210`, `1210.0` and `1.21e+03` are one position."""
-    text = text.strip()
+    # Excel quotes a cell with a comma in tab-separated text, too.
+    text = text.strip().strip('"')
     if not text.isdecimal() and _GROUPED.fullmatch(text):
         text = re.sub(r"[^\d.]", "", text)
     if text.isascii() and text.isdecimal() and len(text) <= 18:
