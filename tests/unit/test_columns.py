@@ -32,6 +32,17 @@ def read(tmp_path, text):
             ["the table: the header is line 4; the lines before it are left out"],
         ),
         (
+            "A table, ours\nMore, text\nOf 3, rows\nid\tl2\na b\t1.5\nc\t\nd, e; f\t-2\n",
+            ["the table: the header is line 4; the lines before it are left out"],
+        ),
+        (
+            '"A title; of ""x"", ours";;\n\nid;l2\na b;1.5\nc;\n"d, e; f";-2\n',
+            [
+                "the table: the header is line 3; the lines before it are left out",
+                "the table is semicolon-separated, not tab-separated: it is read so",
+            ],
+        ),
+        (
             'A title,\n\nid,l2\na b,1.5\nc,\n"d, e; f",-2\n',
             [
                 "the table: the header is line 3; the lines before it are left out",

@@ -218,6 +218,35 @@ def test_paired_rows_that_contradict_their_order_are_refused(tmp_path, caplog, o
         )
 
 
+@pytest.mark.parametrize("first", ["l2", "id\tl2", "chrom\tpos\tref\talt\tl2"])
+def test_paired_groups_that_only_contradict_each_other_are_refused(tmp_path, first):
+    """The first group says nothing about the order of the other two."""
+    cells = {"l2": "", "id\tl2": "x{0}\t"}.get(first, "chr2\t{0}\tA\tC\t")
+    numbers = np.random.default_rng(3).normal(0, 50, 20)
+    tables = {
+        "a": [first, *(cells.format(n + 1) + f"{numbers[n]}" for n in range(20))],
+        "b": ["id\tl2", *(f"s{n}\t{numbers[n] + n}" for n in range(20))],
+        "c": ["id\tl2", *(f"s{n}\t{numbers[n] - n}" for n in ANOTHER_ORDER)],
+    }
+    groups = []
+    for name, lines in tables.items():
+        groups += ["--group", f"{name}={write(tmp_path / f'{name}.tsv', chr(10).join(lines) + chr(10))}"]
+    fails(
+        tmp_path,
+        "groups 'b' and 'c' have the same rows (by id) in different orders, and group 'a'",
+        *groups,
+        "--paired",
+    )
+    succeed(tmp_path, *groups[:4], "--group", f"c={tmp_path / 'b.tsv'}", "--paired")
+
+
+def test_paired_rows_with_ids_that_contradict_positions_are_refused(tmp_path):
+    numbered = {"header": ["id", "pos"], "first": [[n, 100 + n] for n in range(20)]}
+    others = [[19 - n, 100 + n] for n in range(20)]
+    message = "the ids are in another order, but '0' is '100' in group 'a' and '119' in group 'b'"
+    fails(tmp_path, message, *paired_tables(tmp_path, range(20), numbered, others))
+
+
 def test_tutorial_mode_says_what_is_wrong_with_it(tmp_path):
     outputs = succeed(tmp_path, *labelled("exon", "intron"), "--tutorial")
     assert "p depends on the order of the rows" in outputs["report"].read_text()

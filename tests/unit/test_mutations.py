@@ -1,8 +1,10 @@
 """Which rows are the same mutation: against the mutant sequences themselves, and joins against a naive loop."""
 
+import itertools
 import logging
 import math
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -27,7 +29,10 @@ def write(path, header, rows):
 @pytest.mark.parametrize(
     ("text", "number"),
     [
-        *((text, 1210) for text in ("1210", " 1210 ", "1,210", "1'210", "1 210", "1210.0", "1,210.00", "1.21e+03")),
+        *(
+            (text, 1210)
+            for text in ("1210", " 1210 ", "1,210", "1'210", "1 210", "1210.0", "1,210.00", "1.21e+03", '"1,210"')
+        ),
         ("1e5", 100_000),
         ("12,345,678", 12_345_678),
         *((text, None) for text in ("", "NA", "nan", ".", "-1", "12.5", "1.2345e+03", "12,10", "1_210", "x", "１")),
@@ -283,6 +288,39 @@ def test_ids_alone_are_used_when_nothing_contradicts(tmp_path, columns, chrom, o
             assert len(str(raised.value)) <= 250
         else:
             assert how() in ([0, 1, 2, 3, 4, 5], [0, 1, 0, 1, 0, 1])
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations("abc")))
+def test_what_one_of_several_tables_says_of_a_row_joins_all(tmp_path, order):
+    """Names and places, names alone, places alone: the second and third of them are joined through the first."""
+    names = [f"n{n}" for n in range(6)]
+    tables = {
+        "a": placed(tmp_path, "a", range(6), names),
+        "b": placed(tmp_path, "b", [3, 5, 1, 0, 2], [names[n] for n in (3, 5, 1, 0, 2)], columns=["id", "l2", "y"]),
+        "c": placed(tmp_path, "c", [4, 5, 2, 0, 1], [""] * 5, "1", [*PLACES[:4], "l2", "y"]),
+    }
+    known = {
+        "by id": placed(tmp_path, "by_id", range(6), names, columns=["id", "y"]),
+        "by place": placed(tmp_path, "by_place", range(6), names, columns=[*PLACES[:4], "y"]),
+    }
+    if "".join(order) in ("bca", "cba"):  # these two have nothing in common
+        with pytest.raises(UserError, match="share neither id nor chrom, pos, ref and alt: give tables of the same"):
+            join(*(tables[name] for name in order))
+        return
+    for path in known.values():
+        rows = join(*(tables[name] for name in order))
+        found, _ = labels.from_file(path, rows, "y", P_OR_N, [])
+        whole = ~np.isnan([score.values for score in rows.scores]).any(axis=0)
+        values = [score.values[whole].tolist() for score in rows.scores]
+        assert values[0] == values[1] == values[2] and sorted(values[0]) == [0, 1, 2, 5]
+        assert found.values[whole].tolist() == [n % 2 for n in values[0]]
+
+
+def test_labels_without_anything_to_join_by_are_refused(tmp_path):
+    a = placed(tmp_path, "a", range(6), [f"n{n}" for n in range(6)], columns=["id", "l2", "y"])
+    b = placed(tmp_path, "b", range(6), [""] * 6, columns=[*PLACES[:4], "y"])
+    with pytest.raises(UserError, match="share neither id nor chrom, pos, ref and alt: add one of these to"):
+        labels.from_file(b, join(a), "y", P_OR_N, [])
 
 
 def test_rows_at_one_place_are_joined_by_id_and_then_in_order(tmp_path):

@@ -12,6 +12,7 @@ import json
 import logging
 import math
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ LARGEST = 1e70
 # Lines in which the header is looked for: titles and comments come before it.
 _MOST_BEFORE_HEADER = 200
 _SEPARATORS = {"\t": "tab", ",": "comma", ";": "semicolon"}
+
+_QUOTED_ALONE = re.compile(r'^\s*"(?:[^"]|"")*"[\s,;]*$')
 
 # Rows that are turned into numbers at once.
 _PORTION = 10_000
@@ -169,9 +172,12 @@ def _header(lines: Sequence[str]) -> tuple[int, str]:
     It is the first one that is neither empty, nor a comment, nor a title: text in the first cell alone, above lines of
     several cells.
     """
-    # How many lines have text after each of the separators: nearly all after the true one.
+    # How many lines have text after each of the separators: nearly all after the true one. Titles and cells have commas
+    # and semicolons, but seldom tabs.
     counts = {sign: sum(_has_several(line, sign) for line in lines) for sign in _SEPARATORS}
     separator = max(counts, key=counts.get)
+    if 2 * sum("\t" in line for line in lines) >= sum(bool(line.strip()) for line in lines):
+        separator = "\t"
     for at, line in enumerate(lines):
         if line.strip() and not line.startswith("##") and (not counts[separator] or _has_several(line, separator)):
             return at, separator
@@ -179,6 +185,8 @@ def _header(lines: Sequence[str]) -> tuple[int, str]:
 
 
 def _has_several(line: str, separator: str) -> bool:
+    # A title in quotes is one cell, whatever is in it.
+    line = _QUOTED_ALONE.sub("", line)
     return bool(line.partition(separator)[2].replace(separator, "").strip())
 
 

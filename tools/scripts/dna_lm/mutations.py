@@ -46,7 +46,8 @@ _LISTED = 5
 
 def position(text: str) -> int | None:
     """The number in a cell, or None: `1210`, `1,210`, `1210.0` and `1.21e+03` are one position."""
-    text = text.strip()
+    # Excel quotes a cell with a comma in tab-separated text, too.
+    text = text.strip().strip('"')
     if not text.isdecimal() and _GROUPED.fullmatch(text):
         text = re.sub(r"[^\d.]", "", text)
     if text.isascii() and text.isdecimal() and len(text) <= 18:
@@ -278,19 +279,21 @@ class Mutations:
         ]
         return Mutations(self.n, self.ids, self.places | {PLACE: (names, keys)}, self.parts, self.repeats)
 
-    def followed_by(self, other: "Mutations", rows: Sequence[int]) -> "Mutations":
-        """These rows, and then those `rows` of another table. Of the kinds of places, those that both have."""
-        here, there = (table.ids or [""] * table.n for table in (self, other))
-        places = {
-            kind: tuple([*a, *(b[row] for row in rows)] for a, b in zip(found, other.places[kind], strict=True))
-            for kind, found in self.places.items()
-            if kind in other.places
-        }
-        parts = [*map(self.part, range(self.n)), *map(other.part, rows)] if PLACE not in places else None
+    def joined(self, other: "Mutations", at: Sequence[int], rows: Sequence[int]) -> "Mutations":
+        """These rows, and then those `rows` of another table. at: the row there of each of these rows, or -1.
+
+        What this table does not say of any row (identifiers, a kind of place) is what the other one says.
+        """
+        ids = _either(self.ids, other.ids, at, rows, "")
+        places = {}
+        for kind in (PLACE, MUTATION):
+            columns = zip(*(table.places.get(kind, (None, None)) for table in (self, other)), strict=True)
+            places[kind] = tuple(_either(*column, at, rows, "") for column in columns)
+        places = {kind: found for kind, found in places.items() if None not in found}
+        parts = _either(self.parts, other.parts, at, rows, UNKNOWN) if PLACE not in places else None
         repeats = Repeats()
         for table in (self, other):
             repeats.update(table.repeats, {})
-        ids = [*here, *(there[row] for row in rows)] if self.ids else None
         return Mutations(self.n + len(rows), ids, places, parts, repeats)
 
     def place_of(self, row: int, kind: str | None = None) -> str:
@@ -363,6 +366,14 @@ class Collector:
             self._parts if has_parts else None,
             self._repeats,
         )
+
+
+def _either(first, other, at, rows, missing):
+    """A column of one table, or else of the other, and then of the `rows` of the other; None if neither has it."""
+    if first is None and other is None:
+        return None
+    here = first if first is not None else [missing if place < 0 else other[place] for place in at]
+    return [*here, *(missing if other is None else other[row] for row in rows)]
 
 
 def parts_of(row: Row) -> tuple:

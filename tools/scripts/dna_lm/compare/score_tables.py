@@ -5,6 +5,7 @@ with NaN for a row without a score. A line that cannot be read ends in a `UserEr
 no row is dropped silently.
 """
 
+import itertools
 import logging
 from array import array
 from collections.abc import Collection, Iterable, Sequence
@@ -72,17 +73,16 @@ def _paired(groups: Sequence[Group], rows: Sequence[mutations.Mutations]) -> lis
     put into its order. Other rows of the same mutations, or of the same identifiers, are refused. Warnings are logged.
     """
     first, *others = groups
+    if any(which.n != rows[0].n for which in rows):
+        return list(groups)  # refused later
     found = [first]
-    for group, which in zip(others, rows[1:], strict=True):
-        if which.n != rows[0].n:
-            return list(groups)  # refused later
-        kind, places = mutations.rows_of(rows[0], which)
-        if isinstance(places, int):
-            raise UserError(
-                f"paired rows: row {places + 1} of group {quoted(first.label, 30)}, "
-                f"{quoted(rows[0].name(places), 30)}, is another row of group {quoted(group.label, 30)} (by {kind}): "
-                "give both the same mutations once each, or in the same order"
-            )
+    # Of each group, the row that stands in each row of the first one; and the groups that share nothing with it.
+    orders, unlike = [range(rows[0].n)], []
+    for at, (group, which) in enumerate(zip(others, rows[1:], strict=True), 1):
+        kind, places = _rows_of(groups, rows, 0, at)
+        orders.append(range(which.n) if places is None else places)
+        if kind is None:
+            unlike.append(at)
         text = ""
         if places is not None:
             group = replace(group, scores=group.scores[places])
@@ -100,7 +100,46 @@ def _paired(groups: Sequence[Group], rows: Sequence[mutations.Mutations]) -> lis
         if text:
             log.warning("%s", text)
         found.append(replace(group, pairing=text))
+    for a, b in itertools.combinations(range(1, len(groups)), 2):
+        if a in unlike or b in unlike:
+            _check_order(groups, rows, orders, a, b)
     return found
+
+
+def _rows_of(
+    groups: Sequence[Group], rows: Sequence[mutations.Mutations], a: int, b: int
+) -> tuple[str | None, list[int] | None]:
+    """As `mutations.rows_of` two groups. Raises `UserError` for rows that cannot be put into one order."""
+    kind, places = mutations.rows_of(rows[a], rows[b])
+    titles = [f"group {quoted(groups[at].label, 30)}" for at in (a, b)]
+    if isinstance(places, int):
+        raise UserError(
+            f"paired rows: row {places + 1} of {titles[0]}, {quoted(rows[a].name(places), 30)}, is another row of "
+            f"{titles[1]} (by {kind}): give both the same mutations once each, or in the same order"
+        )
+    for row, place in enumerate(places or ()) if kind == mutations.ID else ():
+        if not mutations.same_parts(parts := rows[a].part(row), other_parts := rows[b].part(place)):
+            texts = (":".join(str(part) for part in each if part is not None) for each in (parts, other_parts))
+            raise UserError(
+                f"paired rows: the ids are in another order, but "
+                f"{mutations.contradiction(rows[a].ids[row], *texts, *titles)}: give both the same order"
+            )
+    return kind, places
+
+
+def _check_order(
+    groups: Sequence[Group], rows: Sequence[mutations.Mutations], orders: Sequence[Sequence[int]], a: int, b: int
+) -> None:
+    """Refuse two groups whose rows belong together otherwise than the rows of the first group say."""
+    kind, places = _rows_of(groups, rows, a, b)
+    there = range(rows[b].n) if places is None else places
+    if kind is None or all(there[row] == other for row, other in zip(orders[a], orders[b], strict=True)):
+        return
+    first, *two = (quoted(groups[at].label, 20) for at in (0, a, b))
+    raise UserError(
+        f"paired rows: groups {' and '.join(two)} have the same rows (by {kind}) in different orders, and group "
+        f"{first} does not say which is right: give all the same order"
+    )
 
 
 def _read(

@@ -149,7 +149,7 @@ def _join(first: Rows, other: Rows, name: str, label: str) -> Rows:
     tables = ((first, in_first), (other, in_other))
     return Rows(
         both(first.ids, other.ids),
-        first.mutations.followed_by(other.mutations, only_other.tolist()),
+        first.mutations.joined(other.mutations, at.tolist(), only_other.tolist()),
         [
             ScoreColumn(score.name, score.column, score.table, numbers(score.values, places))
             for rows, places in tables

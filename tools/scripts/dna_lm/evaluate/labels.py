@@ -290,8 +290,8 @@ class _Finder:
         """The cells of the record of each row, or None, and how they were found. title: what the file is called."""
         # One kind for all rows: a row without a place is not found by its id, which may be the number of a row.
         kind = next((kind for kind in (PLACE, MUTATION) if self._index[kind] and self._n_records[kind]), ID)
-        if kind == ID and not self._n_records[PLACE] and (self._rows.ids is None or ID not in self._example):
-            self._refuse(f"they share neither id nor {PLACE}")
+        if kind == ID and (self._rows.ids is None or ID not in self._example):
+            self._refuse(f"they share neither id nor {PLACE}: add one of these to the score table or to {title}")
         cells = [None] * self._rows.n
         n_matched = self._fill(kind, cells, title) if kind != ID else self._fill_by_id(cells, title)
         if kind == PLACE:
@@ -343,7 +343,9 @@ class _Finder:
 
     def _fill_by_id(self, cells: list, title: str) -> int:
         if twice := first_twice(self._rows.ids or ()):
-            self._refuse(f"by id: {quoted(twice, 30)} appears twice in the score table")
+            self._refuse(
+                f"by id: {quoted(twice, 30)} appears twice in the score table: give both {PLACE} or {MUTATION}"
+            )
         if fault := self._faults.get(ID):
             self._refuse_different(ID, fault, title)
         hits = self._hits.get(ID, {})
