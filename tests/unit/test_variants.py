@@ -669,6 +669,7 @@ def test_bad_regions_are_one_line(tmp_path, text, file_format, message):
 
 def test_regions_without_a_name_have_their_place(tmp_path):
     assert read_regions(tmp_path, "c 5 6\n").names("c", 5, 6) == "c:5-6"
+    assert read_regions(tmp_path, "track\tname=x\nbrowser\tposition c\nc 5 6\n").n_of_contig == {"c": 1}
 
 
 def test_a_region_called_none_is_not_outside_all_regions():
