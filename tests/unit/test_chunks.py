@@ -125,6 +125,19 @@ def test_a_fault_leaves_no_chunk(run_script, tmp_path, arguments, message):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_chunk_is_not_split_again(run_script, tmp_path):
+    """The chunks of chunk 1 would all be called chunk 1, and could not be put together."""
+    inputs = (["--variants", "variants"], ["--wild-type", "wild_type", "--mutant", "mutant"])
+    wholes = (["--variants", TEST_DATA / "variants.vcf"], ["--wild-type", WILD_TYPES, "--mutant", MUTANTS])
+    for number, (whole, chunk) in enumerate(zip(wholes, inputs, strict=True)):
+        out = tmp_path / str(number)
+        assert run_script("split.py", *whole, "--size", 2, "--output", out).returncode == 0
+        chunk = [text if text.startswith("--") else min((out / text).iterdir()) for text in chunk]
+        done = run_script("split.py", *chunk, "--size", 1, "--output", tmp_path / "again")
+        assert_refused(done, "is a chunk already: split the whole input again", tmp_path)
+        assert not (tmp_path / "again").exists()
+
+
 # --- rules for a whole input, which do not apply to chunks ------------------------------------------------------------
 
 HEADER = "##fileformat=VCFv4.2\r\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\r\n"

@@ -151,7 +151,14 @@ def test_what_the_libraries_raise_is_told_apart():
 
 def given(*arguments):
     parser = argparse.ArgumentParser()
-    for option, metavar in (("--input", "VCF"), ("--output", "TSV"), ("--column", "NAME"), ("--report", "MD")):
+    for option, metavar in (
+        ("--input", "VCF"),
+        ("--output", "TSV"),
+        ("--column", "NAME"),
+        ("--report", "MD"),
+        ("--list", "JSON"),
+        ("--model", "DIR"),
+    ):
         parser.add_argument(option, metavar=metavar)
     parser.add_argument("--table", metavar="[LABEL=]TSV", action="append")
     return cli.parse_arguments(parser, list(map(str, arguments)))
@@ -177,6 +184,28 @@ def test_an_output_that_is_an_input_is_refused(tmp_path, monkeypatch):
         for output in outputs:
             Path(output).write_text("later")
     assert Path("out").read_text() == Path("new").read_text() == "later"
+
+
+def test_an_output_that_is_read_without_being_named_is_refused(tmp_path, monkeypatch):
+    """The file of options, a file in a list, an index next to an input, a file of the model."""
+    monkeypatch.chdir(tmp_path)
+    Path("model").mkdir()
+    for name in ("a", "b", "in.fa", "in.fa.fai", "model/config.json"):
+        Path(name).write_text("x")
+    Path("list.json").write_text('[{"name": "out", "path": "a"}, {"name": "c", "table": "b"}]')
+    Path("options.json").write_text('{"input": "in.fa"}')
+    for output in ("options.json", "list.json", "a", "b", "in.fa", "in.fa.fai", "./model/config.json"):
+        given("--options", "options.json", "--list", "list.json", "--model", "model", "--output", output)
+        with pytest.raises(UserError, match="which would be lost: give it another name"), cli.atomic_outputs(output):
+            pytest.fail("the work was begun")
+    # A name in a list is no path, and a new file in the model's folder replaces nothing. A list may be damaged.
+    for output in ("out", "model/new"):
+        given("--list", "list.json", "--model", "model", "--output", output)
+        with cli.atomic_outputs(output) as [partial]:
+            Path(partial).write_text("new")
+    for damaged in ("{", "[1]", "7", '{"path": 1}', '[{"path": 1}]'):
+        Path("list.json").write_text(damaged)
+        given("--list", "list.json", "--output", "out")
 
 
 PROGRAM = (

@@ -57,6 +57,23 @@ def test_samtools_indices_fit_whatever_their_dates(tmp_path, caplog, sequences, 
 
 
 @pytest.mark.parametrize("name", ["x.fa", "x.fa.gz"])
+def test_odd_files_with_the_right_bases_are_read(tmp_path, caplog, name):
+    """Blanks at line ends, sequences without bases, a blank before a name; their indices fit."""
+    path = tmp_path / name
+    for content, expected in (
+        (">a \nACGT \nGG \n>b\t\nA\t\n", {"a": "ACGTGG", "b": "A"}),
+        (">a\nAC\n>b\n>c\nA\n>d\n\n>e\nG\n", {"a": "AC", "c": "A", "e": "G"}),
+        ("> a x\nAC\n\n\n>\nGT", {"a": "AC", "": "GT"}),
+    ):
+        write(path, content)
+        for _ in range(2):
+            with open_reference(path) as reference:
+                assert {key: reference.fetch(key, 0, end) for key, end in reference.lengths.items()} == expected
+            pysam.faidx(str(path))
+    assert not caplog.text
+
+
+@pytest.mark.parametrize("name", ["x.fa", "x.fa.gz"])
 def test_an_index_of_another_version_is_not_used(tmp_path, caplog, sequences, name):
     """A base more or less anywhere, another name, order or width, a sequence more or less; the index is the newer."""
     path, other = tmp_path / name, tmp_path / f"other_{name}"

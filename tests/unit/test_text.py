@@ -219,6 +219,7 @@ def read(path, content):
         ("##source=x\n" + HEADER + LINES + "\n\n \n", ""),
         ("\n" + HEADER + LINES.replace("\n", "\n##late=1\n", 1), "1 line after the header that begin with # are"),
         (HEADER + LINES.replace("\n", "\n" + HEADER, 1), "2 lines after the header"),
+        (HEADER + LINES.replace("\n", "\n# a comment\n#c\t5\n", 1), "2 lines after the header"),
     ],
 )
 def test_a_vcf_that_others_accept_is_read(tmp_path, caplog, content, warning):

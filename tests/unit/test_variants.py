@@ -463,6 +463,12 @@ def test_an_index_older_than_its_file_is_not_believed(tmp_path):
         (b"", "not a FASTA file that can be indexed"),
         (b"ACGT\n", "not a FASTA file that can be indexed"),
         (b">a\nAC\nACGT\nAC\n", "lines of a sequence have different lengths: wrap them again.*seqkit seq -w 60.*'a'"),
+        (b">a\nACGT\nAC\nACGT\n", "lines of a sequence have different lengths: wrap them again.*at line 4"),
+        (b">a\nACGT\n\nACGT\n", "lines of a sequence have different lengths: wrap them again.*at line 4"),
+        (b"\xef\xbb\xbf>a\nAC\n", "give text whose sequences begin with a line '>name', without a byte order mark"),
+        (b">a\rAC\r", "with line ends of Linux or Windows"),
+        (b">a\nACGTACGT\nACG TA\n", "blanks or other characters that are no bases within its lines"),
+        (b">a\nACGT ACGT\nACGT ACGT\n>b\nAC\n", "blanks or other characters that are no bases within its lines"),
         (b">a\nAC\n>a\nACG\n", "'a' appears twice"),
         (gzip.compress(b">a\nACGT\n"), "compressed with gzip"),
         (b">\xe9\nACGT\n", "name of a sequence is not text in UTF-8"),
@@ -475,7 +481,7 @@ def test_a_bad_reference_is_one_line(tmp_path, content, message):
     path.write_bytes(content)
     with pytest.raises(UserError, match=message) as raised, open_reference(path):
         pytest.fail("it was opened")
-    assert str(raised.value).isprintable()
+    assert str(raised.value).isprintable() and len(str(raised.value)) <= 250
 
 
 # --- background ----------------------------------------------------------------------------------------------------
@@ -663,6 +669,7 @@ def test_bad_regions_are_one_line(tmp_path, text, file_format, message):
 
 def test_regions_without_a_name_have_their_place(tmp_path):
     assert read_regions(tmp_path, "c 5 6\n").names("c", 5, 6) == "c:5-6"
+    assert read_regions(tmp_path, "track\tname=x\nbrowser\tposition c\nc 5 6\n").n_of_contig == {"c": 1}
 
 
 def test_a_region_called_none_is_not_outside_all_regions():

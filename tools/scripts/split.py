@@ -12,6 +12,9 @@ from dna_lm.inputs import chunks, fasta, vcf
 
 log = logging.getLogger(__name__)
 
+# The tables of its chunks would have the marks of the first splitting, and could not be put together.
+_IS_CHUNK = "the input is a chunk already: split the whole input again, with a smaller size"
+
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -54,6 +57,8 @@ def main(argv: list[str]) -> None:
 def split_pairs(arguments: argparse.Namespace) -> None:
     """Write the chunks of a pair of FASTA files."""
     paths = arguments.wild_type, arguments.mutant
+    if any(map(chunks.mark_of_fasta, paths)):
+        raise UserError(_IS_CHUNK)
     # Read to the end first: a file with a fault leaves no chunk.
     whole = chunks.Whole(arguments.size)
     counts = fasta.check_pairs(*paths, arguments.pair_by, lambda pairs: whole.watched(pairs, chunks.content_of_pair))
@@ -69,9 +74,11 @@ def split_pairs(arguments: argparse.Namespace) -> None:
 def split_variants(arguments: argparse.Namespace) -> None:
     """Write the chunks of a VCF."""
     whole = chunks.Whole(arguments.size)
-    contigs = set()
-    for line in whole.watched(vcf.read_lines(arguments.variants), chunks.content_of_line):
+    contigs, header = set(), []
+    for line in whole.watched(vcf.read_lines(arguments.variants, header), chunks.content_of_line):
         contigs.add(line.chrom)
+    if vcf.is_chunk(header):
+        raise UserError(_IS_CHUNK)
     if not whole.n_records:
         raise UserError("VCF: it has a header and no variant: nothing to split")
     chunks.refuse_too_many(whole.n_records, arguments.size)

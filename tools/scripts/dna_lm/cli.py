@@ -29,8 +29,13 @@ INTERRUPTED_EXIT_CODE = 128 + signal.SIGINT
 
 # What the help of an option that takes a path shows for it.
 _PATH = re.compile(r"FASTA|VCF|TSV|FILE|JSON|MD|PNG|BIGWIG")
-# The paths that the script was given, its outputs among them.
+_LIST = re.compile("JSON")
+_FOLDER = re.compile("DIR")
+# An index is read when it is next to its file.
+_INDICES = ".fai", ".gzi"
+# The paths that the script was given, its outputs among them; and the folders.
 _paths = []
+_folders = []
 
 # What computed the results. Printed last, because Galaxy shows the beginning of a job's messages, which is for the
 # user.
@@ -111,7 +116,8 @@ def parse_arguments(parser: argparse.ArgumentParser, argv: list[str]) -> argpars
     arguments = parser.parse_args(rest)
     if arguments.options:
         parser.error("write --options in full")
-    _paths[:] = _given_paths(parser, arguments)
+    _paths[:] = _given_paths(parser, arguments) + ([known.options] if known.options else [])
+    _folders[:] = _values(parser, arguments, _FOLDER)
     return arguments
 
 
@@ -137,14 +143,34 @@ def at_least(smallest: int, largest: int | None = None) -> Callable[[str], int]:
     return number
 
 
-def _given_paths(parser, arguments):
-    """The values of all options that take paths, without labels."""
+def _values(parser, arguments, metavar):
+    """The values of all options whose help shows a `metavar` that matches."""
     values = []
     for action in parser._actions:
-        if isinstance(action.metavar, str) and _PATH.search(action.metavar):
+        if isinstance(action.metavar, str) and metavar.search(action.metavar):
             given = getattr(arguments, action.dest)
             values += given if isinstance(given, list) else [given]
-    return [value if os.path.exists(value) else value.rpartition("=")[2] for value in values if value]
+    return [value for value in values if value]
+
+
+def _given_paths(parser, arguments):
+    """The values of all options that take paths, without labels; what lists of files name; and indices next to them."""
+    values = [
+        value if os.path.exists(value) else value.rpartition("=")[2] for value in _values(parser, arguments, _PATH)
+    ]
+    values += [path for value in _values(parser, arguments, _LIST) for path in _listed_paths(value)]
+    return values + [value + suffix for value in values for suffix in _INDICES if os.path.isfile(value + suffix)]
+
+
+def _listed_paths(path):
+    """The paths in a JSON list of files. Its reader says what is wrong with another file."""
+    try:
+        with open(path, encoding="utf-8") as handle:
+            entries = json.load(handle)
+        paths = [entry.get(key) for entry in entries for key in ("path", "table")]
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return []
+    return [path for path in paths if isinstance(path, str)]
 
 
 def _refuse_overwriting(outputs):
@@ -153,11 +179,24 @@ def _refuse_overwriting(outputs):
     for output in outputs:
         if str(output) in inputs:
             inputs.remove(str(output))
-    for output in outputs:
-        if os.path.isfile(output) and (same := next((path for path in inputs if os.path.samefile(path, output)), None)):
+    for output in filter(os.path.isfile, outputs):
+        same = next((path for path in inputs if os.path.samefile(path, output)), None)
+        if same:
             raise UserError(
                 f"the output {quoted(output)} is the input {quoted(same)}, which would be lost: give it another name"
             )
+        within = next((path for path in _folders if _is_in(output, path)), None)
+        if within:
+            raise UserError(
+                f"the output {quoted(output)} is a file of the folder {quoted(within)}, which would be lost: give it "
+                "another name"
+            )
+
+
+def _is_in(path, folder):
+    """Whether a file is in a folder, links followed."""
+    folder = os.path.realpath(folder)
+    return os.path.commonpath([folder, os.path.realpath(path)]) == folder
 
 
 def refuse_unless_given(arguments: argparse.Namespace, partner: str, **defaults: object) -> None:

@@ -4,6 +4,7 @@ Dates do not tell: a file that was copied or unpacked can be older than an index
 index is compared with the file, at a few places for each sequence.
 """
 
+import re
 import struct
 import zlib
 from bisect import bisect_right
@@ -15,6 +16,8 @@ from dna_lm.inputs import compression
 
 # A longer header is not looked for.
 _LONGEST_HEADER = 2**20
+# htslib passes over blanks at the end of a line.
+_LINE_END = re.compile(rb"[ \t\r]*\n")
 
 
 class _Entry(NamedTuple):
@@ -64,14 +67,15 @@ def _describes(entries: list[_Entry], read: Callable[[int, int], bytes]) -> bool
     for entry in entries:
         if not 0 < entry.offset - last_end <= _LONGEST_HEADER or not _has_lines(entry, read):
             return False
-        # From the end of one sequence to the first base of the next there is one line, its header.
-        header = read(last_end, entry.offset).lstrip(b"\r\n")
-        if not header.startswith(b">" + entry.name) or header[len(entry.name) + 1 :][:1] not in b" \t\r\n":
+        # From the end of one sequence to the first base of the next there are its header, and before it those of
+        # sequences without bases, which no index has.
+        *others, header, rest = [b"", *read(last_end, entry.offset).lstrip().split(b"\n")]
+        if rest or not all(other[:1] in (b"", b">") for other in map(bytes.strip, others)):
             return False
-        if header.count(b"\n") != 1 or not header.endswith(b"\n"):
+        if not re.fullmatch(rb">[ \t]*" + re.escape(entry.name) + rb"(\s.*)?", header, re.DOTALL):
             return False
         last_end = entry.end
-        ends = b"", b"\r", b"\n"
+        ends = b"", b"\r", b"\n", b" ", b"\t"
         if entry.length and (read(last_end - 1, last_end) in ends or read(last_end, last_end + 1) not in ends):
             return False
     # More than line ends after the last sequence?
@@ -86,7 +90,7 @@ def _has_lines(entry, read):
     for line in (1, whole):
         start = entry.place(line * entry.line_bases)
         between = read(start - entry.line_bytes + entry.line_bases - 1, start + 1)
-        if between[1:-1] not in (b"\n", b"\r\n") or any(byte in b"\r\n>" for byte in (between[:1], between[-1:])):
+        if not _LINE_END.fullmatch(between[1:-1]) or any(byte in b" \t\r\n>" for byte in (between[:1], between[-1:])):
             return False
     return True
 

@@ -20,6 +20,9 @@ from dna_lm.inputs.fasta import INVALID_BASE, NOT_ACGT, OK, Record, normalised
 
 log = logging.getLogger(__name__)
 
+# What htslib says of lines of several lengths.
+_RAGGED = re.compile(r"[Dd]ifferent line length|unexpected \\?\"[A-Za-z*-]\\?\" at line (?!1\b)")
+
 
 class Reference:
     """An open reference; `name` is the file's name, `lengths` maps sequence names to lengths in bases."""
@@ -104,16 +107,27 @@ def _index(path, folder, is_bgzip):
             pysam.faidx("--fai-idx", indices[0], "--gzi-idx", indices[1], path)
     except pysam.SamtoolsError as error:
         from_htslib = re.search(r"\[E::\w+\] (.*)", messages[0])
-        reason = quoted(from_htslib[1], 120) if from_htslib else "give sequences whose headers start with '>'"
-        if "ine length" in reason:
+        reason = quoted(from_htslib[1], 80) if from_htslib else "it cannot be read"
+        # After a line that is shorter than those before it, only a header may follow.
+        if _RAGGED.search(reason):
             raise UserError(
                 "reference: the lines of a sequence have different lengths: wrap them again, for example with "
-                f"'seqkit seq -w 60' or Galaxy's tool 'FASTA Width formatter': {quoted(from_htslib[1], 80)}"
+                f"'seqkit seq -w 60' or Galaxy's tool 'FASTA Width formatter': {reason}"
             ) from error
-        raise UserError(f"reference: not a FASTA file that can be indexed: {reason}") from error
+        raise UserError(
+            f"reference: not a FASTA file that can be indexed: {reason}: give text whose sequences begin with a line "
+            "'>name', without a byte order mark, and with line ends of Linux or Windows"
+        ) from error
     if twice := re.search(r'duplicate sequence "(.*)" at', messages[0]):
         raise UserError(f"reference: the sequence {quoted(twice[1])} appears twice: remove one")
-    return indices if is_bgzip else indices[:1]
+    indices = indices if is_bgzip else indices[:1]
+    # htslib counts no blanks, and looks for a base where it would be without them.
+    if not fasta_index.fits(path, *indices):
+        raise UserError(
+            "reference: a sequence has blanks or other characters that are no bases within its lines, or the file is "
+            "no FASTA: remove them, for example with 'seqkit seq -g -w 60'"
+        )
+    return indices
 
 
 @contextlib.contextmanager

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 FORMATS = ("bed", "gff")
 BETWEEN_NAMES = "+"
+# Lines of a BED file that a genome browser reads.
+_FOR_BROWSERS = "track ", "track\t", "browser ", "browser\t"
 
 
 # Strands as Ensembl writes them.
@@ -58,7 +60,7 @@ def read_regions(path: str, file_format: str, role: str = "regions") -> Iterator
         line = line.rstrip("\n")
         if file_format == "gff" and line.startswith(("##FASTA", ">")):
             break
-        if not line.strip() or line.startswith(("#", "track ", "browser ")):
+        if not line.strip() or line.startswith(("#", *_FOR_BROWSERS)):
             continue
         region, fault = parse(line, number, f"{role}, line {number}")
         bad.add(fault)

@@ -104,7 +104,7 @@ def read_lines(path: str, header: list[str] | None = None, refused_ids: Collecti
             n_columns = _header_line(number, line, header)
         elif line.startswith("#"):
             n_between += 1
-            if not line.startswith("##") and _columns_of(line) != n_columns:
+            if line.startswith(COLUMNS[0]) and _columns_of(line) != n_columns:
                 raise UserError(f"VCF, line {number}: another header, with other columns: give one file")
         else:
             found = _line(number, line if line.endswith("\n") else f"{line}\n", n_columns, refused_ids)
