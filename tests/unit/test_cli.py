@@ -87,6 +87,8 @@ def test_links_are_followed(tmp_path):
 def test_a_stopped_job_leaves_nothing(tmp_path, number, message):
     program = (
         "import os, signal, sys; sys.path.insert(0, sys.argv[1]); from dna_lm import cli\n"
+        # What runs in the background of a shell inherits that Ctrl-C is ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def main(argv):\n"
         "    with cli.atomic_outputs('out.tsv'):\n"
         "        os.kill(os.getpid(), int(argv[1]))\n"

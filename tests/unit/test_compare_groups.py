@@ -494,8 +494,9 @@ def test_long_labels_stay_apart():
 
 
 def test_inert_text_reads_as_before():
-    text = "".join(map(chr, range(32, 127)))
+    text = "".join(map(chr, range(33, 127)))
     assert html.unescape(markdown.inert(text)) == text
+    assert markdown.inert("two\n lines\x1b") == "two lines"
 
 
 def test_a_table_may_have_crlf_a_byte_order_mark_comment_header_and_na(tmp_path):
