@@ -19,7 +19,7 @@ from conftest import TEST_DATA
 from dna_lm.engine import self_check
 from dna_lm.engine.loading import load_checkpoint
 from dna_lm.errors import UserError
-from dna_lm.model import checkpoint, files, lengths, products
+from dna_lm.model import checkpoint, files, internals, lengths, products
 from dna_lm.model.folder import find_folder
 
 DEMO, HEADLESS, ESM = (TEST_DATA / "models" / name for name in ("demo-mixtral", "headless-mixtral", "tiny-esm"))
@@ -750,6 +750,59 @@ def test_a_tokenizer_that_loses_bases_is_refused(folder, normalizer, message):
     edit_tokenizer(folder, lambda tokenizer: tokenizer.update(normalizer=normalizer))
     with pytest.raises(UserError, match=message):
         load_checkpoint(folder)
+
+
+BOMB = {"Regex": "(([ACGT]+)+)+X"}
+
+
+def replacing(pattern, content):
+    return {"type": "Replace", "pattern": pattern, "content": content}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pre_tokenizer": {"type": "Split", "pattern": BOMB, "behavior": "Isolated", "invert": False}},
+        {"normalizer": replacing(BOMB, "A")},
+    ],
+)
+def test_a_regular_expression_that_never_ends_is_one_line(folder, changes, capfd):
+    edit_tokenizer(folder, lambda tokenizer: tokenizer.update(changes))
+    with pytest.raises(UserError, match="Onig: Regex search error") as refused:
+        load_checkpoint(folder)
+    assert "\n" not in str(refused.value) and capfd.readouterr().err == ""
+
+
+def test_what_others_write_while_a_panic_would_be_silent_is_kept(capfd):
+    with internals.quiet_panics():
+        os.write(2, b"a warning\n")
+    assert capfd.readouterr().err == "a warning\n"
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [replacing({"String": "A"}, "AA")] * 40,
+        [{"type": "Sequence", "normalizers": [replacing({"Regex": "[ACGT]"}, "AC")] * 7}] * 5,
+        [replacing({"Regex": ""}, "A")] * 40,
+        [replacing({"String": "A"}, "A" * 10**6)],
+        [replacing({"String": "G" * 50}, "A" * 10**6)],
+        [{"type": "Prepend", "prepend": "A" * 10**6}],
+    ],
+    ids=range(6),
+)
+def test_a_normalizer_that_makes_texts_huge_is_refused(folder, steps):
+    sequence = {"type": "Sequence", "normalizers": steps}
+    edit_tokenizer(folder, lambda tokenizer: tokenizer.update(normalizer=sequence))
+    with pytest.raises(UserError, match="makes a text more than 64 times as long"):
+        load_checkpoint(folder)
+
+
+def test_a_normalizer_that_makes_texts_a_little_longer_is_read(folder):
+    """As T5's and Llama's do."""
+    steps = [{"type": "Prepend", "prepend": "A"}, replacing({"String": "N"}, "A"), replacing({"String": "C"}, "CC")]
+    edit_tokenizer(folder, lambda tokenizer: tokenizer.update(normalizer={"type": "Sequence", "normalizers": steps}))
+    assert load_checkpoint(folder).head is not None
 
 
 def test_a_tokenizer_that_gives_up_on_long_words_is_refused(tmp_path):

@@ -98,7 +98,9 @@ class Checkpoint:
         is_mirrored = reverse and self.mirror is not None
         if reverse and not is_mirrored:
             sequences = map(reverse_complement, sequences)
-        ids = internals.token_ids(self.tokenizer, map(self.reading.text, sequences))
+        texts = list(map(self.reading.text, sequences))
+        with files.refusing("its tokenizer cannot read a sequence"):
+            ids = internals.token_ids(self.tokenizer, texts)
         return list(map(self.mirror.ids, ids)) if is_mirrored else ids
 
     def is_far_too_long(self, sequence: str) -> bool:

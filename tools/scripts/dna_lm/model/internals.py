@@ -5,11 +5,13 @@ An upgrade may remove or change such a name without notice. No other module of t
 does so when the name is missing; the scores are then the same within rounding.
 """
 
+import contextlib
 import ctypes
 import os
 import platform
 import re
-from collections.abc import Callable, Iterable, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -263,7 +265,31 @@ def token_ids(tokenizer: transformers.PreTrainedTokenizerFast, sequences: Iterab
     """
     backend = tokenizer.backend_tokenizer
     encode = getattr(backend, "encode_batch_fast", backend.encode_batch)
-    return [encoding.ids for encoding in encode(list(sequences))]
+    with quiet_panics():
+        return [encoding.ids for encoding in encode(list(sequences))]
+
+
+@contextlib.contextmanager
+def quiet_panics() -> Iterator[None]:
+    """A context in which a library written in Rust prints nothing when it panics: the exception says why.
+
+    It writes to the process's standard error itself, some lines for each text of a batch. What others write in the
+    meantime appears afterwards.
+    """
+    has_panicked, stderr = False, os.dup(2)
+    with tempfile.TemporaryFile() as messages:
+        os.dup2(messages.fileno(), 2)
+        try:
+            yield
+        except BaseException as error:
+            has_panicked = is_panic(error)
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            messages.seek(0)
+            if not has_panicked and (written := messages.read()):
+                os.write(2, written)
 
 
 def is_panic(error: BaseException) -> bool:

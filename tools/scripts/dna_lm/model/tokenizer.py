@@ -1,22 +1,28 @@
 """The tokenizer of a model folder: load it, find its special tokens, and check that it reads DNA."""
 
+import json
 import math
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import tokenizers
 import transformers
 
 from dna_lm.errors import UserError, quoted
 from dna_lm.model import assembly, characters, files, kmers
 from dna_lm.model.assembly import NO_LIMIT as NO_LIMIT
-from dna_lm.model.internals import keep_no_words, token_ids
+from dna_lm.model.internals import keep_no_words, quiet_panics, token_ids
 from dna_lm.model.kmers import Reading, Tokenizer
 
 # A sequence that models are tried with.
 PROBE = "ACGTTGCATTAGCCGATACCAGTTTGACTA"
 LONG_PROBE = "".join(random.Random(0).choices("ACGT", k=1000))
+
+# How many times as long a normalizer may make a text, and how long what replaces a part of it may be.
+_MOST_GROWTH = 64
+_NO_WORDS = {"type": "BPE", "vocab": {}, "merges": []}
 
 # Classes of authors whose rules the suite implements. They have no tokenizer.json, or one for text.
 _OWN_CLASSES: dict[str, Callable[[Path], Tokenizer]] = {
@@ -43,7 +49,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     if isinstance(name, str) and name in _OWN_CLASSES:
         tokenizer, reading = _OWN_CLASSES[name](folder)
     elif (folder / files.TOKENIZER).exists():
-        files.read_json(folder / files.TOKENIZER)
+        _check_growth(files.read_json(folder / files.TOKENIZER).get("normalizer"))
         with files.refusing(f"{files.TOKENIZER} cannot be used"):
             tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
         reading = Reading()
@@ -71,6 +77,36 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         backend.model.dropout = None
     keep_no_words(tokenizer)
     return tokenizer, reading
+
+
+def _check_growth(normalizer: object) -> None:
+    """Refuse a normalizer that makes a text much longer, step by step: the library ends the process without memory."""
+    too_long = UserError(
+        f"model: the normalizer in {files.TOKENIZER} makes a text more than {_MOST_GROWTH} times as long: no tokenizer "
+        "of DNA needs that"
+    )
+    texts = [PROBE, *(base * len(PROBE) for base in "ACGT")]
+    for step in _steps_of(normalizer):
+        alone = json.dumps({"version": "1.0", "added_tokens": [], "normalizer": step, "model": _NO_WORDS})
+        if isinstance(step, dict) and len(str(step.get("content", ""))) > _MOST_GROWTH:
+            raise too_long
+        with files.refusing(f"the normalizer in {files.TOKENIZER} cannot be used"), quiet_panics():
+            apply = tokenizers.Tokenizer.from_str(alone).normalizer.normalize_str
+            texts = [apply(text) for text in texts]
+        if max(map(len, texts)) > _MOST_GROWTH * len(PROBE):
+            raise too_long
+
+
+def _steps_of(normalizer: object) -> Iterator[object]:
+    """The normalizers that a normalizer of tokenizer.json applies one after the other."""
+    waiting = [] if normalizer is None else [normalizer]
+    while waiting:
+        step = waiting.pop()
+        inner = step.get("normalizers") if isinstance(step, dict) and step.get("type") == "Sequence" else None
+        if isinstance(inner, list):
+            waiting += reversed(inner)
+        else:
+            yield step
 
 
 def special_token_ids(tokenizer: transformers.PreTrainedTokenizerFast) -> frozenset[int]:
@@ -105,7 +141,8 @@ def check_reads_dna(
     shortest = [base * reading.fewest_bases for base in "ACGT"]
     texts = [*map(reading.text, [LONG_PROBE, *shortest, probe, *substituted])]
     with files.refusing("its tokenizer cannot read DNA"):
-        ids = token_ids(tokenizer, texts)
+        # One text first: a regular expression that takes too long does so for each of them.
+        ids = token_ids(tokenizer, texts[:1]) + token_ids(tokenizer, texts[1:])
     ids_of_long_probe, ids_of_bases, (ids_of_probe, *ids_of_substituted) = ids[0], ids[1:5], ids[5:]
     unknown = {tokenizer.unk_token_id, _unknown_token_id(tokenizer)} - {None}
     if unknown & {token for ids in (ids_of_probe, *ids_of_bases) for token in ids}:
