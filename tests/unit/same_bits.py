@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-# The last block of a scan has one token for a sequence of 513 tokens alone, and more in a batch of three.
-LENGTHS = (5, 60, 512)
+# Lengths in bases, and how many sequences go together: products have few rows for one of them, and more than 640 for
+# all. The last block of a scan has one token for a sequence of 513 tokens alone, and more in a batch of three.
+BATCHES = {5: 3, 60: 12, 512: 3}
 
 
 def main(folders):
@@ -27,8 +28,8 @@ def main(folders):
         loaded = load_checkpoint(folder)
         assert_same_bits(loaded, list(random_pairs(8, 3, (8, 24))))
         letters = random.Random(0)
-        for length in LENGTHS:
-            sequences = ["".join(letters.choices("ACGT", k=length)) for _ in range(3)]
+        for length, n_sequences in BATCHES.items():
+            sequences = ["".join(letters.choices("ACGT", k=length)) for _ in range(n_sequences)]
             ids = [tokens for tokens in loaded.tokenise(sequences) if len(tokens) <= loaded.max_tokens]
             embedding = Embedding("hidden", pooling="mean")
             alone = [encoder.encode(loaded, [tokens], embedding, False, Budget())[0][0] for tokens in ids]
