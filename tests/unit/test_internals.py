@@ -64,6 +64,9 @@ def private_names(source):
 @pytest.mark.parametrize("module", sorted(SCRIPTS.rglob("*.py")), ids=lambda path: str(path.relative_to(SCRIPTS)))
 def test_only_one_module_uses_private_names(module):
     names = list(private_names(module.read_text()))
+    if module.name == "cli.py":
+        # argparse does not document how to list the options of a parser.
+        names = [(line, name) for line, name in names if name != "_actions"]
     if module.name == "internals.py":
         assert names
     else:

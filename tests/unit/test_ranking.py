@@ -81,7 +81,9 @@ def test_the_table_of_a_chunk_keeps_its_order(run_script, tmp_path):
     done = run_script(*command, "--variants", chunk, "--sort", "impact", "--output", tmp_path / "chunk.tsv")
     assert done.returncode == 0 and "this VCF is a chunk, so its table keeps the order" in done.stderr
     run_script(*command, *VARIANTS[:2], "--output", tmp_path / "whole.tsv")
-    assert (tmp_path / "chunk.tsv").read_bytes() == (tmp_path / "whole.tsv").read_bytes()
+    # The last column of a chunk's table is its mark.
+    lines = [line.rpartition("\t")[0] for line in (tmp_path / "chunk.tsv").read_text().splitlines()]
+    assert lines == (tmp_path / "whole.tsv").read_text().splitlines()
 
 
 def row(name, kind="substitution", status="ok", **scores):

@@ -133,7 +133,7 @@ def _letters(bases):
 def normalised_change(cells: Sequence[str]) -> Change | None:
     """The change of the cells `NORMALISED`, or None when they are empty."""
     found, shift = change(*cells[:3]), position(cells[3])
-    return None if found is None or shift is None else found._replace(shift=shift)
+    return None if found is None or shift is None else Change(found.start, found.ref, found.alt, shift)
 
 
 # --- the rows of a table ---------------------------------------------------------------------------------------------
@@ -199,31 +199,31 @@ class Columns:
 class Repeats:
     """Where insertions and deletions can be moved to: contig and family -> the first and last start of each."""
 
-    _places: dict[tuple[str, str], list[tuple[int, int]]] = field(default_factory=dict)
+    places: dict[tuple[str, str], list[tuple[int, int]]] = field(default_factory=dict)
     _sorted: bool = True
 
     def add(self, contig: str, found: Change) -> None:
         """Remember a change whose `shift` is known."""
         if found.shift and (family := found.family):
-            self._places.setdefault((contig, family), []).append((found.start, found.start + found.shift))
+            self.places.setdefault((contig, family), []).append((found.start, found.start + found.shift))
             self._sorted = False
 
     def update(self, other: "Repeats", names: Mapping[str, str]) -> None:
         """Remember those of another table, whose contigs have other `names` here."""
-        for (contig, family), places in other._places.items():
-            self._places.setdefault((names.get(contig, contig), family), []).extend(places)
+        for (contig, family), places in other.places.items():
+            self.places.setdefault((names.get(contig, contig), family), []).extend(places)
             self._sorted = False
 
     def leftmost(self, contig: str, found: Change) -> Change:
         """The change at the leftmost place that is known for it."""
-        family = found.family if self._places and found.shift is None else None
+        family = found.family if self.places and found.shift is None else None
         if family is None:
             return found
         if not self._sorted:
-            for places in self._places.values():
+            for places in self.places.values():
                 places.sort()
             self._sorted = True
-        places = self._places.get((contig, family), ())
+        places = self.places.get((contig, family), ())
         # Of one family, two different mutations never share a place.
         at = bisect_right(places, found.start, key=lambda place: place[0]) - 1
         if at < 0 or places[at][1] < found.start:
@@ -231,7 +231,7 @@ class Repeats:
         return found.moved(places[at][0])
 
     def __bool__(self) -> bool:
-        return bool(self._places)
+        return bool(self.places)
 
 
 @dataclass
