@@ -263,7 +263,7 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path):
     ("script", "options", "message"),
     [
         ("evaluate.py", ["--output", "o", "--seed", "-1"], "argument --seed: -1 is less than 0"),
-        ("evaluate.py", ["--output", "o", "--seed", "x\ny"], r"argument --seed: invalid whole number value: 'x\\ny'"),
+        ("evaluate.py", ["--output", "o", "--seed", "x\ny"], r"argument --seed: invalid whole_number value: 'x\\ny'"),
         ("score_variants.py", ["--background", "1000000000"], "argument --background: 1000000000 is more than 100000"),
         ("score_variants.py", ["--seed", "-1"], "argument --seed: -1 is less than 0"),
         ("split.py", ["--sizes\n\x1b"], "the following arguments are required: .*"),

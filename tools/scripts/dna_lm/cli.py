@@ -131,7 +131,8 @@ def _refuse(message: str) -> NoReturn:
 def at_least(smallest: int, largest: int | None = None) -> Callable[[str], int]:
     """A type for argparse: a whole number from `smallest` to `largest`."""
 
-    def number(text: str) -> int:
+    # argparse names it in its message.
+    def whole_number(text: str) -> int:
         value = int(text)
         if value < smallest:
             raise argparse.ArgumentTypeError(f"{value} is less than {smallest}")
@@ -139,8 +140,7 @@ def at_least(smallest: int, largest: int | None = None) -> Callable[[str], int]:
             raise argparse.ArgumentTypeError(f"{value} is more than {largest}")
         return value
 
-    number.__name__ = "whole number"  # as argparse calls it in its message
-    return number
+    return whole_number
 
 
 def _values(parser, arguments, metavar):
