@@ -23,13 +23,13 @@ from transformers import MambaConfig, MambaModel
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools" / "scripts"))
 
-from dna_lm.engine import forward
+from dna_lm.engine import forward, products
 from dna_lm.engine.encoder import Budget, Embedding
 from dna_lm.engine.loading import load_checkpoint
 from dna_lm.engine.prefix_tree import PrefixTree
 from dna_lm.families import caduceus, selective_scan
 from dna_lm.inputs import fasta
-from dna_lm.model import checkpoint, internals, products
+from dna_lm.model import checkpoint, internals
 from dna_lm.scoring import pipeline
 from dna_lm.scoring.pipeline import Item
 from dna_lm.scoring.settings import Settings

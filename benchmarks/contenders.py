@@ -50,11 +50,11 @@ class Contender:
 
 def ours(job, score="l2", strand="forward"):
     sys.path.insert(0, str(SCRIPTS))
-    from dna_lm import tables
     from dna_lm.engine import encoder
     from dna_lm.engine.loading import load_checkpoint
     from dna_lm.inputs import fasta
     from dna_lm.model.checkpoint import Checkpoint
+    from dna_lm.outputs import tables
     from dna_lm.scoring import pipeline
     from dna_lm.scoring.pipeline import Item
     from dna_lm.scoring.settings import Settings

@@ -67,11 +67,11 @@ def run(n_pairs=3000, n_bases=201, repeats=REPEATS):
     """Print the table."""
     os.environ |= {"RAYON_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "DNA_LM_DEVICE": "cpu"}
     sys.path.insert(0, str(ROOT / "tools" / "scripts"))
-    from dna_lm import tables
     from dna_lm.engine import encoder, forward, pooling
     from dna_lm.engine.loading import load_checkpoint
     from dna_lm.inputs import fasta
     from dna_lm.model.checkpoint import Checkpoint
+    from dna_lm.outputs import tables
     from dna_lm.scoring import pipeline
     from dna_lm.scoring.settings import Settings
 

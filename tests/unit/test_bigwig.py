@@ -14,8 +14,8 @@ import pyBigWig
 import pytest
 
 from conftest import ROOT
-from dna_lm.bigwig import write_bigwig
 from dna_lm.errors import UserError
+from dna_lm.outputs.bigwig import write_bigwig
 
 LENGTHS = {"chr10": 1000, "chr2": 50, "no bases": 0, "chr é": 7, "x" * 300: 9}
 
@@ -133,7 +133,7 @@ def test_a_place_that_cannot_be_written_is_refused():
 def test_a_full_disk_never_leaves_a_file_that_seems_whole(tmp_path, limit):
     """pyBigWig goes on when it cannot write, or crashes: the job must end with an error in both cases."""
     program = (
-        "from dna_lm.bigwig import write_bigwig\n"
+        "from dna_lm.outputs.bigwig import write_bigwig\n"
         "write_bigwig('t.bw', {'a': 10**6}, (('a', k * 2, k * 2 + 1, k % 97 / 7) for k in range(20_000)), {'a'})"
     )
 

@@ -20,7 +20,7 @@ from dna_lm.errors import UserError
 from dna_lm.families import caduceus, registry, selective_scan
 from dna_lm.inputs.fasta import Record
 from dna_lm.model.checkpoint import load_unchecked
-from dna_lm.scoring import pipeline, reporting
+from dna_lm.scoring import pipeline, warnings
 from dna_lm.scoring.settings import Settings
 from scored import assert_same_bits, embed, random_pairs, score_pairs
 
@@ -457,7 +457,7 @@ def test_both_strands_have_the_scores_of_one_and_take_the_time_of_one(mirrored):
         budget = Budget()
         items = [pipeline.Item(None, *pair) for pair in pairs]
         settings = Settings(scores=tuple(scores.SCORES), strand=strand)
-        assert pipeline.is_mirrored(mirrored, settings) and not reporting.of_settings(False, strand, True)
+        assert pipeline.is_mirrored(mirrored, settings) and not warnings.of_settings(False, strand, True)
         list(pipeline.score(mirrored, items, settings, budget))
         list(pipeline.embed(mirrored, [pipeline.Single(pair[0]) for pair in pairs], Settings(strand=strand), budget))
         n_computed.add(budget.computed)

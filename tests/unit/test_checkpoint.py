@@ -16,10 +16,10 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
 from conftest import TEST_DATA
-from dna_lm.engine import self_check
+from dna_lm.engine import products, self_check
 from dna_lm.engine.loading import load_checkpoint
 from dna_lm.errors import UserError
-from dna_lm.model import checkpoint, files, internals, lengths, products
+from dna_lm.model import checkpoint, files, internals, lengths
 from dna_lm.model.folder import find_folder
 
 DEMO, HEADLESS, ESM = (TEST_DATA / "models" / name for name in ("demo-mixtral", "headless-mixtral", "tiny-esm"))

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from dna_lm import columns
 from dna_lm.errors import UserError
+from dna_lm.inputs import tables
 
 ROWS = [["a b", "1.5"], ["c", ""], ["d, e; f", "-2"]]
 
 
 def read(tmp_path, text):
     (tmp_path / "t").write_text(text)
-    with columns.open_table(tmp_path / "t", "the table") as table:
-        found = columns.read_columns(table, ["id"], ["l2"])
+    with tables.open_table(tmp_path / "t", "the table") as table:
+        found = tables.read_columns(table, ["id"], ["l2"])
     return [list(row) for row in zip(found["id"], found["l2"].tolist(), strict=True)]
 
 
@@ -85,5 +85,5 @@ def test_a_table_that_cannot_be_read_is_refused_with_its_line(tmp_path, text, me
 
 def test_an_unnamed_first_column_is_no_title(tmp_path):
     (tmp_path / "t").write_text("\tl2\n0\t1\n1\t2\n")
-    with columns.open_table(tmp_path / "t", "the table") as table:
+    with tables.open_table(tmp_path / "t", "the table") as table:
         assert table.names == ["", "l2"] and [fields for _, fields in table.rows()] == [["0", "1"], ["1", "2"]]

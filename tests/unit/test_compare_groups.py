@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import compare_groups
-from dna_lm import markdown
 from dna_lm.compare import plots, report, score_tables, statistics
 from dna_lm.compare.hypothesis_tests import TITLES
 from dna_lm.errors import UserError
+from dna_lm.outputs import markdown
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "tools" / "scripts" / "compare_groups.py"

@@ -19,9 +19,10 @@ from dna_lm.engine.encoder import Budget, Embedding
 from dna_lm.engine.loading import load_checkpoint
 from dna_lm.inputs.fasta import Record
 from dna_lm.inputs.stretches import Stretch, mutants
-from dna_lm.model import base_tokens
-from dna_lm.scoring import dependency_map, dependency_outputs, pipeline
-from dna_lm.scoring.mutagenesis import Mutation
+from dna_lm.model.tokens import base_tokens
+from dna_lm.mutagenesis import dependency_map, dependency_sinks
+from dna_lm.mutagenesis.source import Mutation
+from dna_lm.scoring import pipeline
 from dna_lm.scoring.pipeline import DEPENDENCIES, Item
 from dna_lm.scoring.settings import Settings
 from naive import assert_rounded_alike
@@ -382,7 +383,7 @@ def test_a_picture_has_so_many_maps_and_says_what_it_leaves_out(tmp_path, monkey
     monkeypatch.setattr(
         dependency_map, "draw", lambda path, panels, *rest: (drawn.extend(panels), draw(path, panels, *rest))
     )
-    with dependency_outputs.picture(tmp_path / "x.svg", "forward", "svg", most_panels=2) as add:
+    with dependency_sinks.picture(tmp_path / "x.svg", "forward", "svg", most_panels=2) as add:
         # The second a is the same DNA again.
         for name, flank in (("a", "A"), ("a", "A"), ("b", "C"), ("c", "G")):
             stretch = Stretch(Record(name, f"ACG{flank}", "ok"), 0, 3)

@@ -15,8 +15,9 @@ from dna_lm.engine import attention, encoder, likelihood
 from dna_lm.engine.encoder import Budget, Embedding
 from dna_lm.engine.pooling import POOLINGS
 from dna_lm.errors import UserError
-from dna_lm.model import base_tokens, internals, lengths
+from dna_lm.model import internals, lengths
 from dna_lm.model.checkpoint import load_unchecked
+from dna_lm.model.tokens import base_tokens
 
 SEQUENCES = ["ACGTTGACCATGGTTCAGAA", "ACGTTGACCAAGGTTCAGAA", "GGTTGACCATGACGTTTACA", "GGTTGACCATGACG"]
 FOLDERS = sorted(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from conftest import TEST_DATA, assert_refused, read_table
+from dna_lm.embedding import groups, pca, scatter
 from dna_lm.errors import UserError
-from dna_lm.scoring import groups, pca, scatter
 
 DEMO = TEST_DATA / "models" / "demo-mixtral"
 SEQUENCES, CFTR = TEST_DATA / "sequences.fasta", TEST_DATA / "cftr_wild_type.fasta"

@@ -8,11 +8,10 @@ from hypothesis import strategies as st
 
 from conftest import TEST_DATA, save_random_mixtral
 from dna_lm import scores
-from dna_lm.engine import encoder, pooling
+from dna_lm.engine import encoder, pooling, products
 from dna_lm.engine.encoder import Budget, Embedding
 from dna_lm.engine.loading import load_checkpoint
 from dna_lm.inputs.fasta import Record
-from dna_lm.model import products
 from naive import Naive
 from scored import embed, random_pairs, score_pairs
 

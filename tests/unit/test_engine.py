@@ -18,14 +18,15 @@ from hypothesis import strategies as st
 
 import random_models
 from conftest import ROOT, TEST_DATA
-from dna_lm.engine import encoder, pooling, prefix_tree, truncation
+from dna_lm.engine import encoder, pooling, prefix_tree
 from dna_lm.engine.attention import TreeAttention
 from dna_lm.engine.encoder import Budget, Embedding
 from dna_lm.engine.host import ahead, on_device
 from dna_lm.engine.loading import load_checkpoint
 from dna_lm.inputs.fasta import Record
 from dna_lm.inputs.stretches import from_records
-from dna_lm.scoring.mutagenesis import MutationSource
+from dna_lm.mutagenesis.source import MutationSource
+from dna_lm.scoring import truncation
 from dna_lm.scoring.settings import STRANDS, Settings
 from naive import Naive, assert_rounded_alike
 from scored import score_pairs

@@ -15,9 +15,9 @@ from sklearn import metrics as sklearn_metrics
 
 import evaluate
 from conftest import TEST_DATA, assert_refused, read_table
-from dna_lm import markdown
 from dna_lm.errors import UserError
 from dna_lm.evaluate import report, resampling
+from dna_lm.outputs import markdown
 
 SCORES = TEST_DATA / "evaluate_scores.tsv"
 OTHER = TEST_DATA / "evaluate_scores_other.tsv"

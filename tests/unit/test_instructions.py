@@ -11,7 +11,8 @@ import torch
 
 import random_models
 from conftest import ROOT
-from dna_lm.model import internals, products
+from dna_lm.engine import products
+from dna_lm.model import internals
 
 # What an older processor would offer: the limits for oneDNN, torch and Intel's library.
 LEVELS = {

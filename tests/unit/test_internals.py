@@ -20,10 +20,10 @@ from transformers.activations import ACT2FN
 
 import random_models
 from conftest import ROOT, TEST_DATA
-from dna_lm.engine import encoder
+from dna_lm.engine import encoder, products
 from dna_lm.engine.encoder import Budget, Embedding
 from dna_lm.engine.loading import load_checkpoint
-from dna_lm.model import internals, products
+from dna_lm.model import internals
 
 SCRIPTS = ROOT / "tools" / "scripts"
 SEQUENCES = ["ACGTTGCATTAGCCGATACC", "ACGTTGCATTAGCGGATACC", "ACG", "ACGTTGCATT" * 9]
@@ -362,7 +362,7 @@ import random, sys
 from pathlib import Path
 from transformers import PreTrainedTokenizerFast
 from dna_lm.model import internals
-from dna_lm.model.tokenizer import load_tokenizer
+from dna_lm.model.tokens.tokenizer import load_tokenizer
 
 letters = random.Random(0)
 

@@ -15,8 +15,8 @@ from dna_lm.engine.encoder import Embedding
 from dna_lm.engine.loading import load_checkpoint
 from dna_lm.errors import UserError
 from dna_lm.inputs.fasta import Record
-from dna_lm.model import tokenizer
-from dna_lm.model.kmers import ENDS, Reading
+from dna_lm.model.tokens import tokenizer
+from dna_lm.model.tokens.kmers import ENDS, Reading
 from scored import embed, score_pairs
 
 ORACLES = ROOT / "tests" / "oracles"

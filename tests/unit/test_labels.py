@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import ROOT
-from dna_lm import labels
+from dna_lm import names
 
 TOOLS = ROOT / "tools"
 NAMES = st.lists(st.sampled_from(["Mutation scores of ", "exon", "intron", ".fasta", ".gz", " ", ", put together"]))
 
 
 @pytest.mark.parametrize(
-    ("names", "short"),
+    ("labels", "short"),
     [
         (["Mutation scores of exon_alt.fasta.gz", "intron.tsv"], ["exon_alt", "intron"]),
         (["Variant scores of a.b.vcf (as in the tutorial)", "Embeddings of v1.2"], ["a.b", "v1.2"]),
@@ -30,16 +30,16 @@ NAMES = st.lists(st.sampled_from(["Mutation scores of ", "exon", "intron", ".fas
         ([], []),
     ],
 )
-def test_short_labels(names, short):
-    assert labels.short_labels(names) == (names if short is None else short)
+def test_short_labels(labels, short):
+    assert names.short_labels(labels) == (labels if short is None else short)
 
 
 @given(st.lists(NAMES.map("".join), max_size=8))
-def test_labels_are_equal_only_where_names_are(names):
-    names = [labels.clean_label(name) for name in names]
-    short = labels.short_labels(names)
-    assert len(set(short)) == len(set(names))
-    assert all(label in name and bool(label) == bool(name) for label, name in zip(short, names, strict=True))
+def test_labels_are_equal_only_where_names_are(labels):
+    cleaned = [names.clean_label(label) for label in labels]
+    short = names.short_labels(cleaned)
+    assert len(set(short)) == len(set(cleaned))
+    assert all(label in name and bool(label) == bool(name) for label, name in zip(short, cleaned, strict=True))
 
 
 def output_labels():
@@ -72,7 +72,7 @@ def named(label, name):
 def test_what_a_tool_puts_around_the_name_of_its_input_is_left_out(tool, label):
     name = named(label, "exon_alt.fasta.gz")
     assert name != "exon_alt.fasta.gz"
-    assert labels.short_labels([name]) == ["exon_alt"]
+    assert names.short_labels([name]) == ["exon_alt"]
 
 
 def test_every_tool_that_names_tables_after_their_input_is_seen():
@@ -80,6 +80,6 @@ def test_every_tool_that_names_tables_after_their_input_is_seen():
 
 
 def test_a_shortened_text_has_both_ends():
-    assert labels.shortened("abcdefghij", 10) == "abcdefghij"
-    assert labels.shortened("abcdefghijk", 10) == "abcdef…ijk"
-    assert labels.shortened("ääääää", 9, lambda text: len(text.encode())) == "ää…ä"
+    assert names.shortened("abcdefghij", 10) == "abcdefghij"
+    assert names.shortened("abcdefghijk", 10) == "abcdef…ijk"
+    assert names.shortened("ääääää", 9, lambda text: len(text.encode())) == "ää…ä"

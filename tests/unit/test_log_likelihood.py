@@ -9,12 +9,12 @@ import torch
 from Bio.Seq import reverse_complement
 
 from conftest import ROOT, TEST_DATA, assert_refused, read_table
+from dna_lm.embedding import source
 from dna_lm.engine.encoder import Embedding
 from dna_lm.engine.loading import load_checkpoint
 from dna_lm.errors import UserError
 from dna_lm.inputs.fasta import Record
 from dna_lm.model.checkpoint import load_unchecked
-from dna_lm.scoring import pairs
 from dna_lm.scoring.settings import Settings
 from naive import Naive
 from scored import embed, score_pairs
@@ -176,7 +176,7 @@ def test_a_model_without_a_head_or_a_mask_is_refused(run_script, tmp_path):
 
 
 def test_a_long_record_of_a_masked_model_is_refused(run_script, tmp_path, monkeypatch):
-    monkeypatch.setattr(pairs, "MOST_MASKED_TOKENS", 40)
+    monkeypatch.setattr(source, "MOST_MASKED_TOKENS", 40)
     (tmp_path / "all.fasta").write_text(">short\nACGT\n>with_n\n" + "ACGN" * 100 + "\n>long\n" + "ACGT" * 100 + "\n")
     arguments = "--input", "all.fasta", "--output", "out.tsv", "--log-likelihood"
     done = run_script("embed.py", "--model", ESM, *arguments)

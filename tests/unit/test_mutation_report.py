@@ -14,9 +14,11 @@ from matplotlib.figure import Figure
 from conftest import TEST_DATA, read_table
 from dna_lm.inputs.fasta import Record
 from dna_lm.inputs.stretches import Stretch
-from dna_lm.markdown import MAX_BYTES, number_text
-from dna_lm.scoring import heatmap, hover_map, logo, mutation_report, reporting
-from dna_lm.scoring.mutagenesis import Mutation
+from dna_lm.mutagenesis import heatmap, hover_map, logo
+from dna_lm.mutagenesis.report import Settings, Summary, written
+from dna_lm.mutagenesis.source import Mutation
+from dna_lm.outputs.markdown import MAX_BYTES, number_text
+from dna_lm.scoring.warnings import Warnings
 
 DEMO = TEST_DATA / "models" / "demo-mixtral"
 
@@ -92,7 +94,7 @@ def rows_of(stretch, score):
 
 
 def test_the_same_sequence_given_twice_is_listed_once():
-    summary = mutation_report.Summary("l2")
+    summary = Summary("l2")
     for name in "abc":
         sequence = "ACGTAC" if name != "b" else "ACGTAA"
         for mutation, row in rows_of(Stretch(Record(name, sequence, "ok"), 0, 6), float):
@@ -104,17 +106,17 @@ def test_the_same_sequence_given_twice_is_listed_once():
 
 def test_a_long_report_fits_into_galaxys_page():
     """Many sequences with long names of characters that become entities; what is kept stays small."""
-    summary = mutation_report.Summary("l2")
+    summary = Summary("l2")
     for number in range(300):
         stretch = Stretch(Record("*" * 500 + str(number), "A" * number + "ACGT", "ok"), number, number + 4)
         for mutation, row in rows_of(stretch, lambda at, number=number: at - number + number / 1000):
             summary.add(mutation, row)
     assert len(summary._largest) < 500
     texts = {"model": "m" * 5000, "strand": "mean"}
-    warnings = reporting.Warnings()
+    warnings = Warnings()
     warnings.settings = ["x" * 300]
-    settings = mutation_report.Settings("l2", texts, warnings, None, galaxy=True)
-    report = mutation_report.written(summary, settings)
+    settings = Settings("l2", texts, warnings, None, galaxy=True)
+    report = written(summary, settings)
     assert len(report.encode()) <= MAX_BYTES
     assert [position.number for position in summary.largest()] == [4] * 20
     assert re.search(r"mean 3\.299", report)
@@ -144,18 +146,18 @@ def test_galaxys_report_has_the_scores_to_point_at(run, score):
 
 def test_scores_to_point_at_give_way_to_the_table():
     """201 bases fit next to the whole table; several sequences, a long one or long names have no such map."""
-    warnings = reporting.Warnings()
+    warnings = Warnings()
     warnings.settings = ["x" * 600]
     texts = dict.fromkeys("abcdefghi", "m" * 64)
-    settings = mutation_report.Settings("l2", texts, warnings, "map", galaxy=True)
+    settings = Settings("l2", texts, warnings, "map", galaxy=True)
 
     def report(n_bases, n_sequences=1, name="exon"):
-        summary = mutation_report.Summary("l2")
+        summary = Summary("l2")
         for number in range(n_sequences):
             stretch = Stretch(Record(name, "ACGT" * 100, "ok"), number, number + n_bases, ("chr1", 10**8))
             for mutation, row in rows_of(stretch, lambda at: 100.25 + at):
                 summary.add(mutation, row)
-        text = mutation_report.written(summary, settings)
+        text = written(summary, settings)
         assert len(text.encode()) <= MAX_BYTES
         assert len(cells_of(text, "Most sensitive positions")) == 20
         return text

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from conftest import TEST_DATA, read_table
-from dna_lm.scoring import ranking
+from dna_lm.variants import ranking
 
 DEMO = TEST_DATA / "models" / "demo-mixtral"
 VARIANTS = "--variants", TEST_DATA / "variants.vcf", "--reference", TEST_DATA / "reference.fasta"

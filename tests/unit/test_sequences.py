@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dna_lm.errors import UserError
 from dna_lm.inputs.fasta import PairCounts, check_pairs, pairs_by_id, pairs_by_order, read_fasta
-from dna_lm.scoring.pairs import PairSource
+from dna_lm.pairs.source import PairSource
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 from Bio import SeqIO
 
 from conftest import TEST_DATA, assert_refused, read_table
-from dna_lm.markdown import MAX_BYTES
-from dna_lm.scoring import distribution
+from dna_lm.outputs.markdown import MAX_BYTES
+from dna_lm.variants import distribution
 from test_ranking import kind_of, sorted_by_hand
 
 DEMO = TEST_DATA / "models" / "demo-mixtral"

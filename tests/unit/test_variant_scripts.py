@@ -15,7 +15,7 @@ from Bio.Seq import Seq
 from conftest import TEST_DATA, assert_refused, read_table
 from dna_lm.inputs.fasta import Record
 from dna_lm.inputs.stretches import Stretch
-from dna_lm.scoring import heatmap, mutagenesis
+from dna_lm.mutagenesis import heatmap, sinks, source
 from make_sequences import Variant
 from naive import Naive
 
@@ -530,7 +530,7 @@ def test_a_heat_map_holds_so_many_bases_and_says_what_it_leaves_out(tmp_path, mo
         for name, length in lengths:
             stretch = Stretch(Record(name, "A" * length, "ok"), 0, length)
             for at in range(length):
-                yield mutagenesis.Mutation(stretch, at, "C"), {"l2": float(at)}
+                yield source.Mutation(stretch, at, "C"), {"l2": float(at)}
 
     drawn = []
     monkeypatch.setattr(
@@ -538,7 +538,7 @@ def test_a_heat_map_holds_so_many_bases_and_says_what_it_leaves_out(tmp_path, mo
         "draw",
         lambda path, landscapes, *rest, draw=heatmap.draw: (drawn.extend(landscapes), draw(path, landscapes, *rest)),
     )
-    with mutagenesis.heat_map(tmp_path / "x.svg", "l2", file_format="svg", max_bases=50) as add:
+    with sinks.heat_map(tmp_path / "x.svg", "l2", file_format="svg", max_bases=50) as add:
         for mutation, row in scored([("a", 30), ("b", 40), ("c", 20), ("d", 30), ("e", 20)]):
             add(mutation, row)
     assert [landscape.name for landscape in drawn] == ["a", "c"]

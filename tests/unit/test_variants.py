@@ -18,7 +18,7 @@ from conftest import TEST_DATA
 from dna_lm.errors import UserError
 from dna_lm.inputs import alleles, regions, stretches, vcf
 from dna_lm.inputs.reference import open_reference
-from dna_lm.scoring import background
+from dna_lm.variants import background
 
 HEADER = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 

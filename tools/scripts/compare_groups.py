@@ -5,10 +5,12 @@ import os
 import platform
 from importlib.metadata import version
 
-from dna_lm import cli, columns, estimates, figures, labels, markdown
+from dna_lm import cli, estimates, names
 from dna_lm.compare import plots, report, score_tables, statistics
 from dna_lm.compare.hypothesis_tests import DEFAULT_PAIRED_TESTS, DEFAULT_TESTS, TESTS, TITLES
 from dna_lm.errors import UserError
+from dna_lm.inputs import tables
+from dna_lm.outputs import figures, markdown
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
@@ -67,11 +69,11 @@ def read_groups(arguments: argparse.Namespace) -> list[statistics.Group]:
         column = arguments.group_column if arguments.group_column is not None else arguments.group_column_number
         if column is None:
             raise UserError("--table needs --group-column: the column that says which group a row belongs to")
-        only = labels.split_labels(arguments.only)
+        only = names.split_labels(arguments.only)
         return score_tables.read_grouped_table(arguments.table, arguments.column, column, arguments.paired, only)
     if arguments.only:
         raise UserError("--only needs --table: leave out the tables of the other groups instead")
-    labelled = columns.read_table_list(arguments.groups) if arguments.groups else []
+    labelled = tables.read_table_list(arguments.groups) if arguments.groups else []
     labelled += [score_tables.split_group(argument) for argument in arguments.group or ()]
     return score_tables.read_groups(labelled, arguments.column, paired=arguments.paired)
 
@@ -81,8 +83,8 @@ def main(argv: list[str]) -> None:
     groups = read_groups(arguments)
     results = statistics.compare(groups, arguments.tests, arguments.paired, arguments.correction, arguments.tutorial)
     summaries = [statistics.summarise(group.scores) for group in groups]
-    score = labels.score_name(arguments.column)
-    title = labels.clean_label(arguments.title or "")
+    score = names.score_name(arguments.column)
+    title = names.clean_label(arguments.title or "")
     in_galaxy = arguments.report_for == "galaxy"
     with cli.atomic_outputs(arguments.output, arguments.summary, arguments.plot, arguments.report) as paths:
         output, summary, plot, report_path = paths

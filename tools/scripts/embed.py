@@ -4,11 +4,13 @@ import argparse
 from collections.abc import Iterator
 from functools import partial
 
-from dna_lm import cli, columns, figures, labels, tables
+from dna_lm import cli, names
+from dna_lm.embedding import groups, pca, scatter, sinks
+from dna_lm.embedding.source import SequenceSource
 from dna_lm.errors import UserError
-from dna_lm.inputs import fasta
-from dna_lm.scoring import groups, job, options, pca, scatter
-from dna_lm.scoring.pairs import SequenceSource
+from dna_lm.inputs import fasta, tables
+from dna_lm.outputs import figures
+from dna_lm.scoring import job, options
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
@@ -51,8 +53,8 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
 
 def read_source(arguments: argparse.Namespace, collector: pca.Collector | None) -> SequenceSource:
     """The records and their groups. Raises `UserError` for options that do not fit, and for a faulty table."""
-    labelled = columns.read_table_list(arguments.inputs) if arguments.inputs else []
-    labelled += [columns.split_table(argument) for argument in arguments.input or ()]
+    labelled = tables.read_table_list(arguments.inputs) if arguments.inputs else []
+    labelled += [tables.split_table(argument) for argument in arguments.input or ()]
     if not labelled:
         raise UserError("give the sequences: --input FASTA")
     of_records = None
@@ -62,8 +64,8 @@ def read_source(arguments: argparse.Namespace, collector: pca.Collector | None) 
             raise UserError("--groups needs --group-column: the column that says which group a record belongs to")
         of_records = groups.read_groups(arguments.groups, column, identifiers(labelled))
     files = groups.labelled_files(labelled)
-    names = [label for label, _ in files] if of_records is None else of_records.values()
-    no_group = labels.without("group", names)
+    shown = [label for label, _ in files] if of_records is None else of_records.values()
+    no_group = names.without("group", shown)
     if collector:
         collector.no_group = no_group
     return SequenceSource(files, of_records, collector.add if collector else None, no_group)
@@ -78,10 +80,10 @@ def main(argv: list[str]) -> None:
     arguments = parse_arguments(argv)
     collector = pca.Collector() if arguments.picture or arguments.coordinates else None
     source = read_source(arguments, collector)
-    sink = tables.embedding_table
+    sink = sinks.embedding_table
     if arguments.format == "h5ad":
         settings = options.settings_from(arguments).as_text()
-        sink = partial(tables.h5ad, settings=settings, components=collector and collector.components)
+        sink = partial(sinks.h5ad, settings=settings, components=collector and collector.components)
     outputs = [(arguments.output, sink)]
     if collector:
         picture = partial(scatter.picture, collector=collector, file_format=arguments.picture_format)

@@ -5,11 +5,13 @@ import os
 import platform
 from importlib.metadata import version
 
-from dna_lm import cli, columns, figures, labels, markdown
+from dna_lm import cli, names
 from dna_lm.errors import UserError
-from dna_lm.evaluate import directions, evaluation, joining, outputs, plots, report
+from dna_lm.evaluate import directions, evaluation, joining, plots, report, result_tables
 from dna_lm.evaluate import labels as known
 from dna_lm.evaluate.evaluation import Evaluation
+from dna_lm.inputs import tables
+from dna_lm.outputs import figures, markdown
 
 CLNSIG = "CLNSIG"
 
@@ -94,8 +96,8 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def read(arguments: argparse.Namespace) -> tuple[joining.Rows, known.Labels, dict[str, list[str]]]:
     """The joined rows, their labels, and the columns of strata and clusters. Raises `UserError`."""
-    labelled = columns.read_table_list(arguments.tables) if arguments.tables else []
-    labelled += [columns.split_table(argument) for argument in arguments.table]
+    labelled = tables.read_table_list(arguments.tables) if arguments.tables else []
+    labelled += [tables.split_table(argument) for argument in arguments.table]
     column = arguments.label_column if arguments.measured_column is None else arguments.measured_column
     wanted = [name for name in (arguments.stratum_column, arguments.cluster_column) if name is not None]
     in_file = set(known.columns_of(arguments.labels)) if arguments.labels else set()
@@ -131,15 +133,15 @@ def main(argv: list[str]) -> None:
         ensemble=[] if arguments.no_ensemble else arguments.ensemble or None,
         seed=arguments.seed,
     )
-    title = labels.clean_label(arguments.title or "")
+    title = names.clean_label(arguments.title or "")
     in_galaxy = arguments.report_for == "galaxy"
     wanted = (arguments.output, arguments.comparisons, arguments.rows, arguments.plot, arguments.report)
     with cli.atomic_outputs(*wanted) as (output, comparisons, per_row, plot, report_path):
-        outputs.write_metrics(output, found)
+        result_tables.write_metrics(output, found)
         if comparisons:
-            outputs.write_comparisons(comparisons, found)
+            result_tables.write_comparisons(comparisons, found)
         if per_row:
-            outputs.write_rows(per_row, found)
+            result_tables.write_rows(per_row, found)
         note = plots.draw(plot, found, arguments.plot_format, title) if plot else None
         if report_path:
             name = arguments.plot and os.path.basename(arguments.plot)

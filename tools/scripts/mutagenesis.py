@@ -7,15 +7,19 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 
-from dna_lm import cli, figures, markdown, tables
+from dna_lm import cli
 from dna_lm.errors import UserError
 from dna_lm.inputs import fasta, regions, stretches
 from dna_lm.inputs.reference import open_reference
 from dna_lm.inputs.stretches import BASES
+from dna_lm.mutagenesis import dependency_sinks
+from dna_lm.mutagenesis import report as mutation_report
+from dna_lm.mutagenesis.sinks import heat_map, track
+from dna_lm.mutagenesis.source import MutationSource
+from dna_lm.outputs import figures, markdown, tables
 from dna_lm.scores import SCORES
-from dna_lm.scoring import dependency_outputs, job, mutagenesis, mutation_report, options, provenance, reporting
-from dna_lm.scoring.mutagenesis import MutationSource
-from dna_lm.scoring.mutation_tracks import track
+from dna_lm.scoring import job, options, provenance
+from dna_lm.scoring.warnings import Warnings
 
 # A base's effect depends on its neighbours, and a short sequence has few.
 FLANK = 100
@@ -49,7 +53,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     )
     outputs.add_argument("--report", metavar="FILE", help="the result in words, as Markdown")
     outputs.add_argument("--report-for", choices=("files", "galaxy"), help="where it is read (default: files)")
-    dependency_outputs.add_options(parser)
+    dependency_sinks.add_options(parser)
     options.add_model_options(parser, strand="mean")
     return cli.parse_arguments(parser, argv)
 
@@ -66,7 +70,7 @@ def score_to_draw(arguments: argparse.Namespace) -> str:
         raise UserError(f"--{name} needs --intervals: sequences have no coordinates")
     cli.refuse_unless_given(arguments, "intervals", intervals_format="bed", flank=FLANK, reference=None)
     cli.refuse_unless_given(arguments, "heatmap", heatmap_format="png")
-    dependency_outputs.check_options(arguments)
+    dependency_sinks.check_options(arguments)
     cli.refuse_unless_given(arguments, "report", report_for="files")
     if arguments.draw and not (arguments.heatmap or tracks or arguments.report):
         raise UserError(
@@ -83,7 +87,7 @@ def main(argv: list[str]) -> None:
     arguments = parse_arguments(argv)
     drawn = score_to_draw(arguments)
     base_tracks = arguments.base_tracks or [None] * len(BASES)
-    warnings = reporting.Warnings("mutations")
+    warnings = Warnings("mutations")
     with contextlib.ExitStack() as stack:
         if arguments.intervals:
             reference = stack.enter_context(open_reference(arguments.reference))
@@ -92,26 +96,24 @@ def main(argv: list[str]) -> None:
         else:
             reference = None
             read = partial(read_sequences, arguments.sequences)
-        read = partial(dependency_outputs.limited, read, arguments)
-        heat_map = partial(
-            mutagenesis.heat_map, score=drawn, deletions=arguments.deletions, file_format=arguments.heatmap_format
-        )
+        read = partial(dependency_sinks.limited, read, arguments)
+        picture = partial(heat_map, score=drawn, deletions=arguments.deletions, file_format=arguments.heatmap_format)
         outputs = [
             (arguments.output, tables.score_table),
-            (arguments.heatmap, heat_map),
+            (arguments.heatmap, picture),
             (arguments.report, partial(report, arguments, drawn, warnings)),
             (arguments.track, partial(track, score=drawn, reference=reference)),
             *(
                 (path, partial(track, score=drawn, reference=reference, base=base))
                 for path, base in zip(base_tracks, BASES, strict=True)
             ),
-            *dependency_outputs.outputs(arguments),
+            *dependency_sinks.outputs(arguments),
         ]
         job.run(arguments, MutationSource(read, arguments.deletions, arguments.influence), outputs, warnings)
 
 
 def report(
-    arguments: argparse.Namespace, score: str, warnings: reporting.Warnings, path: str
+    arguments: argparse.Namespace, score: str, warnings: Warnings, path: str
 ) -> AbstractContextManager[job.Sink]:
     """The sink of the report on one score."""
     in_galaxy = arguments.report_for == "galaxy"

@@ -2,10 +2,11 @@
 
 import argparse
 
-from dna_lm import cli, tables
+from dna_lm import cli
 from dna_lm.inputs import fasta
+from dna_lm.outputs import tables
+from dna_lm.pairs.source import PairSource
 from dna_lm.scoring import job, options
-from dna_lm.scoring.pairs import PairSource
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:

@@ -7,12 +7,16 @@ import re
 from contextlib import AbstractContextManager
 from functools import cache, partial
 
-from dna_lm import cli, labels, markdown, tables
+from dna_lm import cli, names
 from dna_lm.inputs import alleles, regions
 from dna_lm.inputs.reference import Reference, open_reference
-from dna_lm.scoring import job, options, provenance, ranking, reporting, variant_report, variants
-from dna_lm.scoring.background import MOST_DRAWN, Background
-from dna_lm.scoring.variants import VariantSource
+from dna_lm.outputs import markdown, tables
+from dna_lm.scoring import job, options, provenance
+from dna_lm.scoring.warnings import Warnings
+from dna_lm.variants import ranking, sinks
+from dna_lm.variants import report as variant_report
+from dna_lm.variants.background import MOST_DRAWN, Background
+from dna_lm.variants.source import VariantSource
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +65,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
         "--info-prefix",
         type=_prefix,
         metavar="NAME",
-        help=f"the new INFO fields are called NAME_L2 and so on (default: {variants.PREFIX})",
+        help=f"the new INFO fields are called NAME_L2 and so on (default: {sinks.PREFIX})",
     )
     parser.add_argument(
         "--allow-ref-mismatches",
@@ -96,7 +100,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     named.add_argument("--region-names", metavar="A,B", help="use only regions of these names (default: all)")
     options.add_model_options(parser, strand="mean")
     arguments = cli.parse_arguments(parser, argv)
-    cli.refuse_unless_given(arguments, "output_vcf", info_prefix=variants.PREFIX)
+    cli.refuse_unless_given(arguments, "output_vcf", info_prefix=sinks.PREFIX)
     cli.refuse_unless_given(arguments, "background", background_width=51, same_change=False, seed=1)
     cli.refuse_unless_given(arguments, "report", report_for="file")
     cli.refuse_unless_given(arguments, "regions", regions_format="bed", region_names="")
@@ -115,7 +119,7 @@ def open_regions(arguments: argparse.Namespace, reference: Reference) -> regions
         return None
     named = regions.Regions(
         regions.read_regions(arguments.regions, arguments.regions_format),
-        labels.split_labels(arguments.region_names),
+        names.split_labels(arguments.region_names),
         reference.lengths,
     )
     alleles.log_styles("regions", named.contigs)
@@ -126,9 +130,9 @@ def open_regions(arguments: argparse.Namespace, reference: Reference) -> regions
 
 def main(argv: list[str]) -> None:
     arguments = parse_arguments(argv)
-    warnings = reporting.Warnings("alleles")
+    warnings = Warnings("alleles")
     scores = tuple(arguments.scores)
-    annotation = variants.Annotation(arguments.info_prefix, scores, arguments.background > 0)
+    annotation = sinks.Annotation(arguments.info_prefix, scores, arguments.background > 0)
     background = None
     if arguments.background:
         background = Background(arguments.background, arguments.background_width, arguments.same_change, arguments.seed)
@@ -176,9 +180,9 @@ def main(argv: list[str]) -> None:
             (arguments.output_vcf, annotated_vcf),
             (arguments.report, report),
             (arguments.plot, partial(variant_report.picture, score=scores[0])),
-            (arguments.track, partial(variants.track, score=scores[0], reference=reference)),
-            (arguments.wild_type_windows, variants.wild_type_windows),
-            (arguments.mutant_windows, variants.mutant_windows),
+            (arguments.track, partial(sinks.track, score=scores[0], reference=reference)),
+            (arguments.wild_type_windows, sinks.wild_type_windows),
+            (arguments.mutant_windows, sinks.mutant_windows),
         ]
         job.run(arguments, source, outputs, warnings)
 

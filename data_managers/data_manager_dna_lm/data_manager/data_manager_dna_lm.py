@@ -8,9 +8,9 @@ from pathlib import Path
 import model_sources
 from dna_lm import cli
 from dna_lm.engine.loading import load_checkpoint
-from dna_lm.labels import clean_label
 from dna_lm.model import pickles, summary
 from dna_lm.model.checkpoint import Checkpoint
+from dna_lm.names import clean_label
 
 TABLE = "huggingface"
 

@@ -19,8 +19,8 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
 from dna_lm.errors import UserError, quoted
-from dna_lm.figures import COLOURS, LINES, METADATA, STYLE
-from dna_lm.labels import shortened
+from dna_lm.names import shortened
+from dna_lm.outputs.figures import COLOURS, LINES, METADATA, STYLE
 
 KINDS = ("box", "violin", "ecdf")
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from dna_lm.compare.hypothesis_tests import TITLES
 from dna_lm.compare.statistics import Effects, Group, Result
 from dna_lm.estimates import CORRECTIONS, NO_INTERVAL, Estimate, estimate_text
-from dna_lm.markdown import (
+from dna_lm.outputs.markdown import (
     MAX_BYTES,
     MAX_TITLE,
     Blocks,

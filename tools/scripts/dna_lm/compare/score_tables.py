@@ -13,10 +13,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from dna_lm import columns, mutations
+from dna_lm import mutations
 from dna_lm.compare.statistics import Group, Result
 from dna_lm.errors import UserError, quoted
-from dna_lm.labels import clean_label
+from dna_lm.inputs import tables
+from dna_lm.names import clean_label
 
 # More groups than this can neither be read in a plot nor compared in pairs: the column is probably the wrong one.
 MAX_GROUPS = 40
@@ -151,7 +152,7 @@ def _read(
     only: Collection[str] = (),
 ) -> dict[str | None, Columns]:
     """The columns of each label; without a group column the only label is None. title: of the table, in messages."""
-    with columns.open_table(path, title) as table:
+    with tables.open_table(path, title) as table:
         score_at = table.place_of_score(column)
         group_at = None if group_column is None else table.place_of(group_column, "group")
         which = mutations.Columns(table.names) if paired else None
@@ -170,7 +171,7 @@ def _read(
                     )
                 groups[label] = (array("d"), which and mutations.Collector(which.kinds))
             scores, rows = groups[label]
-            scores.append(columns.number(fields[score_at], column, title, number))
+            scores.append(tables.number(fields[score_at], column, title, number))
             if rows is not None:
                 rows.add(which.row(fields))
         if missing := [label for label in only if label not in groups]:
@@ -219,4 +220,4 @@ def write_summaries(path: str, groups: Iterable[Group], summaries: Iterable[dict
 def _write(path: str, header: Sequence[str], rows: Iterable[Sequence]) -> None:
     with open(path, "w", encoding="utf-8", newline="\n") as handle:
         for row in (header, *rows):
-            handle.write("\t".join(map(columns.cell, row)) + "\n")
+            handle.write("\t".join(map(tables.cell, row)) + "\n")

@@ -23,8 +23,8 @@ from dna_lm.engine.batches import Budget
 from dna_lm.engine.predictions import Predictions
 from dna_lm.engine.prefix_tree import PrefixTree, Tokens
 from dna_lm.errors import UserError
-from dna_lm.model.base_tokens import BaseTokens
 from dna_lm.model.checkpoint import Checkpoint
+from dna_lm.model.tokens.base_tokens import BaseTokens
 
 REPRESENTATIONS = ("logits", "hidden")
 

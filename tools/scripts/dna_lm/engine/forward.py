@@ -12,8 +12,8 @@ import torch
 
 from dna_lm.engine.attention import TreeAttention
 from dna_lm.engine.prefix_tree import PrefixTree
+from dna_lm.engine.products import ROWS
 from dna_lm.model.checkpoint import Checkpoint
-from dna_lm.model.products import ROWS
 
 
 def packed_states(checkpoint: Checkpoint, tree: PrefixTree, layer: int = -1) -> list[torch.Tensor]:

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
-from dna_lm.engine import attention, self_check
+from dna_lm.engine import attention, products, self_check
 from dna_lm.errors import UserError, quoted
-from dna_lm.model import files, internals, lengths, products
+from dna_lm.model import files, internals, lengths
 from dna_lm.model.checkpoint import Checkpoint, load_unchecked
 from dna_lm.model.parts import WholeModelHead
 

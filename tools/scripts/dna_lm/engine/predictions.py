@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from dna_lm.engine.prefix_tree import PrefixTree
-from dna_lm.model.base_tokens import BaseTokens
+from dna_lm.model.tokens.base_tokens import BaseTokens
 
 # Added to each probability of a base before they are divided by their sum, as by Tomaz da Silva et al. 2025
 # (doi:10.1038/s41588-025-02347-3): odds stay finite.

@@ -14,7 +14,7 @@ from dna_lm.engine.prefix_tree import PrefixTree
 from dna_lm.errors import UserError, is_out_of_memory
 from dna_lm.model import lengths
 from dna_lm.model.checkpoint import Checkpoint
-from dna_lm.model.tokenizer import PROBE
+from dna_lm.model.tokens.tokenizer import PROBE
 
 
 @torch.inference_mode()

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from dna_lm.columns import quoted_list
 from dna_lm.errors import UserError, quoted
+from dna_lm.inputs.tables import quoted_list
 from dna_lm.scores import SCORES
 
 UP, DOWN = "up", "down"

@@ -12,14 +12,14 @@ from itertools import combinations
 import numpy as np
 from scipy import stats
 
-from dna_lm.columns import quoted_list
 from dna_lm.errors import UserError, quoted
 from dna_lm.estimates import UNDEFINED, Estimate, correct
 from dna_lm.evaluate import baselines, directions, metrics, resampling
 from dna_lm.evaluate.joining import Rows
 from dna_lm.evaluate.labels import Labels
 from dna_lm.evaluate.metrics import FEWEST, FEWEST_CLUSTERS, Fit, Fits
-from dna_lm.labels import unlike
+from dna_lm.inputs.tables import quoted_list
+from dna_lm.names import unlike
 
 SCORE, ENSEMBLE, BASELINE = "score", "ensemble", "baseline"
 ALL = "all"

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from dna_lm import columns, mutations
+from dna_lm import mutations
 from dna_lm.errors import UserError, counted, quoted
-from dna_lm.labels import clean_label
+from dna_lm.inputs import tables
 from dna_lm.mutations import ID, MUTATION, PLACE, Mutations, first_twice
+from dna_lm.names import clean_label
 from dna_lm.scores import SCORES
 from dna_lm.statuses import OK
 
@@ -68,7 +69,7 @@ def read_tables(labelled: Sequence[tuple[str, str]], scores: Sequence[str], text
     found = {score.column for table in tables for score in table.scores}
     for name in scores:
         if name not in found:  # opened again for the message, which lists the columns that it has
-            with columns.open_table(labelled[0][1], _title(*labelled[0])) as table:
+            with tables.open_table(labelled[0][1], _title(*labelled[0])) as table:
                 table.place_of_score(name)
     joined = tables[0]
     for label, table in zip(names[1:], tables[1:], strict=True):
@@ -85,16 +86,16 @@ def _title(label: str, path: str) -> str:
 
 
 def _read(label: str, path: str, scores: Sequence[str], texts: Sequence[str]) -> Rows:
-    with columns.open_table(path, _title(label, path)) as table:
+    with tables.open_table(path, _title(label, path)) as table:
         names = table.names
         chosen = [name for name in dict.fromkeys(scores or SCORES) if name in names]
         if not chosen:
-            wanted = columns.quoted_list(list(scores or SCORES))
-            raise UserError(f"{table.title} has none of the scores {wanted}; its columns: {columns.quoted_list(names)}")
+            wanted = tables.quoted_list(list(scores or SCORES))
+            raise UserError(f"{table.title} has none of the scores {wanted}; its columns: {tables.quoted_list(names)}")
         places = mutations.Columns(names)
         parts = {names[at] for at in places.used}
         parts |= {"status"} & set(names)
-        read = columns.read_columns(
+        read = tables.read_columns(
             table, [*parts, *(name for name in texts if name not in parts)], [*chosen, *(set(COUNTS) & set(names))]
         )
     n = len(read[chosen[0]])

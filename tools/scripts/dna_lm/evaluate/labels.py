@@ -14,13 +14,13 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from dna_lm import columns, contigs, mutations
+from dna_lm import contigs, mutations
 from dna_lm.errors import UserError, quoted
 from dna_lm.evaluate import clinvar
 from dna_lm.evaluate.joining import Rows
-from dna_lm.inputs import vcf
-from dna_lm.labels import clean_label
+from dna_lm.inputs import tables, vcf
 from dna_lm.mutations import ID, MUTATION, NO_PLACE, PLACE, Row, first_twice
+from dna_lm.names import clean_label
 
 log = logging.getLogger(__name__)
 
@@ -86,9 +86,9 @@ def _values(positive: Sequence[str], negative: Sequence[str]) -> dict[str, float
 def measured(cell: str) -> tuple[float, str | None]:
     """Cells that are numbers."""
     text = cell.strip()
-    if text.lower() in {*columns.MISSING, "."}:
+    if text.lower() in {*tables.MISSING, "."}:
         return math.nan, NOT_FOUND
-    value = columns.number(text, "", "", 0)
+    value = tables.number(text, "", "", 0)
     return value, None
 
 
@@ -115,7 +115,7 @@ def from_file(
             title, records = "the VCF with labels", _vcf_records(path, wanted)
         else:
             title = "the table with labels"
-            records = _table_records(stack.enter_context(columns.open_table(path, title)), wanted)
+            records = _table_records(stack.enter_context(tables.open_table(path, title)), wanted)
         for record in records:
             finder.add(*record)
     cells, found_by = finder.found(title)
@@ -126,7 +126,7 @@ def from_file(
 def columns_of(path: str) -> list[str]:
     """Names of the columns of a table, or of the INFO fields that a VCF declares."""
     if not vcf.is_vcf(path):
-        with columns.open_table(path, "the table with labels", quiet=True) as table:
+        with tables.open_table(path, "the table with labels", quiet=True) as table:
             return table.names
     header = []
     next(vcf.read_lines(path, header), None)
@@ -142,7 +142,7 @@ def _declared(header: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _table_records(table: columns.Table, wanted: Sequence[str]) -> Iterator[Record]:
+def _table_records(table: tables.Table, wanted: Sequence[str]) -> Iterator[Record]:
     places = [table.place(name, "labels") for name in wanted]
     keys = mutations.Columns(table.names)
     if not keys.kinds:
@@ -172,7 +172,7 @@ def _vcf_records(path: str, wanted: Sequence[str]) -> Iterator[Record]:
             )
             yield line.number, row, tuple(_value(info, name, declared.get(name), number, line) for name in wanted)
     if wanted[0] not in seen:
-        fields = columns.quoted_list(sorted(seen - {vcf.MISSING}))
+        fields = tables.quoted_list(sorted(seen - {vcf.MISSING}))
         raise UserError(f"no line of the VCF with labels has INFO {quoted(wanted[0])}; its INFO fields: {fields}")
 
 

@@ -14,8 +14,8 @@ from sklearn import metrics as sklearn_metrics
 
 from dna_lm.estimates import Estimate
 from dna_lm.evaluate.evaluation import ALL, BASELINE, ENSEMBLE, Evaluation, Line
-from dna_lm.figures import COLOURS, LINES, METADATA, STYLE
-from dna_lm.labels import shortened
+from dna_lm.names import shortened
+from dna_lm.outputs.figures import COLOURS, LINES, METADATA, STYLE
 
 # More curves or panels cannot be told apart: those with the best metric are drawn.
 MAX_CURVES = 10

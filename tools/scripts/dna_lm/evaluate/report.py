@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dna_lm.estimates import Estimate
 from dna_lm.evaluate.baselines import DESCRIPTIONS
 from dna_lm.evaluate.evaluation import ALL, BASELINE, SCORE, Comparison, Evaluation, Line
-from dna_lm.markdown import (
+from dna_lm.outputs.markdown import (
     MAX_TITLE,
     Blocks,
     embedded_table,

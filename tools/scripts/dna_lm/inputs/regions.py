@@ -13,7 +13,7 @@ import numpy as np
 from dna_lm.contigs import matched
 from dna_lm.errors import UserError, counted, quoted
 from dna_lm.inputs import text
-from dna_lm.labels import clean_label, without
+from dna_lm.names import clean_label, without
 from dna_lm.statuses import BadRecords
 
 log = logging.getLogger(__name__)

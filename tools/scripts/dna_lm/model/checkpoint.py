@@ -18,8 +18,9 @@ from Bio.Seq import reverse_complement
 
 from dna_lm.errors import UserError, counted, quoted
 from dna_lm.families import registry
-from dna_lm.model import files, internals, kmers, lengths, parts, tokenizer
+from dna_lm.model import files, internals, lengths, parts
 from dna_lm.model.mirror import Mirror
+from dna_lm.model.tokens import kmers, tokenizer
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

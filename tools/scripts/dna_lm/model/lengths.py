@@ -12,7 +12,7 @@ import torch
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from dna_lm.model import internals
-from dna_lm.model.tokenizer import NO_LIMIT
+from dna_lm.model.tokens.tokenizer import NO_LIMIT
 
 
 def max_tokens(model: PreTrainedModel, trunk: torch.nn.Module, tokenizer: PreTrainedTokenizerFast) -> int:

@@ -3,7 +3,7 @@
 import random
 
 from dna_lm.model.checkpoint import Checkpoint
-from dna_lm.model.tokenizer import NO_LIMIT
+from dna_lm.model.tokens.tokenizer import NO_LIMIT
 
 # Tokens of a random sequence are counted at two lengths, both multiples of every k up to 6.
 _SHORT, _LONG = 6_000, 12_000

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dna_lm.model.base_tokens import BaseTokens
 from dna_lm.model.checkpoint import Checkpoint
-from dna_lm.model.kmers import CUT
+from dna_lm.model.tokens.base_tokens import BaseTokens
+from dna_lm.model.tokens.kmers import CUT
 from dna_lm.statuses import NOT_FINITE, OK
 
 TokenPair = tuple[Sequence[int], Sequence[int]]

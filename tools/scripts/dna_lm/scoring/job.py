@@ -19,11 +19,12 @@ from dna_lm.engine.encoder import Budget
 from dna_lm.errors import UserError, counted
 from dna_lm.marks import CHUNK
 from dna_lm.model.checkpoint import Checkpoint
-from dna_lm.scoring import options, pipeline, reporting
+from dna_lm.outputs.tables import Sink
+from dna_lm.scoring import options, pipeline
 from dna_lm.scoring.forecast import Checked, Forecast
 from dna_lm.scoring.pipeline import Item, Row, Single
 from dna_lm.scoring.settings import Settings
-from dna_lm.tables import Sink
+from dna_lm.scoring.warnings import Warnings, of_settings, plain
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def run(
     arguments: argparse.Namespace,
     source: Source,
     outputs: list[Output],
-    warnings: reporting.Warnings | None = None,
+    warnings: Warnings | None = None,
 ) -> None:
     """Compute the rows of a source and write the outputs, all or none of them.
 
@@ -62,9 +63,9 @@ def run(
     checkpoint = options.load_checkpoint(arguments)
     settings = options.settings_from(arguments)
     settings.check(checkpoint)
-    warnings = warnings or reporting.Warnings()
+    warnings = warnings or Warnings()
     is_mirrored = pipeline.is_mirrored(checkpoint, settings)
-    warnings.settings = reporting.of_settings(checkpoint.is_demonstration, settings.strand, is_mirrored)
+    warnings.settings = of_settings(checkpoint.is_demonstration, settings.strand, is_mirrored)
     _log_warnings(warnings.settings)
     budget = options.budget_from(arguments, checkpoint)
     padding = {}
@@ -91,7 +92,7 @@ def run(
 
 def _log_warnings(warnings):
     for warning in warnings:
-        log.warning("%s", reporting.plain(warning))
+        log.warning("%s", plain(warning))
 
 
 class Tally:

@@ -35,17 +35,17 @@ import numpy as np
 from dna_lm import scores
 from dna_lm.engine import encoder, host, likelihood
 from dna_lm.engine.encoder import Budget
-from dna_lm.engine.truncation import around_change
 from dna_lm.inputs.fasta import Record
-from dna_lm.model import base_tokens
 from dna_lm.model.checkpoint import Checkpoint
-from dna_lm.model.kmers import CUT
+from dna_lm.model.tokens import base_tokens
+from dna_lm.model.tokens.kmers import CUT
+from dna_lm.outputs.tables import Row
 from dna_lm.scoring import token_pairs
 from dna_lm.scoring.dependencies import Comparison
 from dna_lm.scoring.portions import portions
 from dna_lm.scoring.settings import PURPOSE, STRANDS, Settings
+from dna_lm.scoring.truncation import around_change
 from dna_lm.statuses import CHANGE_NOT_READ, NOT_FINITE, OK, TOO_LONG, TOO_SHORT
-from dna_lm.tables import Row
 
 # Counts in a row of the score table, after the scores.
 COUNTS = ("wt_length", "mut_length", "n_differences", "wt_tokens", "mut_tokens", "changed_tokens", "ends")

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from dna_lm.engine import likelihood
 from dna_lm.engine.encoder import Embedding
 from dna_lm.errors import UserError
-from dna_lm.model import base_tokens
 from dna_lm.model.checkpoint import Checkpoint
+from dna_lm.model.tokens import base_tokens
 from dna_lm.scores import LLR
 
 # Whether each strand that is read is the reverse complement.

@@ -10,8 +10,8 @@ import numpy as np
 from dna_lm import scores
 from dna_lm.engine import encoder, likelihood
 from dna_lm.engine.encoder import Budget
-from dna_lm.model.base_tokens import BaseTokens
 from dna_lm.model.checkpoint import Checkpoint
+from dna_lm.model.tokens.base_tokens import BaseTokens
 from dna_lm.scoring.dependencies import TokenPair
 from dna_lm.scoring.settings import Settings
 

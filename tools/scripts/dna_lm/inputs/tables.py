@@ -23,7 +23,7 @@ import numpy as np
 
 from dna_lm import pipes
 from dna_lm.errors import UserError, counted, quoted
-from dna_lm.labels import short_labels
+from dna_lm.names import short_labels
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
-from dna_lm.figures import METADATA, STYLE
 from dna_lm.inputs.stretches import Stretch
-from dna_lm.labels import clean_label, shortened
+from dna_lm.names import clean_label, shortened
+from dna_lm.outputs.figures import METADATA, STYLE
 
 # More panels make a picture that nothing opens well.
 MOST_PANELS = 6

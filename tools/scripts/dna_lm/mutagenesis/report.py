@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 
 from dna_lm.errors import counted
 from dna_lm.inputs.stretches import DELETION, Stretch
-from dna_lm.markdown import Blocks, fitting, inert, limited, number_text, table
+from dna_lm.mutagenesis import hover_map
+from dna_lm.mutagenesis.source import Mutation
+from dna_lm.outputs.markdown import Blocks, fitting, inert, limited, number_text, table
+from dna_lm.outputs.report_blocks import model_and_settings, unscored, warning_list
+from dna_lm.outputs.tables import Row
 from dna_lm.scores import LLR, SCORES
-from dna_lm.scoring import hover_map, reporting
-from dna_lm.scoring.mutagenesis import Mutation
+from dna_lm.scoring.warnings import Warnings
 from dna_lm.statuses import OK
-from dna_lm.tables import Row
 
 N_LARGEST = 20
 N_IN_ANSWER = 3
@@ -122,7 +124,7 @@ class Settings:
 
     score: str
     texts: Mapping[str, object]
-    warnings: reporting.Warnings
+    warnings: Warnings
     picture: str | None
     galaxy: bool = False
 
@@ -145,8 +147,8 @@ def written(summary: Summary, settings: Settings) -> str:
 
     def compose(rows: int) -> Blocks:
         blocks = ["# Score of every mutation", *_answer(summary, largest)]
-        blocks += reporting.unscored(summary.statuses, "Mutations, sequences or intervals")
-        blocks += reporting.warning_list(warnings)
+        blocks += unscored(summary.statuses, "Mutations, sequences or intervals")
+        blocks += warning_list(warnings)
         if settings.picture:
             blocks += ["## Heat map", settings.picture]
         # It is left out before the table gets shorter than `N_LARGEST`.
@@ -158,7 +160,7 @@ def written(summary: Summary, settings: Settings) -> str:
         if largest:
             blocks += ["## Most sensitive positions", _table(summary, largest[:rows], in_genome, len(largest))]
         blocks += ["## What the numbers mean, and what not", _meaning(summary)]
-        return blocks + reporting.model_and_settings(settings.texts)
+        return blocks + model_and_settings(settings.texts)
 
     return fitting(compose, galaxy=settings.galaxy)
 

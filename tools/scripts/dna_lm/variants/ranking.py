@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from heapq import heappush, heappushpop
 from typing import Any
 
-from dna_lm import tables
 from dna_lm.inputs.alleles import SUBSTITUTION
+from dna_lm.outputs import tables
+from dna_lm.outputs.tables import Row
 from dna_lm.scores import SCORES
 from dna_lm.statuses import OK
-from dna_lm.tables import Row
 
 # The groups that are ranked apart, in their order.
 SUBSTITUTIONS, INDELS, UNSCORED = range(3)

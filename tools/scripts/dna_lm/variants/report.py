@@ -12,11 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from dna_lm.inputs.alleles import Allele
-from dna_lm.markdown import Blocks, fitting, inert, limited, number_text, table
+from dna_lm.outputs.markdown import Blocks, fitting, inert, limited, number_text, table
+from dna_lm.outputs.report_blocks import model_and_settings, unscored, warning_list
+from dna_lm.outputs.tables import Row
 from dna_lm.scores import LLR, SCORES
-from dna_lm.scoring import distribution, reporting
-from dna_lm.scoring.ranking import INDELS, SUBSTITUTIONS, UNSCORED, Largest, group_of
-from dna_lm.tables import Row
+from dna_lm.scoring.warnings import Warnings
+from dna_lm.variants import distribution
+from dna_lm.variants.ranking import INDELS, SUBSTITUTIONS, UNSCORED, Largest, group_of
 
 N_LARGEST = 20
 # Bytes of a name of a sequence or region, and of each allele of a change.
@@ -66,7 +68,7 @@ class Settings:
 
     scores: tuple[str, ...]
     texts: Mapping[str, object]
-    warnings: reporting.Warnings
+    warnings: Warnings
     plot: str | None
     galaxy: bool = False
 
@@ -91,7 +93,7 @@ def picture(path: str, score: str) -> Iterator[Callable[[Allele, Row], None]]:
 
 def written(summary: Summary, settings: Settings) -> str:
     """The text of the report, short enough for Galaxy."""
-    warnings = reporting.warning_list(settings.warnings.texts())
+    warnings = warning_list(settings.warnings.texts())
 
     def compose(rows: int) -> Blocks:
         blocks = ["# Variant scores", *_answer(summary), *warnings]
@@ -101,8 +103,8 @@ def written(summary: Summary, settings: Settings) -> str:
             picture = [settings.plot] if settings.plot else []
             blocks += ["## Distribution of the score", *picture, _distribution_table(summary)]
             blocks += ["## What the numbers mean, and what not", _meaning(summary)]
-        blocks += reporting.unscored(summary.statuses, "Alleles")
-        return blocks + reporting.model_and_settings(settings.texts)
+        blocks += unscored(summary.statuses, "Alleles")
+        return blocks + model_and_settings(settings.texts)
 
     return fitting(compose, galaxy=settings.galaxy)
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dna_lm import tables
-from dna_lm.labels import NONE
+from dna_lm.names import NONE
+from dna_lm.outputs import tables
+from dna_lm.outputs.tables import Row
 from dna_lm.statuses import OK
-from dna_lm.tables import Row
 
 # scanpy's default: fewer in an AnnData file would be used for neighbours and UMAP without a message.
 MOST_COMPONENTS = 50

@@ -9,7 +9,8 @@ import tokenizers
 import transformers
 
 from dna_lm.errors import UserError, quoted
-from dna_lm.model import assembly, files
+from dna_lm.model import files
+from dna_lm.model.tokens import assembly
 
 _SPECIAL = ("[CLS]", "[SEP]", "[BOS]", "[MASK]", "[PAD]", "[RESERVED]", "[UNK]")
 _LETTERS = ("A", "C", "G", "T", "N")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import matplotlib.pyplot as plt
 import numpy as np
 
-from dna_lm.figures import COLOURS, METADATA, STYLE
+from dna_lm.outputs.figures import COLOURS, METADATA, STYLE
 
 # Scores of a group that are kept. The median of so many random ones is within 0.3 % of the ranks of all.
 SAMPLE_SIZE = 100_000

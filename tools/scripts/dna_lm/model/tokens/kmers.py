@@ -14,7 +14,8 @@ import tokenizers
 import transformers
 
 from dna_lm.errors import UserError, quoted
-from dna_lm.model import assembly, files
+from dna_lm.model import files
+from dna_lm.model.tokens import assembly
 
 # What happens to bases at an end of a sequence, the smallest change first: all are read as they are; bases are added;
 # some are not read.

@@ -11,10 +11,11 @@ import tokenizers
 import transformers
 
 from dna_lm.errors import UserError, quoted
-from dna_lm.model import assembly, characters, files, kmers
-from dna_lm.model.assembly import NO_LIMIT as NO_LIMIT
+from dna_lm.model import files
 from dna_lm.model.internals import keep_no_words, quiet_panics, token_ids
-from dna_lm.model.kmers import Reading, Tokenizer
+from dna_lm.model.tokens import assembly, characters, kmers
+from dna_lm.model.tokens.assembly import NO_LIMIT as NO_LIMIT
+from dna_lm.model.tokens.kmers import Reading, Tokenizer
 
 # A sequence that models are tried with.
 PROBE = "ACGTTGCATTAGCCGATACCAGTTTGACTA"

@@ -12,10 +12,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from dna_lm import tables
-from dna_lm.figures import COLOURS, METADATA, STYLE
-from dna_lm.labels import shortened
-from dna_lm.scoring.pca import Collector
+from dna_lm.embedding.pca import Collector
+from dna_lm.names import shortened
+from dna_lm.outputs import tables
+from dna_lm.outputs.figures import COLOURS, METADATA, STYLE
 
 # More groups can no longer be told apart: the largest ones are drawn in colours.
 MOST_GROUPS = 12

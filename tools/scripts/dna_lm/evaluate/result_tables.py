@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from dna_lm.columns import cell
 from dna_lm.evaluate.evaluation import ENSEMBLE, SCORE, Comparison, Evaluation, Line
 from dna_lm.evaluate.metrics import SPECIFICITIES
-from dna_lm.labels import unlike
+from dna_lm.inputs.tables import cell
+from dna_lm.names import unlike
 
 _FIRST = ("score", "kind", "direction", "stratum")
 _LAST = ("best_baseline", "p_best_baseline", "p_best_baseline_corrected", "n_bootstrap", "note")

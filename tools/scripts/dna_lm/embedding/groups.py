@@ -7,9 +7,9 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from dna_lm import columns
 from dna_lm.errors import UserError, quoted
-from dna_lm.labels import clean_label
+from dna_lm.inputs import tables
+from dna_lm.names import clean_label
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ def read_groups(path: str, column: str | int, records: Iterable[str]) -> dict[st
     """
     groups, known = {}, {}
     id_at = _id_column(path, column, records)
-    with columns.open_table(path, _TITLE, quiet=True) as table:
+    with tables.open_table(path, _TITLE, quiet=True) as table:
         group_at = table.place_of(column, "group")
         for number, cells in table.rows():
             name = cells[id_at].strip()
@@ -44,7 +44,7 @@ def read_groups(path: str, column: str | int, records: Iterable[str]) -> dict[st
 
 
 def _id_column(path, column, records):
-    with columns.open_table(path, _TITLE) as table:
+    with tables.open_table(path, _TITLE) as table:
         group_at = table.place_of(column, "group")
         lowered = [name.strip().lower() for name in table.names]
         id_at = lowered.index("id") if "id" in lowered else None
@@ -53,7 +53,7 @@ def _id_column(path, column, records):
         if group_at == id_at:
             raise UserError(
                 f"{_TITLE}: column {quoted(table.names[id_at])} has the identifiers of the records: choose the column "
-                f"of the groups, one of {columns.quoted_list(table.names)}"
+                f"of the groups, one of {tables.quoted_list(table.names)}"
             )
     return id_at
 
@@ -88,7 +88,7 @@ def _column_of(table, identifiers, group_at):
         )
     raise UserError(
         f"no record has an identifier of the {_TITLE}, for example {quoted(next(iter(identifiers), ''), 30)} in the "
-        f"FASTA; columns of the table: {columns.quoted_list(table.names[:6])}. Call that of the identifiers 'id'"
+        f"FASTA; columns of the table: {tables.quoted_list(table.names[:6])}. Call that of the identifiers 'id'"
     )
 
 

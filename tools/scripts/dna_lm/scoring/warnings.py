@@ -1,45 +1,21 @@
-"""Blocks that the reports on scored rows share: statuses in words, warnings, the model and the settings.
+"""What in the settings and in the rows of a table misleads its reader.
 
-The warnings are also in the log, whose first lines Galaxy shows with the dataset.
+The warnings are in the reports, and in the log, whose first lines Galaxy shows with the dataset.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import unescape
 
 from dna_lm import statuses
 from dna_lm.errors import counted
 from dna_lm.inputs.alleles import SUBSTITUTION
-from dna_lm.markdown import Blocks, inert, settings_list
+from dna_lm.outputs.tables import Row
 from dna_lm.scores import LLR
-from dna_lm.tables import Row
 
 # Warn when the number of tokens changes in more than this share of the rows, and when the longest sequence has more
 # than this many times the bases of the shortest.
 MANY = 0.1
 UNEQUAL = 1.1
-
-# What the settings of `provenance.model_and_settings` are called in a report.
-_NAMES = {
-    "version": "Version of the suite",
-    # One word: Galaxy would spread several over the line before the long number.
-    "weights_sha256": "SHA-256",
-    "representation": "Model output",
-    "window": "Bases in a window",
-    "indel_window": "Windows of insertions and deletions",
-    "background": "Random mutations per variant",
-    "background_width": "Drawn from this many bases around the variant",
-    "same_change": "Only the same trinucleotide context",
-    "seed": "Random seed",
-}
-
-
-def unscored(counts: Mapping[str, int], noun: str) -> Blocks:
-    """What the statuses of rows without a score mean. counts: status -> rows; noun: what a row is, in the plural."""
-    listed = sorted((item for item in counts.items() if item[0] != statuses.OK), key=lambda item: -item[1])
-    meanings = statuses.meanings()
-    lines = [f"- {number:,} `{status}`: {inert(meanings[status])}" for status, number in listed]
-    return [f"## {noun} without a score", "\n".join(lines)] if lines else []
 
 
 def of_settings(is_demonstration: bool, strand: str, is_mirrored: bool) -> list[str]:
@@ -133,18 +109,3 @@ class Warnings:
 def plain(warning: str) -> str:
     """A warning without its Markdown, for the log."""
     return unescape(warning.replace("**", ""))
-
-
-def warning_list(warnings: Sequence[str]) -> Blocks:
-    """The warnings under one heading; nothing without any."""
-    return ["## Please note", "\n".join(f"- {warning}" for warning in warnings)] if warnings else []
-
-
-def model_and_settings(settings: Mapping[str, object]) -> Blocks:
-    """The model and what else decides the numbers. settings: of `provenance.model_and_settings`, and others."""
-    words = {True: "yes", False: "no"}
-    named = {
-        _NAMES.get(name, name.capitalize()): words[value] if isinstance(value, bool) else str(value)
-        for name, value in settings.items()
-    }
-    return ["## Model and settings", settings_list(named)]

@@ -12,7 +12,7 @@ import numpy as np
 
 from dna_lm.errors import UserError
 from dna_lm.model.checkpoint import Checkpoint
-from dna_lm.model.kmers import WHOLE
+from dna_lm.model.tokens.kmers import WHOLE
 
 BASES = "ACGT"
 _LONGEST_K = 8

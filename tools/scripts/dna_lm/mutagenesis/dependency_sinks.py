@@ -7,14 +7,16 @@ from functools import partial
 
 import numpy as np
 
-from dna_lm import cli, figures
+from dna_lm import cli
 from dna_lm.errors import UserError, quoted
 from dna_lm.inputs.stretches import Stretch
-from dna_lm.scoring import dependency_map, job
-from dna_lm.scoring.dependency_map import Panel
-from dna_lm.scoring.mutagenesis import Mutation
+from dna_lm.mutagenesis import dependency_map
+from dna_lm.mutagenesis.dependency_map import Panel
+from dna_lm.mutagenesis.source import Mutation
+from dna_lm.outputs import figures
+from dna_lm.outputs.tables import Row, cell
+from dna_lm.scoring import job
 from dna_lm.statuses import OK
-from dna_lm.tables import Row, cell
 
 # Bases of a stretch. Its table has a million rows, about 30 MB.
 MOST_BASES = 1_000

@@ -1,4 +1,4 @@
-"""Sources of one row per FASTA record or pair: sequences to embed, and pairs to score."""
+"""The source of one row per FASTA record."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -8,11 +8,11 @@ from typing import Any
 from dna_lm.errors import UserError, quoted
 from dna_lm.inputs import chunks, fasta
 from dna_lm.inputs.fasta import Record
-from dna_lm.labels import NONE
 from dna_lm.model.checkpoint import Checkpoint
+from dna_lm.names import NONE
 from dna_lm.scoring import pipeline
 from dna_lm.scoring.forecast import Checked
-from dna_lm.scoring.pipeline import Item, Row, Single
+from dna_lm.scoring.pipeline import Row, Single
 from dna_lm.scoring.settings import Settings
 from dna_lm.statuses import OK
 
@@ -89,32 +89,3 @@ class SequenceSource:
             if self.watch:
                 self.watch(row)
             yield group, row
-
-
-@dataclass
-class PairSource:
-    """The pairs of two FASTA files, to score. `pair_by` is a key of `fasta.PAIRINGS`; `check` may find another."""
-
-    wild_type_path: str
-    mutant_path: str
-    pair_by: str = "order"
-    allow_identical: bool = False
-    compute = staticmethod(pipeline.score)
-
-    def _pairs(self) -> Iterator[tuple[Record, Record]]:
-        return fasta.PAIRINGS[self.pair_by](self.wild_type_path, self.mutant_path)
-
-    def check(self) -> Checked:
-        paths = self.wild_type_path, self.mutant_path
-        counts = fasta.check_pairs(*paths, self.pair_by)
-        self.pair_by = counts.pair_by
-        chunk = chunks.mark_of_pair(*paths)
-        if not self.allow_identical and not chunk:
-            fasta.refuse_identical(counts.n_pairs, counts.n_identical, *paths)
-        return Checked(chunk, counts.n_pairs, counts.n_bases)
-
-    def items(self, _checkpoint: Checkpoint, _settings: Settings) -> Iterator[Item]:
-        return (Item(None, wild_type, mutant) for wild_type, mutant in self._pairs())
-
-    def rows(self, computed: Iterable[tuple[Any, Row]]) -> Iterable[tuple[Any, Row]]:
-        return computed

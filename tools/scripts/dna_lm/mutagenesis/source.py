@@ -1,8 +1,7 @@
-"""The source of one row per mutant of a stretch of DNA, and its picture."""
+"""The source of one row per mutant of a stretch of DNA."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,9 +9,9 @@ import numpy as np
 from Bio.Seq import complement
 
 from dna_lm.inputs.fasta import Record
-from dna_lm.inputs.stretches import BASES, DELETION, Stretch, mutants
+from dna_lm.inputs.stretches import BASES, Stretch, mutants
 from dna_lm.model.checkpoint import Checkpoint
-from dna_lm.scoring import heatmap, pipeline
+from dna_lm.scoring import pipeline
 from dna_lm.scoring.forecast import Checked
 from dna_lm.scoring.pipeline import COUNTS, DEPENDENCIES, Item, Row
 from dna_lm.scoring.settings import STRANDS, Settings
@@ -123,40 +122,3 @@ def _status_of(checkpoint, record, strand):
         strands = (checkpoint.tokenise([record.sequence], reverse) for reverse in STRANDS[strand])
         status = TOO_LONG if any(len(ids) > checkpoint.max_tokens for [ids] in strands) else OK
     return status
-
-
-@contextmanager
-def heat_map(
-    path: str, score: str, deletions: bool = False, file_format: str = "png", max_bases: int = heatmap.MAX_BASES
-) -> Iterator[Callable[[Mutation, Row], None]]:
-    """A picture of one score of the first stretches, as many as have `max_bases` together.
-
-    The same bases, read in the same surroundings at the same place, are drawn once.
-    """
-    alternates = BASES + DELETION * deletions
-    landscapes, room, n_not_drawn, n_again = {}, max_bases, 0, 0
-    stretch = landscape = None
-
-    def add(mutation: Mutation, row: Row) -> None:
-        nonlocal stretch, landscape, room, n_not_drawn, n_again
-        if mutation.at is None:
-            return
-        if mutation.stretch is not stretch:
-            stretch, landscape = mutation.stretch, None
-            if stretch.dna in landscapes:
-                n_again += 1
-            elif len(stretch.bases) <= room:
-                room -= len(stretch.bases)
-                landscape = landscapes[stretch.dna] = _blank_landscape(stretch, alternates)
-            else:
-                n_not_drawn += 1
-        if landscape and row[score] is not None:
-            landscape.scores[alternates.index(mutation.alt), mutation.position - 1] = row[score]
-
-    yield add
-    heatmap.draw(path, list(landscapes.values()), score, file_format, n_not_drawn, n_again)
-
-
-def _blank_landscape(stretch, alternates):
-    scores = np.full((len(alternates), len(stretch.bases)), math.nan)
-    return heatmap.Landscape(stretch.record.id, stretch.bases, stretch.start, alternates, scores)

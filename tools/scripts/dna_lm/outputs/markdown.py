@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import quote
 
-from dna_lm.labels import clean_label, shortened
+from dna_lm.names import clean_label, shortened
 
 # Galaxy shows the first 10,240 characters of a report and leaves out the rest without a message. A report has at most
 # this many bytes, which fits whether a server counts bytes or characters: long tables get fewer rows.

@@ -1,0 +1,1 @@
+"""Tokenizers: from DNA to the ids that a model reads."""

@@ -1,0 +1,1 @@
+"""Score every mutation: the stretches and their mutants, the heat map, tracks, dependencies, the report."""

@@ -1,0 +1,1 @@
+"""What is written: tables, tracks, figures, Markdown. Nothing here knows a model."""

@@ -1,0 +1,1 @@
+"""Score mutation pairs: the pairs of two FASTA files."""
