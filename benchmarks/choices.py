@@ -23,16 +23,14 @@ from transformers import MambaConfig, MambaModel
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools" / "scripts"))
 
+from dna_lm import api
 from dna_lm.engine import forward, products
-from dna_lm.engine.encoder import Budget, Embedding
+from dna_lm.engine.encoder import Embedding
 from dna_lm.engine.loading import load_checkpoint
 from dna_lm.engine.prefix_tree import PrefixTree
 from dna_lm.families import caduceus, selective_scan
 from dna_lm.inputs import fasta
 from dna_lm.model import checkpoint, internals
-from dna_lm.scoring import pipeline
-from dna_lm.scoring.pipeline import Item
-from dna_lm.scoring.settings import Settings
 from dna_lm.statuses import OK
 
 REPEATS = 7
@@ -113,8 +111,8 @@ def precision(folder, wild_type, mutant):
             loaded = load_checkpoint(folder, name)
             if embedding.representation == "logits" and loaded.head is None:
                 break
-            rows = pipeline.score(loaded, (Item(None, *pair) for pair in pairs), Settings(embedding), Budget())
-            scores[name] = np.array([row["l2"] for _, row in rows if row["status"] == OK])
+            rows = api.score_pairs(loaded, pairs, embedding=embedding)
+            scores[name] = np.array([row.scores["l2"] for row in rows if row.status == OK])
         exact = scores.pop("float32", None)
         for name, rough in scores.items():
             median, most, largest = np.quantile(abs(rough - exact) / exact.clip(min=1e-12), [0.5, 0.95, 1])

@@ -50,31 +50,24 @@ class Contender:
 
 def ours(job, score="l2", strand="forward"):
     sys.path.insert(0, str(SCRIPTS))
-    from dna_lm.engine import encoder
     from dna_lm.engine.loading import load_checkpoint
-    from dna_lm.inputs import fasta
     from dna_lm.model.checkpoint import Checkpoint
     from dna_lm.outputs import tables
-    from dna_lm.scoring import pipeline
-    from dna_lm.scoring.pipeline import Item
+    from dna_lm.pairs.source import PairSource
+    from dna_lm.scoring import job as scoring_job
+    from dna_lm.scoring.rows import pair_cells
     from dna_lm.scoring.settings import Settings
 
     loaded = load_checkpoint(job["model"], job["precision"])
+    settings = Settings(strand=strand, scores=(score,))
 
-    # What score_pairs.py does once it has a model.
     def run(folder):
-        def pairs():
-            return fasta.pairs_by_order(folder / "wild_type.fasta", folder / "mutant.fasta")
-
-        fasta.check_pairs(folder / "wild_type.fasta", folder / "mutant.fasta")
-        settings = Settings(strand=strand, scores=(score,))
-        settings.check(loaded)
-        budget = encoder.Budget.fitting(loaded)
-        items = (Item(None, *pair) for pair in pairs())
-        with tables.score_table(Path(job["scratch"]) / "scores.tsv") as write:
-            for payload, row in pipeline.score(loaded, items, settings, budget):
-                write(payload, row)
-        return {"computed": budget.computed}
+        source = PairSource(folder / "wild_type.fasta", folder / "mutant.fasta")
+        output = Path(job["scratch"]) / "scores.tsv"
+        tally = scoring_job.run(
+            lambda: loaded, settings, source, lambda _facts: [(output, lambda path: tables.table(path, pair_cells))]
+        )
+        return {"computed": tally.budget.computed}
 
     run.where_time_goes = lambda folder: _where_time_goes(Checkpoint, run, folder)
     return run

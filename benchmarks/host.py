@@ -73,6 +73,7 @@ def run(n_pairs=3000, n_bases=201, repeats=REPEATS):
     from dna_lm.model.checkpoint import Checkpoint
     from dna_lm.outputs import tables
     from dna_lm.scoring import pipeline
+    from dna_lm.scoring.rows import pair_cells
     from dna_lm.scoring.settings import Settings
 
     with tempfile.TemporaryDirectory(prefix="dna_lm_host_") as scratch:
@@ -108,9 +109,9 @@ def run(n_pairs=3000, n_bases=201, repeats=REPEATS):
                     "reading", fasta.pairs_by_order(folder / "wild_type.fasta", folder / "mutant.fasta")
                 )
                 items = (pipeline.Item(None, *pair) for pair in pairs)
-                with tables.score_table(Path(scratch) / "scores.tsv") as write:
-                    for payload, row in pipeline.score(loaded, items, Settings(), budget):
-                        write(payload, row)
+                with tables.table(Path(scratch) / "scores.tsv", pair_cells) as write:
+                    for _, row in pipeline.score(loaded, items, Settings(), budget):
+                        write(row)
                 clock.switch()
                 runs.append({stage: seconds / budget.given for stage, seconds in clock.seconds.items()})
         finally:

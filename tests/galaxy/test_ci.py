@@ -75,7 +75,7 @@ def test_every_step_is_run_or_named() -> None:
         (".shed.yml", ["."]),
         ("tools/macros.xml", BOTH),
         ("tools/scripts/versions.py", BOTH),
-        ("tools/scripts/dna_lm/model/tokenizer.py", BOTH),
+        ("tools/scripts/dna_lm/model/tokens/tokenizer.py", BOTH),
         (f"{MANAGER}/README.md", [MANAGER]),
         (f"{MANAGER}/data_manager/model_sources.py", [MANAGER]),
     ],

@@ -51,9 +51,9 @@ def scores_on(name, device, precision="float32", pooling="max", wanted=("l2", "l
     # The smallest models read few tokens.
     chosen = {"embedding": Embedding(pooling=pooling), "truncate": True}
     rows = score_pairs(loaded(name, device, precision), pairs, wanted, **chosen)
-    read = [row for row in rows if row["status"] == OK]
+    read = [row for row in rows if row.status == OK]
     assert len(read) > 20
-    return {score: np.array([row[score] for row in read]) for score in wanted}, [row["status"] for row in rows]
+    return {score: np.array([row.scores[score] for row in read]) for score in wanted}, [row.status for row in rows]
 
 
 def test_the_model_is_on_the_gpu():

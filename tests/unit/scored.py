@@ -4,34 +4,30 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from dna_lm.engine.encoder import Budget, Embedding
+from dna_lm import api
+from dna_lm.engine.encoder import Embedding
 from dna_lm.inputs.fasta import Record
 from dna_lm.model.checkpoint import Checkpoint
 from dna_lm.scores import SCORES
-from dna_lm.scoring import pipeline
-from dna_lm.scoring.pipeline import Item, Row, Single
-from dna_lm.scoring.settings import Settings
+from dna_lm.scoring.rows import EmbeddedRecord, ScoredPair
 
 
 def score_pairs(
     loaded: Checkpoint,
     pairs: Iterable[tuple[Record, Record]],
-    wanted: tuple[str, ...] = ("l2",),
+    wanted: Sequence[str] = ("l2",),
     batch_tokens: int = 2048,
     **settings: Any,
-) -> list[Row]:
+) -> list[ScoredPair]:
     """The row of each (wild-type, mutant) pair."""
-    items = (Item(None, *pair) for pair in pairs)
-    rows = pipeline.score(loaded, items, Settings(scores=tuple(wanted), **settings), Budget(batch_tokens))
-    return [row for _, row in rows]
+    return list(api.score_pairs(loaded, pairs, wanted, batch_tokens, **settings))
 
 
 def embed(
     loaded: Checkpoint, records: Iterable[Record], embedding: Embedding, strand: str = "forward", **settings: Any
-) -> list[Row]:
+) -> list[EmbeddedRecord]:
     """The row of each record."""
-    rows = pipeline.embed(loaded, map(Single, records), Settings(embedding, strand, scores=(), **settings), Budget())
-    return [row for _, row in rows]
+    return list(api.embed(loaded, records, embedding, batch_tokens=3072, strand=strand, **settings))
 
 
 def assert_same_bits(loaded: Checkpoint, pairs: Sequence[tuple[Record, Record]]) -> None:

@@ -70,11 +70,11 @@ def test_scores_are_those_of_transformers(model):
     rows = score_pairs(loaded, pairs, ("l2", "llr"), batch_tokens=300)
     size = max(naive.embedding(wild_type.sequence).norm().item() for wild_type, _ in pairs)
     distances = [naive.l2(a.sequence, b.sequence) for a, b in pairs]
-    np.testing.assert_allclose([row["l2"] for row in rows], distances, rtol=ROUNDING, atol=ROUNDING * size)
+    np.testing.assert_allclose([row.scores["l2"] for row in rows], distances, rtol=ROUNDING, atol=ROUNDING * size)
     ratio = naive.causal_llr if loaded.is_causal else naive.masked_llr
     ratios = [ratio(a.sequence, b.sequence) for a, b in pairs]
     # A ratio is the difference of two sums of up to 60 log-probabilities.
-    np.testing.assert_allclose([row["llr"] for row in rows], ratios, rtol=ROUNDING, atol=2e-4)
+    np.testing.assert_allclose([row.scores["llr"] for row in rows], ratios, rtol=ROUNDING, atol=2e-4)
     assert np.std(ratios) > 0.01
 
 
@@ -104,11 +104,11 @@ def assert_same_scores(loaded, pairs, promise):
     for batch_tokens, chosen in ((1, order[:6]), (100, order[:7]), (5000, order[5:])):
         again = score_pairs(loaded, [pairs[number] for number in chosen], scores.SCORES, batch_tokens)
         for name in scores.SCORES:
-            found, expected = [row[name] for row in again], [rows[number][name] for number in chosen]
+            found, expected = [row.scores[name] for row in again], [rows[number].scores[name] for number in chosen]
             if promise == "same bits":
                 assert found == expected, name
             else:
-                size = max(abs(row[name]) for row in rows)
+                size = max(abs(row.scores[name]) for row in rows)
                 np.testing.assert_allclose(found, expected, rtol=0, atol=ROUNDING * size)
 
 
@@ -166,7 +166,7 @@ def test_a_bigbird_reads_a_long_sequence_alike_after_a_short_one(tmp_path, atten
     expected = Naive(folder, masked=True).l2(wild_type, mutant)
     assert expected > 0.1
     for pairs in ([long], [short, long], [long, short]):
-        [distance] = [row["l2"] for row in score_pairs(loaded, pairs, ("l2",)) if row["id"] == "l"]
+        [distance] = [row.scores["l2"] for row in score_pairs(loaded, pairs, ("l2",)) if row.id == "l"]
         assert distance == pytest.approx(expected, rel=1e-3)
 
 
@@ -186,7 +186,7 @@ def test_widths_are_those_of_the_output_not_of_the_settings(tmp_path):
     for embedding, width in ((Embedding("hidden"), 16), (Embedding("hidden", 1), 32), (Embedding(), 9)):
         assert embedding.width(loaded) == width
         [row] = embed(loaded, [Record("a", "ACGTA", "ok")], embedding)
-        assert row["embedding"].shape == (width,)
+        assert row.embedding.shape == (width,)
 
 
 @pytest.mark.parametrize(

@@ -416,7 +416,7 @@ def test_a_score_belongs_to_its_pair(tmp_path, kind, one_thread):
 def test_16_bits_give_about_the_same(source, precision):
     records = [Record("a", sequence_of(60), "ok")]
     exact, rough = (
-        embed(load_checkpoint(source, name), records, Embedding("hidden", pooling="mean"), "mean")[0]["embedding"]
+        embed(load_checkpoint(source, name), records, Embedding("hidden", pooling="mean"), "mean")[0].embedding
         for name in ("float32", precision)
     )
     assert 0 < abs(exact - rough).max() < 0.15 * abs(exact).max()
@@ -474,13 +474,13 @@ def test_the_other_strand_is_that_which_is_read(representation, how_pooled, stra
     pairs = pairs_of(8)
     assert plant.tokenise([pairs[0][0].sequence], True) == reading.tokenise([pairs[0][0].sequence], True)
     found, expected = (
-        [row["embedding"] for row in embed(loaded, [record for pair in pairs for record in pair], embedding, strand)]
+        [row.embedding for row in embed(loaded, [record for pair in pairs for record in pair], embedding, strand)]
         for loaded in (plant, reading)
     )
     np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
     found, expected = (
         [
-            [row[name] for name in scores.SCORES]
+            [row.scores[name] for name in scores.SCORES]
             for row in score_pairs(loaded, pairs, scores.SCORES, embedding=embedding, strand=strand)
         ]
         for loaded in (plant, reading)
@@ -495,7 +495,7 @@ def test_the_last_token_of_the_other_strand_is_the_first_of_the_given_one():
     assert ids[-1] == image[0] == 1 and image == [COMPLEMENT[token] for token in reversed(ids)]
     with torch.inference_mode():
         states = forward.sequence_states(loaded, torch.tensor([ids], device=loaded.device))[0][0].cpu().numpy()
-    found = embed(loaded, [Record("a", sequence, "ok")], Embedding("hidden", pooling="last"), "reverse")[0]["embedding"]
+    found = embed(loaded, [Record("a", sequence, "ok")], Embedding("hidden", pooling="last"), "reverse")[0].embedding
     assert abs(found - states[0, ::-1]).max() <= 1e-5 * abs(states).max()
 
 

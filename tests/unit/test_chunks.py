@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from conftest import ROOT, TEST_DATA, assert_refused
 from dna_lm.errors import UserError
 from dna_lm.inputs import chunks, collapsing, fasta, vcf
-from dna_lm.marks import CHUNK
-from dna_lm.outputs.tables import score_table
+from dna_lm.outputs.tables import table
 
 DEMO = TEST_DATA / "models" / "demo-mixtral"
 WILD_TYPES, MUTANTS = TEST_DATA / "snv_wild_type.fasta", TEST_DATA / "snv_mutant.fasta"
@@ -331,7 +330,7 @@ def scored(chunk, name):
     is_vcf = chunk.suffix == ".vcf"
     mark = vcf.mark_of(chunk.read_text().splitlines()) if is_vcf else chunks.mark_of_fasta(chunk)
     path = chunk.parent.parent / name
-    with score_table(path) as write:
+    with table(path, dict, mark) as write:
         for line in chunk.read_text().splitlines():
             if line.startswith(">") or (is_vcf and not line.startswith("#")):
                 row = {
@@ -340,7 +339,7 @@ def scored(chunk, name):
                     "l2": 1.5,
                     "wt_tokens": 3,
                 }
-                write(None, {CHUNK: mark, **row})
+                write(row)
     return path
 
 

@@ -16,10 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-import compare_groups
+from dna_lm.commands import compare_groups
 from dna_lm.compare import plots, report, score_tables, statistics
 from dna_lm.compare.hypothesis_tests import TITLES
 from dna_lm.errors import UserError
+from dna_lm.galaxy import FILES, GALAXY
 from dna_lm.outputs import markdown
 
 ROOT = Path(__file__).parents[2]
@@ -388,7 +389,7 @@ def report_of(labels, seed=0, **options):
         for i, label in enumerate(labels)
     ]
     design = {name: options.pop(name, False) for name in ("paired", "tutorial")}
-    options = {"title": "", "score": "L2 (Euclidean) distance", "galaxy": True} | options
+    options = {"title": "", "score": "L2 (Euclidean) distance", "page": GALAXY} | options
     return report.write_report(
         made,
         statistics.compare(made, **design),
@@ -398,7 +399,7 @@ def report_of(labels, seed=0, **options):
         **design,
         correction="holm",
         plot=markdown.plot_block(
-            "plot.png", "png", "Scores", "Points: a random 500 of each larger group.", options["galaxy"]
+            "plot.png", "png", "Scores", "Points: a random 500 of each larger group.", options["page"]
         ),
         settings={
             "Score column": "|" * 2000,
@@ -413,13 +414,13 @@ def report_of(labels, seed=0, **options):
     title=st.one_of(st.just("<" * 1000), st.text(max_size=1000)),
     score=st.one_of(st.just("`" * 300), LABELS),
     design=st.sampled_from([{}, {"paired": True}, {"tutorial": True}]),
-    galaxy=st.booleans(),
+    page=st.sampled_from([FILES, GALAXY]),
 )
 @settings(max_examples=60, deadline=None)
-def test_every_report_is_shown_whole(labels, title, score, design, galaxy):
+def test_every_report_is_shown_whole(labels, title, score, design, page):
     # The tutorial's tests take scipy half a minute for forty groups.
     labels = [f"{label}{number}" for number, label in enumerate(labels[:6] if "tutorial" in design else labels)]
-    report = report_of(labels, title=score_tables.clean_label(title), score=score, galaxy=galaxy, **design)
+    report = report_of(labels, title=score_tables.clean_label(title), score=score, page=page, **design)
     assert len(report.encode()) < GALAXY_READS - 500  # in bytes: characters are never more
     assert report.count("\n```galaxy") * 2 == report.count("\n```") and report.endswith("x\n")
     headings = re.findall(r"^## (.*)", report, re.MULTILINE)
@@ -461,7 +462,7 @@ def test_a_report_of_forty_groups_has_long_labels_whole(character, design):
 def test_without_its_limit_a_report_of_forty_groups_would_be_cut_by_galaxy(monkeypatch):
     """So the tests of the length can fail."""
     labels = [f"{number:02}{'x' * 58}" for number in range(40)]
-    monkeypatch.setattr(report, "MAX_BYTES", 10**6)
+    monkeypatch.setattr(report, "MAX_REPORT_BYTES", 10**6)
     assert len(report_of(labels)) > 2 * GALAXY_READS
 
 
@@ -476,7 +477,7 @@ def test_a_report_that_is_too_long_ends_at_a_line_and_says_so():
 
 
 def test_a_report_without_room_for_one_row_is_cut(monkeypatch):
-    monkeypatch.setattr(report, "MAX_BYTES", 3_000)
+    monkeypatch.setattr(report, "MAX_REPORT_BYTES", 3_000)
     text = report_of(["exon", "intron", "utr"])
     assert 2_000 < len(text.encode()) <= 3_000 and text.startswith("# Comparison") and "ends here" in text
 

@@ -271,7 +271,7 @@ def test_the_longest_input_of_hyenadna_is_its_filter(tmp_path):
     # One of the 40 is [SEP].
     for length, status in ((39, "ok"), (40, "too_long")):
         record = Record("a", dna(length), "ok")
-        assert score_pairs(checkpoint, [(record, record)])[0]["status"] == status
+        assert score_pairs(checkpoint, [(record, record)])[0].status == status
     with pytest.raises(ValueError, match="41 tokens, more than the 40"):
         outputs(checkpoint, dna(40))
 
@@ -306,7 +306,7 @@ def test_the_ratio_of_gpn_is_that_of_the_masked_base(tmp_path):
         masked[20] = 1
         logits = naive_gpn(FIRST, weights, masked)[20]
         expected = logits["ACGT".index(base) + 3] - logits["ACGT".index(reference[20]) + 3]
-        assert row["llr"] == pytest.approx(expected, rel=1e-4, abs=1e-5)
+        assert row.scores["llr"] == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
 def test_the_likelihood_of_hyenadna_is_the_sum_over_its_bases(tmp_path):

@@ -21,9 +21,10 @@ from dna_lm.inputs.fasta import Record
 from dna_lm.inputs.stretches import Stretch, mutants
 from dna_lm.model.tokens import base_tokens
 from dna_lm.mutagenesis import dependency_map, dependency_sinks
-from dna_lm.mutagenesis.source import Mutation
+from dna_lm.mutagenesis.source import Mutation, MutationRow
 from dna_lm.scoring import pipeline
-from dna_lm.scoring.pipeline import DEPENDENCIES, Item
+from dna_lm.scoring.pipeline import Item
+from dna_lm.scoring.rows import Counts
 from dna_lm.scoring.settings import Settings
 from naive import assert_rounded_alike
 
@@ -175,14 +176,14 @@ def test_dependencies_equal_a_double_loop(folder, strand):
     found, float32, float64 = [], [], []
     for at, alt, mutant in mutants(stretch_of(SEQUENCE)):
         row = rows[at, alt]
-        if row["status"] != "ok":
-            assert row["status"] == "change_not_read" and row[DEPENDENCIES] is None
+        if row.status != "ok":
+            assert row.status == "change_not_read" and row.changes is None
             continue
         for target in range(len(SEQUENCE)):
             if target == at:
                 continue
             expected = naive_change(folder, SEQUENCE, mutant, at, target, strand, torch.float32)
-            value = row[DEPENDENCIES][target]
+            value = row.changes[target]
             assert math.isnan(value) == (expected is None), (at, target)
             if expected is not None:
                 found.append(value)
@@ -200,7 +201,7 @@ def test_a_causal_model_defines_what_follows_in_its_order(strand):
     n = len(SEQUENCE)
     for (at, _), row in changes_of(loaded(MODELS / "tiny-llama"), stretch_of(SEQUENCE), strand=strand).items():
         expected = {"forward": range(at + 1, n), "reverse": range(at), "mean": set(range(n)) - {at}}[strand]
-        assert set(np.flatnonzero(~np.isnan(row[DEPENDENCIES]))) == set(expected)
+        assert set(np.flatnonzero(~np.isnan(row.changes))) == set(expected)
 
 
 @pytest.mark.parametrize("name", ["caduceus_ps", "caduceus_ph", "plantcaduceus"])
@@ -214,9 +215,9 @@ def test_strands_of_a_model_that_reads_both(name):
         same = changes_of(checkpoint, stretch_of(SEQUENCE), strand=strand)
         read = changes_of(checkpoint, stretch_of(SEQUENCE), strand=strand, embedding=Embedding(pooling="last"))
         for key, row in given.items():
-            np.testing.assert_array_equal(same[key][DEPENDENCIES], row[DEPENDENCIES])
-            np.testing.assert_allclose(read[key][DEPENDENCIES], row[DEPENDENCIES], atol=1e-4)
-            assert np.nanmax(row[DEPENDENCIES]) > 1e-3
+            np.testing.assert_array_equal(same[key].changes, row.changes)
+            np.testing.assert_allclose(read[key].changes, row.changes, atol=1e-4)
+            assert np.nanmax(row.changes) > 1e-3
 
 
 @pytest.mark.cpu
@@ -237,7 +238,7 @@ def test_a_dependency_belongs_to_its_pair(folder, batch_tokens, data):
     found = changes_of(loaded(folder), stretch, batch_tokens=batch_tokens, order=order, strand="mean")
     torch.set_num_threads(threads)
     for key, row in found.items():
-        np.testing.assert_array_equal(row[DEPENDENCIES], rows[key][DEPENDENCIES])
+        np.testing.assert_array_equal(row.changes, rows[key].changes)
 
 
 @pytest.mark.parametrize(
@@ -260,7 +261,7 @@ def test_dependencies_need_no_more_forward_passes_and_change_no_score(name, scor
         computed.append(budget.computed)
     assert computed[0] == computed[1]
     for item, without, row in zip(items, *results, strict=True):
-        assert (row.pop(DEPENDENCIES) is None) == (item.payload[1] == "-")
+        assert (row.changes is None) == (item.payload[1] == "-")
         assert row == without
 
 
@@ -268,8 +269,8 @@ def test_a_masked_ratio_and_dependencies_come_together():
     checkpoint = loaded(MODELS / "tiny-esm")
     alone = changes_of(checkpoint, stretch_of(SEQUENCE), ("l2",))
     for key, row in changes_of(checkpoint, stretch_of(SEQUENCE), ("llr",)).items():
-        np.testing.assert_array_equal(row[DEPENDENCIES], alone[key][DEPENDENCIES])
-        assert row["llr"] != 0
+        np.testing.assert_array_equal(row.changes, alone[key].changes)
+        assert row.scores["llr"] != 0
 
 
 def test_odds_keep_the_digits_of_a_certain_prediction():
@@ -285,7 +286,7 @@ def test_numbers_that_are_not_finite_are_a_status(monkeypatch):
     infinite = [np.full((20, 4), np.nan)]
     monkeypatch.setattr(predictions.Predictions, "per_sequence", lambda self: infinite * len(self.tree.leaves))
     rows = changes_of(checkpoint, stretch_of(SEQUENCE)).values()
-    assert {(row["status"], row["l2"], row[DEPENDENCIES]) for row in rows} == {("not_finite", None, None)}
+    assert {(row.status, row.scores["l2"], row.changes) for row in rows} == {("not_finite", None, None)}
 
 
 @pytest.mark.parametrize(
@@ -322,7 +323,7 @@ def test_the_table_has_the_largest_of_three_and_the_column_the_mean(run, tmp_pat
         if row["id"] != "s" or row["alt"] == "-":
             assert row["influence"] == ""
             continue
-        others = np.delete(expected[key][DEPENDENCIES], key[0])
+        others = np.delete(expected[key].changes, key[0])
         assert float(row["influence"]) == pytest.approx(others.mean(), rel=1e-8)
     found = {(int(row["position"]) - 1, int(row["target"]) - 1): row for row in read_table(tmp_path / "d.tsv")}
     n = len(SEQUENCE)
@@ -330,7 +331,7 @@ def test_the_table_has_the_largest_of_three_and_the_column_the_mean(run, tmp_pat
     assert list(found) == sorted(found)
     for (at, target), row in found.items():
         assert list(row) == ["id", "position", "target", "dependency"] and row["id"] == "s"
-        of_alts = [expected[at, alt][DEPENDENCIES][target] for alt in "ACGT" if alt != SEQUENCE[at]]
+        of_alts = [expected[at, alt].changes[target] for alt in "ACGT" if alt != SEQUENCE[at]]
         assert float(row["dependency"]) == pytest.approx(max(of_alts), rel=1e-8)
 
 
@@ -348,7 +349,7 @@ def test_intervals_have_places_and_the_influence_of_their_flanks(run, tmp_path):
     start = int(rows[0]["pos"]) - 1
     stretch = stretch_of(sequence[start - 10 : start + 22].upper())
     expected = changes_of(loaded(MODELS / "tiny-modernbert"), stretch)
-    others = np.delete(expected[10, rows[0]["alt"]][DEPENDENCIES], 10)
+    others = np.delete(expected[10, rows[0]["alt"]].changes, 10)
     assert float(rows[0]["influence"]) == pytest.approx(others.mean(), rel=1e-5)
 
 
@@ -383,7 +384,7 @@ def test_a_picture_has_so_many_maps_and_says_what_it_leaves_out(tmp_path, monkey
     monkeypatch.setattr(
         dependency_map, "draw", lambda path, panels, *rest: (drawn.extend(panels), draw(path, panels, *rest))
     )
-    with dependency_sinks.picture(tmp_path / "x.svg", "forward", "svg", most_panels=2) as add:
+    with dependency_sinks.picture(tmp_path / "x.svg", "forward", False, "svg", most_panels=2) as add:
         # The second a is the same DNA again.
         for name, flank in (("a", "A"), ("a", "A"), ("b", "C"), ("c", "G")):
             stretch = Stretch(Record(name, f"ACG{flank}", "ok"), 0, 3)
@@ -391,7 +392,8 @@ def test_a_picture_has_so_many_maps_and_says_what_it_leaves_out(tmp_path, monkey
                 changes = (
                     None if (name, at, alt) == ("a", 1, "G") else np.full(3, {"A": 1, "C": 3, "G": 2, "T": 0}[alt])
                 )
-                add(Mutation(stretch, at, alt, False, changes), {})
+                padded = None if changes is None else np.append(changes.astype(float), np.nan)
+                add(MutationRow(name, "ok", {}, Counts(4, 4), padded, mutation=Mutation(stretch, at, alt)))
     assert [panel.stretch.record.id for panel in drawn] == ["a", "b"]
     assert drawn[1].dependencies.tolist() == [[3] * 3, [2] * 3, [3] * 3]
     assert np.isnan(drawn[0].dependencies[1]).all()

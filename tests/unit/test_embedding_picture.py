@@ -8,6 +8,7 @@ import pytest
 from conftest import TEST_DATA, assert_refused, read_table
 from dna_lm.embedding import groups, pca, scatter
 from dna_lm.errors import UserError
+from dna_lm.scoring.rows import EmbeddedRecord
 
 DEMO = TEST_DATA / "models" / "demo-mixtral"
 SEQUENCES, CFTR = TEST_DATA / "sequences.fasta", TEST_DATA / "cftr_wild_type.fasta"
@@ -34,7 +35,7 @@ def collected(numbers, names=None, unread=()):
     for at, vector in enumerate(numbers):
         group = {} if names is None else {"group": names[at]}
         status = "too_long" if at in unread else "ok"
-        collector.add({"id": f"r{at}", "status": status, "length": 9} | group | {"embedding": vector})
+        collector.add(EmbeddedRecord(f"r{at}", status, 9, 3, "whole", vector, **group))
     return collector
 
 
@@ -90,7 +91,7 @@ def test_vectors_are_kept_on_disk():
     tracemalloc.start()
     collector = pca.Collector()
     for at in range(2000):
-        collector.add({"id": str(at), "status": "ok", "embedding": np.full(4096, at, np.float32)})
+        collector.add(EmbeddedRecord(str(at), "ok", 9, 3, "whole", np.full(4096, at, np.float32)))
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert kept < 2_000_000  # the vectors are 33 MB
@@ -103,7 +104,7 @@ def test_the_table_of_coordinates_has_every_record(tmp_path):
         pass
     rows = read_table(tmp_path / "x.tsv")
     assert [row["id"] for row in rows] == [f"r{at}" for at in range(20)]
-    assert list(rows[0]) == ["id", "status", "length", *(f"pc_{n}" for n in range(1, 11))]
+    assert list(rows[0]) == ["id", "status", "length", "tokens", "ends", *(f"pc_{n}" for n in range(1, 11))]
     assert [at for at, row in enumerate(rows) if row["pc_1"] == ""] == [3, 19]
     expected, *_ = by_svd(np.delete(numbers, [3, 19], axis=0))
     found = [[float(row[f"pc_{n}"]) for n in (1, 2)] for row in rows if row["pc_1"]]

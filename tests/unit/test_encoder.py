@@ -45,7 +45,7 @@ def test_l2_equals_one_sequence_at_a_time(model, representation, layer, how_pool
     rows = score_pairs(loaded, pairs, ("l2",), embedding=Embedding(representation, layer, how_pooled), strand=strand)
     expected = [naive.l2(a.sequence, b.sequence, strand=strand, **how) for a, b in pairs]
     size = naive.embedding(pairs[0][0].sequence, **how).norm().item()
-    np.testing.assert_allclose([row["l2"] for row in rows], expected, rtol=ROUNDING, atol=ROUNDING * size)
+    np.testing.assert_allclose([row.scores["l2"] for row in rows], expected, rtol=ROUNDING, atol=ROUNDING * size)
 
 
 @pytest.mark.parametrize("strand", ["forward", "reverse", "mean"])
@@ -58,14 +58,14 @@ def test_embeddings_equal_one_sequence_at_a_time(model, strand):
             expected = naive.embedding(
                 record.sequence, embedding.representation, embedding.layer, embedding.pooling, strand
             ).numpy()
-            assert row["embedding"].shape == (embedding.width(loaded),)
-            np.testing.assert_allclose(row["embedding"], expected, rtol=ROUNDING, atol=ROUNDING * abs(expected).max())
+            assert row.embedding.shape == (embedding.width(loaded),)
+            np.testing.assert_allclose(row.embedding, expected, rtol=ROUNDING, atol=ROUNDING * abs(expected).max())
 
 
 def test_causal_llr_equals_the_sum_of_token_log_probabilities(mixtral):
     loaded, naive = mixtral
     pairs = list(random_pairs(30, seed=3))
-    found = [row["llr"] for row in score_pairs(loaded, pairs, ("llr",))]
+    found = [row.scores["llr"] for row in score_pairs(loaded, pairs, ("llr",))]
     expected = [naive.causal_llr(a.sequence, b.sequence) for a, b in pairs]
     np.testing.assert_allclose(found, expected, rtol=ROUNDING, atol=2e-3)
     assert np.std(expected) > 1
@@ -77,15 +77,15 @@ def test_a_layer_and_the_ratio_come_in_one_run(mixtral):
     rows = score_pairs(loaded, pairs, ("l2", "llr"), embedding=Embedding("hidden", 1, "mean"))
     ratios = score_pairs(loaded, pairs, ("llr",))
     for row, ratio, (wild_type, mutant) in zip(rows, ratios, pairs, strict=True):
-        assert row["llr"] == ratio["llr"]
+        assert row.scores["llr"] == ratio.scores["llr"]
         expected = naive.l2(wild_type.sequence, mutant.sequence, representation="hidden", layer=1, pooling="mean")
-        assert row["l2"] == pytest.approx(expected, rel=1e-4, abs=1e-5)
+        assert row.scores["l2"] == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
 def test_masked_llr_equals_masking_one_sequence_at_a_time(esm):
     loaded, naive = esm
     pairs = list(random_pairs(15, seed=4, lengths=(1, 80)))
-    found = [row["llr"] for row in score_pairs(loaded, pairs, ("llr",), batch_tokens=100)]
+    found = [row.scores["llr"] for row in score_pairs(loaded, pairs, ("llr",), batch_tokens=100)]
     expected = [naive.masked_llr(a.sequence, b.sequence) for a, b in pairs]
     np.testing.assert_allclose(found, expected, rtol=ROUNDING, atol=1e-4)
     assert np.std(expected) > 0.01
@@ -97,10 +97,10 @@ def test_all_scores_in_one_run_equal_their_definitions(mixtral):
     for row, (wild_type, mutant) in zip(score_pairs(loaded, pairs, scores.SCORES), pairs, strict=True):
         a, b = naive.embedding(wild_type.sequence), naive.embedding(mutant.sequence)
         near = {"rel": 1e-4, "abs": 1e-3}
-        assert row["l1"] == pytest.approx((a - b).abs().sum().item(), **near)
-        assert row["inner_product"] == pytest.approx(torch.dot(a, b).item(), **near)
+        assert row.scores["l1"] == pytest.approx((a - b).abs().sum().item(), **near)
+        assert row.scores["inner_product"] == pytest.approx(torch.dot(a, b).item(), **near)
         cosine = torch.nn.functional.cosine_similarity(a, b, dim=0).item()
-        assert row["cosine_distance"] == pytest.approx(1 - cosine, abs=1e-6)
+        assert row.scores["cosine_distance"] == pytest.approx(1 - cosine, abs=1e-6)
 
 
 @pytest.mark.cpu
@@ -130,9 +130,9 @@ def test_long_logits_pooled_in_slices_equal_the_whole(random_mixtral, monkeypatc
     for how in pooling.POOLINGS:
         rows = score_pairs(loaded, pairs, ("l2", "llr"), embedding=Embedding(pooling=how))
         expected = [naive.l2(a.sequence, b.sequence, pooling=how) for a, b in pairs]
-        np.testing.assert_allclose([row["l2"] for row in rows], expected, rtol=1e-4, atol=1e-3)
+        np.testing.assert_allclose([row.scores["l2"] for row in rows], expected, rtol=1e-4, atol=1e-3)
         ratios = [naive.causal_llr(a.sequence, b.sequence) for a, b in pairs]
-        np.testing.assert_allclose([row["llr"] for row in rows], ratios, rtol=1e-5, atol=2e-3)
+        np.testing.assert_allclose([row.scores["llr"] for row in rows], ratios, rtol=1e-5, atol=2e-3)
 
 
 def test_identical_sequences_are_computed_once(model, monkeypatch):
@@ -165,9 +165,9 @@ def test_every_expert_and_every_choice_is_used(random_mixtral, tmp_path):
 
 def test_lower_precision_stays_close(random_mixtral):
     pairs = list(random_pairs(40, seed=8))
-    exact = [row["l2"] for row in score_pairs(load_checkpoint(random_mixtral), pairs, ("l2",))]
+    exact = [row.scores["l2"] for row in score_pairs(load_checkpoint(random_mixtral), pairs, ("l2",))]
     for precision, tolerance in (("bfloat16", 0.2), ("float16", 0.03)):
-        rough = [row["l2"] for row in score_pairs(load_checkpoint(random_mixtral, precision), pairs, ("l2",))]
+        rough = [row.scores["l2"] for row in score_pairs(load_checkpoint(random_mixtral, precision), pairs, ("l2",))]
         assert rough != exact
         assert np.median(np.abs(np.subtract(rough, exact))) < tolerance * np.median(exact)
 
@@ -176,10 +176,10 @@ def test_too_long_rows_keep_their_place(mixtral):
     loaded, _ = mixtral
     good, long = Record("a", "ACGTTT", "ok"), Record("b", "ACGT" * 400, "ok")
     rows = score_pairs(loaded, [(good, good), (long, good), (Record("c", "ACN", "invalid_base"), good)])
-    assert [(row["id"], row["status"], row["l2"]) for row in rows] == [
+    assert [(row.id, row.status, row.scores["l2"]) for row in rows] == [
         ("a", "ok", 0.0),
         ("b", "too_long", None),
         ("c", "invalid_base", None),
     ]
     # Whether what is too long is tokenised depends on its length: its tokens are not counted.
-    assert [(row["wt_tokens"], row["mut_tokens"]) for row in rows[1:]] == [(None, None)] * 2
+    assert [(row.counts.wt_tokens, row.counts.mut_tokens) for row in rows[1:]] == [(None, None)] * 2

@@ -113,7 +113,7 @@ def test_ratios_equal_plain_forward_passes(model, pairs, batch_tokens):
     ratio = naive.masked_llr if model["family"] in random_models.MASKED else naive.causal_llr
     for row, (wild_type, mutant) in zip(rows, pairs, strict=True):
         # Each of up to 240 log-probabilities of some nats is rounded.
-        assert row["llr"] == pytest.approx(ratio(wild_type, mutant), rel=1e-5, abs=2e-4)
+        assert row.scores["llr"] == pytest.approx(ratio(wild_type, mutant), rel=1e-5, abs=2e-4)
 
 
 @pytest.mark.cpu
@@ -314,11 +314,11 @@ def test_what_is_too_long_is_cut_to_what_surrounds_the_change(short_llama, stran
         left = max(0, start - kept)
         cut = wild_type[left : stop + kept], mutant[left : start + len(new) + kept]
         long, short = rows_of(short_llama, [pair_of(wild_type, mutant), pair_of(*cut)], strand)
-        assert (long["status"], long["wt_length"], long["mut_length"]) == ("ok", len(wild_type), len(mutant))
-        assert [long[name] for name in ("l2", "llr", "wt_tokens", "mut_tokens")] == [
-            short[name] for name in ("l2", "llr", "wt_tokens", "mut_tokens")
-        ]
-        assert short_llama.max_tokens - 1 <= max(long["wt_tokens"], long["mut_tokens"]) <= short_llama.max_tokens
+        assert (long.status, long.counts.wt_length, long.counts.mut_length) == ("ok", len(wild_type), len(mutant))
+        assert long.scores == short.scores
+        assert (long.counts.wt_tokens, long.counts.mut_tokens) == (short.counts.wt_tokens, short.counts.mut_tokens)
+        most_tokens = max(long.counts.wt_tokens, long.counts.mut_tokens)
+        assert short_llama.max_tokens - 1 <= most_tokens <= short_llama.max_tokens
 
 
 def test_the_longest_input_is_read_and_one_base_more_is_not(short_llama):
@@ -330,13 +330,13 @@ def test_the_longest_input_is_read_and_one_base_more_is_not(short_llama):
             source = MutationSource(lambda sequence=sequence: from_records([Record("a", sequence, "ok")]))
             settings = Settings(strand=strand)
             computed = source.compute(short_llama, source.items(short_llama, settings), settings, Budget())
-            assert [row["status"] for _, row in source.rows(computed)] == statuses
+            assert [row.status for row in source.rows(computed)] == statuses
 
 
 def test_a_change_that_is_itself_too_long_keeps_its_status(short_llama):
     pairs = [pair_of("A" * 300, "C" * 300), pair_of("ACGT" * 90, "ACGT" * 90)]
-    assert [row["status"] for row in rows_of(short_llama, pairs)] == ["too_long", "ok"]
-    assert [row["status"] for row in rows_of(short_llama, pairs, truncate=False)] == ["too_long", "too_long"]
+    assert [row.status for row in rows_of(short_llama, pairs)] == ["too_long", "ok"]
+    assert [row.status for row in rows_of(short_llama, pairs, truncate=False)] == ["too_long", "too_long"]
 
 
 @pytest.mark.parametrize("name", ["mixtral", "dnabert2"])
@@ -386,5 +386,6 @@ def test_a_sequence_that_is_far_too_long_takes_little_more_memory_than_its_bases
     [row] = rows_of(short_llama, [pair], truncate=truncate)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert row["status"] == ("ok" if truncate else "too_long") and peak < 4 * len(chromosome)
-    assert (row["wt_length"], row["wt_tokens"]) == (len(chromosome), short_llama.max_tokens if truncate else None)
+    assert row.status == ("ok" if truncate else "too_long") and peak < 4 * len(chromosome)
+    assert row.counts.wt_length == len(chromosome)
+    assert row.counts.wt_tokens == (short_llama.max_tokens if truncate else None)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
-import evaluate
 from conftest import TEST_DATA, assert_refused, read_table
+from dna_lm.commands import evaluate
 from dna_lm.errors import UserError
 from dna_lm.evaluate import report, resampling
 from dna_lm.outputs import markdown
@@ -323,7 +323,7 @@ def report_of(folder, names, n_strata):
 def test_a_report_of_many_strata_is_short_only_by_its_limit(tmp_path, monkeypatch):
     names = [f"{number}{'x' * 59}" for number in range(8)]
     assert len(report_of(tmp_path, names, 60)) < GALAXY_READS
-    monkeypatch.setattr(report, "fitting", lambda compose, galaxy: markdown.fitting(compose, 10**6, galaxy))
+    monkeypatch.setattr(report, "fitting", lambda compose, page: markdown.fitting(compose, page, 10**6))
     assert len(report_of(tmp_path, names, 60)) > GALAXY_READS + 2_000
 
 

@@ -42,13 +42,13 @@ def test_l2_equals_one_sequence_at_a_time(model, representation, layer, how_pool
     rows = score_pairs(loaded, pairs, ("l2",), embedding=Embedding(representation, layer, how_pooled), strand="mean")
     expected = [naive.l2(a.sequence, b.sequence, strand="mean", **how) for a, b in pairs]
     size = naive.embedding(pairs[0][0].sequence, **how).norm().item()
-    np.testing.assert_allclose([row["l2"] for row in rows], expected, rtol=ROUNDING, atol=ROUNDING * size)
+    np.testing.assert_allclose([row.scores["l2"] for row in rows], expected, rtol=ROUNDING, atol=ROUNDING * size)
 
 
 def test_llr_equals_one_sequence_at_a_time(model):
     loaded, naive = model
     pairs = list(pairs_of(12, seed=2, longest=60))
-    found = [row["llr"] for row in score_pairs(loaded, pairs, ("llr",), batch_tokens=300)]
+    found = [row.scores["llr"] for row in score_pairs(loaded, pairs, ("llr",), batch_tokens=300)]
     ratio = naive.causal_llr if loaded.is_causal else naive.masked_llr
     expected = [ratio(a.sequence, b.sequence) for a, b in pairs]
     np.testing.assert_allclose(found, expected, rtol=ROUNDING, atol=1e-4)
@@ -116,10 +116,10 @@ def test_positions_that_are_learned_and_numbered_after_the_padding(tmp_path):
     longest = "ACGTTG" * 19
     pairs = [(Record("a", longest, "ok"), Record("a", longest[:-1] + "C", "ok"))]
     row = score_pairs(loaded, pairs, ("l2",))[0]
-    assert row["wt_tokens"] == 20
-    assert row["l2"] == pytest.approx(naive.l2(longest, longest[:-1] + "C"), rel=1e-4)
+    assert row.counts.wt_tokens == 20
+    assert row.scores["l2"] == pytest.approx(naive.l2(longest, longest[:-1] + "C"), rel=1e-4)
     longer = Record("b", longest + "A", "ok")
-    assert score_pairs(loaded, [(longer, longer)], ("l2",))[0]["status"] == "too_long"
+    assert score_pairs(loaded, [(longer, longer)], ("l2",))[0].status == "too_long"
 
 
 @pytest.mark.parametrize("name", MASKED)
@@ -142,8 +142,8 @@ def test_the_masked_ratio_is_that_of_gpn_and_esm(name):
         rows = torch.arange(len(places))
         expected = (logits[rows, changed[0, places]] - logits[rows, ids[0, places]]).sum().item()
         row = score_pairs(loaded, [(Record("v", reference, "ok"), Record("v", alternate, "ok"))], ("llr",))[0]
-        assert row["llr"] == pytest.approx(expected, rel=1e-4, abs=1e-5)
-        assert row["changed_tokens"] == len(places) == {"tiny-bert": 3}.get(name, 1)
+        assert row.scores["llr"] == pytest.approx(expected, rel=1e-4, abs=1e-5)
+        assert row.counts.changed_tokens == len(places) == {"tiny-bert": 3}.get(name, 1)
 
 
 def test_a_vocabulary_of_esm_is_read_as_transformers_reads_it(tmp_path):

@@ -145,40 +145,40 @@ SEQUENCE = "ACGTTGCATTAGCCGATACCAGTTTGACTAC"  # 31 bases: five 6-mers and one ba
 def test_a_change_that_is_not_read_has_no_score(folder, strand, unread, ends):
     for at in range(len(SEQUENCE)):
         row = row_of(folder, SEQUENCE, substituted(SEQUENCE, at), strand)
-        assert row["status"] == ("change_not_read" if at in unread else "ok")
-        assert (row["l2"] is None) == (row["llr"] is None) == (at in unread)
-        assert at in unread or row["l2"] > 0
-        assert row["ends"] == ends
+        assert row.status == ("change_not_read" if at in unread else "ok")
+        assert (row.scores["l2"] is None) == (row.scores["llr"] is None) == (at in unread)
+        assert at in unread or row.scores["l2"] > 0
+        assert row.counts.ends == ends
 
 
 def test_a_pair_without_a_change_has_the_distance_0():
     row = row_of(GENERATOR, SEQUENCE, SEQUENCE)
-    assert (row["status"], row["l2"], row["ends"]) == ("ok", 0, "cut")
+    assert (row.status, row.scores["l2"], row.counts.ends) == ("ok", 0, "cut")
 
 
 def test_bases_that_equal_what_is_filled_in_are_not_read():
     row = row_of(CARBON, SEQUENCE, SEQUENCE + "A")
-    assert (row["status"], row["l2"], row["ends"]) == ("change_not_read", None, "filled")
-    assert row_of(CARBON, SEQUENCE, SEQUENCE + "C")["status"] == "ok"
+    assert (row.status, row.scores["l2"], row.counts.ends) == ("change_not_read", None, "filled")
+    assert row_of(CARBON, SEQUENCE, SEQUENCE + "C").status == "ok"
 
 
 def test_the_row_names_the_ends_of_either_sequence():
     """A deletion of one base from 31 leaves 30, which are read whole."""
-    assert row_of(GENERATOR, SEQUENCE[1:], SEQUENCE[1:])["ends"] == "whole"
-    assert row_of(GENERATOR, SEQUENCE, SEQUENCE[:10] + SEQUENCE[11:])["ends"] == "cut"
-    assert row_of(GENERATOR, SEQUENCE[1:], SEQUENCE)["ends"] == "cut"
+    assert row_of(GENERATOR, SEQUENCE[1:], SEQUENCE[1:]).counts.ends == "whole"
+    assert row_of(GENERATOR, SEQUENCE, SEQUENCE[:10] + SEQUENCE[11:]).counts.ends == "cut"
+    assert row_of(GENERATOR, SEQUENCE[1:], SEQUENCE).counts.ends == "cut"
 
 
 def test_a_sequence_shorter_than_a_token_is_not_read():
     rows = embed(loaded(GENERATOR), [Record("r", "ACGTA", "ok"), Record("r", "ACGTAC", "ok")], Embedding())
-    assert [(row["status"], row["tokens"], row["ends"]) for row in rows] == [
+    assert [(row.status, row.tokens, row.ends) for row in rows] == [
         ("too_short", None, None),
         ("ok", 2, "whole"),
     ]
     row = row_of(GENERATOR, "ACGTAC", "ACGTA")
-    assert (row["status"], row["wt_length"], row["wt_tokens"], row["ends"]) == ("too_short", 6, None, None)
-    assert row_of(DNABERT, "AC", "AG")["status"] == "too_short"
-    assert row_of(CARBON, "AC", "AG")["status"] == "ok"
+    assert (row.status, row.counts.wt_length, row.counts.wt_tokens, row.counts.ends) == ("too_short", 6, None, None)
+    assert row_of(DNABERT, "AC", "AG").status == "too_short"
+    assert row_of(CARBON, "AC", "AG").status == "ok"
 
 
 def test_every_mutation_of_a_base_that_is_cut_is_reported(run_script, tmp_path):
@@ -255,7 +255,7 @@ def test_dnabert_may_name_its_class_or_none(tmp_path):
 def test_dnabert_reads_as_many_kmers_as_it_has_positions():
     fitting, longer = ("A" * (510 + 2), "A" * (511 + 2))
     rows = embed(loaded(DNABERT), [Record("r", fitting, "ok"), Record("r", longer, "ok")], Embedding())
-    assert [row["status"] for row in rows] == ["ok", "too_long"]
+    assert [row.status for row in rows] == ["ok", "too_long"]
 
 
 def without(token):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import ROOT
-from dna_lm import names
+from dna_lm import galaxy, names
 
 TOOLS = ROOT / "tools"
 NAMES = st.lists(st.sampled_from(["Mutation scores of ", "exon", "intron", ".fasta", ".gz", " ", ", put together"]))
@@ -31,13 +31,13 @@ NAMES = st.lists(st.sampled_from(["Mutation scores of ", "exon", "intron", ".fas
     ],
 )
 def test_short_labels(labels, short):
-    assert names.short_labels(labels) == (labels if short is None else short)
+    assert galaxy.short_labels(labels) == (labels if short is None else short)
 
 
 @given(st.lists(NAMES.map("".join), max_size=8))
 def test_labels_are_equal_only_where_names_are(labels):
     cleaned = [names.clean_label(label) for label in labels]
-    short = names.short_labels(cleaned)
+    short = galaxy.short_labels(cleaned)
     assert len(set(short)) == len(set(cleaned))
     assert all(label in name and bool(label) == bool(name) for label, name in zip(short, cleaned, strict=True))
 
@@ -72,7 +72,7 @@ def named(label, name):
 def test_what_a_tool_puts_around_the_name_of_its_input_is_left_out(tool, label):
     name = named(label, "exon_alt.fasta.gz")
     assert name != "exon_alt.fasta.gz"
-    assert names.short_labels([name]) == ["exon_alt"]
+    assert galaxy.short_labels([name]) == ["exon_alt"]
 
 
 def test_every_tool_that_names_tables_after_their_input_is_seen():

@@ -1,6 +1,9 @@
 """The library's packages import only from those below them, and no modules import each other."""
 
 import ast
+import os
+import subprocess
+import sys
 from graphlib import TopologicalSorter
 
 import pytest
@@ -26,6 +29,9 @@ BELOW = {
     "embedding": {"dna_lm", "inputs", "outputs", "model", "engine", "scoring"},
 }
 # Libraries that only the packages around the model may import.
+# What may import all packages: the ways in.
+for way_in in ("api", "commands"):
+    BELOW[way_in] = {*BELOW}
 AROUND_THE_MODEL = {"families", "model", "engine", "scoring"}
 HEAVY = {"torch", "transformers", "tokenizers", "safetensors"}
 
@@ -52,8 +58,8 @@ def imports_of(path):
 
 def package_of(name):
     """The package of a module of the library; those at the top level are `dna_lm`."""
-    parts = name.split(".")
-    return parts[1] if (LIBRARY / parts[1]).is_dir() else "dna_lm"
+    parts = [*name.split("."), "dna_lm"]
+    return parts[1] if (LIBRARY / parts[1]).is_dir() or parts[1] == "api" else "dna_lm"
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name != "dna_lm"])
@@ -77,3 +83,37 @@ def test_no_modules_import_each_other():
     TopologicalSorter(
         {name: imports_of(path) & MODULES.keys() - {"dna_lm"} for name, path in MODULES.items()}
     ).prepare()
+
+
+def names_in(path):
+    """Names and texts in the code of a module, without its docstrings."""
+    tree = ast.parse(path.read_text())
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    docstrings = {
+        id(node.body[0].value) for node in ast.walk(tree) if isinstance(node, documented) and ast.get_docstring(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.value
+        yield from (
+            getattr(node, name) for name in ("id", "arg", "name", "attr") if isinstance(getattr(node, name, None), str)
+        )
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name != "dna_lm.galaxy"])
+def test_one_module_knows_galaxy(name):
+    """The others use its functions by their names; a message may mention Galaxy's tools in words."""
+    found = {text for text in names_in(MODULES[name]) if "galaxy" in text or "GALAXY" in text}
+    assert found <= {"galaxy", "dna_lm.galaxy"}, f"{name} knows Galaxy: {found}"
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if package_of(name) not in ("commands", "dna_lm")])
+def test_the_library_knows_no_command_line(name):
+    assert "argparse" not in imports_of(MODULES[name])
+
+
+def test_importing_the_library_changes_no_environment_variable():
+    imported = "import dna_lm.api, dna_lm.commands.evaluate"
+    script = f"import os; before = {{**os.environ}}; {imported}; assert {{**os.environ}} == before"
+    environment = {**os.environ, "PYTHONPATH": str(LIBRARY.parent)}
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True)

@@ -71,20 +71,17 @@ def test_it_is_that_of_transformers_one_sequence_at_a_time(name, strand):
     for embedding in (Embedding(), Embedding("hidden", 1, "mean")):
         rows = embed(loaded, RECORDS, embedding, strand, log_likelihood=True)
         plain = embed(loaded, RECORDS, embedding, strand)
-        assert [list(row) for row in rows] == [
-            ["id", "status", "length", "tokens", "ends", "log_likelihood", "bits_per_base", "embedding"]
-        ] * len(rows)
         for row, without, record in zip(rows, plain, RECORDS, strict=True):
             # The embedding is the same to the last bit.
-            assert row["embedding"].tobytes() == without["embedding"].tobytes()
+            assert row.embedding.tobytes() == without.embedding.tobytes()
             expected = []
             for sequence in (record.sequence, reverse_complement(record.sequence)):
                 ids = naive.ids(sequence)[0].tolist()
                 mask = naive.tokenizer.mask_token_id
                 expected.append(naive_log_likelihood(naive.model, ids, naive.special, mask, loaded.is_causal))
             expected = {"forward": expected[0], "reverse": expected[1], "mean": sum(expected) / 2}[strand]
-            assert_close(row["log_likelihood"], expected)
-            assert_close(row["bits_per_base"], -expected / math.log(2) / len(record.sequence))
+            assert_close(row.log_likelihood, expected)
+            assert_close(row.bits_per_base, -expected / math.log(2) / len(record.sequence))
 
 
 @pytest.mark.parametrize("strand", ["forward", "reverse", "mean"])
@@ -103,9 +100,9 @@ def test_it_is_that_of_kmers_and_families_of_the_suite(name, strand):
             special, mask = checkpoint.special_token_ids, checkpoint.mask_token_id
             expected.append(naive_log_likelihood(model, ids, special, mask, is_causal))
         expected = {"forward": expected[0], "reverse": expected[1], "mean": sum(expected) / 2}[strand]
-        assert_close(row["log_likelihood"], expected)
+        assert_close(row.log_likelihood, expected)
         n_bases = len(record.sequence) // k * k
-        assert_close(row["bits_per_base"], -expected / math.log(2) / n_bases)
+        assert_close(row.bits_per_base, -expected / math.log(2) / n_bases)
 
 
 @pytest.mark.parametrize("name", ["demo-mixtral", "tiny-esm"])
@@ -114,8 +111,8 @@ def test_the_difference_of_two_is_the_ratio_of_the_pair(name):
     loaded = load_checkpoint(MODELS / name)
     both = list(zip(RECORDS[:-1], RECORDS[1:], strict=True))
     both = [pair for pair in both if len(pair[0].sequence) != len(pair[1].sequence)]
-    ratios = [row["llr"] for row in score_pairs(loaded, both, ("llr",))]
-    found = {row["id"]: row["log_likelihood"] for row in embed(loaded, RECORDS, Embedding(), log_likelihood=True)}
+    ratios = [row.scores["llr"] for row in score_pairs(loaded, both, ("llr",))]
+    found = {row.id: row.log_likelihood for row in embed(loaded, RECORDS, Embedding(), log_likelihood=True)}
     assert ratios == pytest.approx([found[b.id] - found[a.id] for a, b in both], abs=1e-9)
 
 
@@ -156,7 +153,7 @@ def test_batches_and_other_records_do_not_change_it():
         loaded = load_checkpoint(folder)
         rows = embed(loaded, RECORDS, Embedding(), log_likelihood=True)
         alone = [embed(loaded, [record], Embedding(), log_likelihood=True)[0] for record in RECORDS]
-        assert [row["log_likelihood"] for row in rows] == [row["log_likelihood"] for row in alone]
+        assert [row.log_likelihood for row in rows] == [row.log_likelihood for row in alone]
 
 
 def test_a_causal_model_computes_no_token_twice(run_script, tmp_path):

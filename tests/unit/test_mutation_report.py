@@ -12,12 +12,15 @@ import pytest
 from matplotlib.figure import Figure
 
 from conftest import TEST_DATA, read_table
+from dna_lm.galaxy import GALAXY, MAX_REPORT_BYTES
 from dna_lm.inputs.fasta import Record
 from dna_lm.inputs.stretches import Stretch
 from dna_lm.mutagenesis import heatmap, hover_map, logo
-from dna_lm.mutagenesis.report import Settings, Summary, written
-from dna_lm.mutagenesis.source import Mutation
-from dna_lm.outputs.markdown import MAX_BYTES, number_text
+from dna_lm.mutagenesis.report import Summary, written
+from dna_lm.mutagenesis.source import Mutation, MutationRow
+from dna_lm.outputs.markdown import number_text
+from dna_lm.scoring.job import Facts
+from dna_lm.scoring.rows import Counts
 from dna_lm.scoring.warnings import Warnings
 
 DEMO = TEST_DATA / "models" / "demo-mixtral"
@@ -89,16 +92,16 @@ def test_statuses_and_warnings_are_in_words(run, tmp_path):
 def rows_of(stretch, score):
     for at, base in enumerate(stretch.bases, stretch.first):
         for alt in "ACGT".replace(base, ""):
-            counts = {"wt_tokens": 1, "mut_tokens": 1}
-            yield Mutation(stretch, at, alt), {"status": "ok", "l2": score(at), **counts}
+            mutation = Mutation(stretch, at, alt)
+            yield MutationRow(stretch.record.id, "ok", {"l2": score(at)}, Counts(1, 1, 1, 1, 1, 1), mutation=mutation)
 
 
 def test_the_same_sequence_given_twice_is_listed_once():
     summary = Summary("l2")
     for name in "abc":
         sequence = "ACGTAC" if name != "b" else "ACGTAA"
-        for mutation, row in rows_of(Stretch(Record(name, sequence, "ok"), 0, 6), float):
-            summary.add(mutation, row)
+        for row in rows_of(Stretch(Record(name, sequence, "ok"), 0, 6), float):
+            summary.add(row)
     largest = [(position.stretch.record.id, position.number) for position in summary.largest()]
     assert largest == [(name, number) for number in range(6, 0, -1) for name in "ab"]
     assert summary.largest() == summary.largest()
@@ -109,15 +112,14 @@ def test_a_long_report_fits_into_galaxys_page():
     summary = Summary("l2")
     for number in range(300):
         stretch = Stretch(Record("*" * 500 + str(number), "A" * number + "ACGT", "ok"), number, number + 4)
-        for mutation, row in rows_of(stretch, lambda at, number=number: at - number + number / 1000):
-            summary.add(mutation, row)
+        for row in rows_of(stretch, lambda at, number=number: at - number + number / 1000):
+            summary.add(row)
     assert len(summary._largest) < 500
     texts = {"model": "m" * 5000, "strand": "mean"}
     warnings = Warnings()
     warnings.settings = ["x" * 300]
-    settings = Settings("l2", texts, warnings, None, galaxy=True)
-    report = written(summary, settings)
-    assert len(report.encode()) <= MAX_BYTES
+    report = written(summary, Facts(lambda: texts, warnings), None, GALAXY)
+    assert len(report.encode()) <= MAX_REPORT_BYTES
     assert [position.number for position in summary.largest()] == [4] * 20
     assert re.search(r"mean 3\.299", report)
 
@@ -149,16 +151,16 @@ def test_scores_to_point_at_give_way_to_the_table():
     warnings = Warnings()
     warnings.settings = ["x" * 600]
     texts = dict.fromkeys("abcdefghi", "m" * 64)
-    settings = Settings("l2", texts, warnings, "map", galaxy=True)
+    facts = Facts(lambda: texts, warnings)
 
     def report(n_bases, n_sequences=1, name="exon"):
         summary = Summary("l2")
         for number in range(n_sequences):
             stretch = Stretch(Record(name, "ACGT" * 100, "ok"), number, number + n_bases, ("chr1", 10**8))
-            for mutation, row in rows_of(stretch, lambda at: 100.25 + at):
-                summary.add(mutation, row)
-        text = written(summary, settings)
-        assert len(text.encode()) <= MAX_BYTES
+            for row in rows_of(stretch, lambda at: 100.25 + at):
+                summary.add(row)
+        text = written(summary, facts, "map", GALAXY)
+        assert len(text.encode()) <= MAX_REPORT_BYTES
         assert len(cells_of(text, "Most sensitive positions")) == 20
         return text
 

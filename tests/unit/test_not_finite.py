@@ -42,10 +42,10 @@ def test_a_pair_with_an_output_that_is_not_finite_has_a_status_and_no_score(over
     records = [(Record("a", a, "ok"), Record("a", b, "ok")) for a, b in pairs]
     for wanted in (("l2",), ("llr",), ("cosine_distance", "l2", "llr")):
         rows = score_pairs(loaded, records, wanted)
-        assert [row["status"] for row in rows] == ["ok", "not_finite", "not_finite", "ok"]
+        assert [row.status for row in rows] == ["ok", "not_finite", "not_finite", "ok"]
         for row in rows:
-            assert all((row[name] is None) == (row["status"] != "ok") for name in wanted)
-            assert row["wt_tokens"] and row["mut_tokens"]
+            assert all((row.scores[name] is None) == (row.status != "ok") for name in wanted)
+            assert row.counts.wt_tokens and row.counts.mut_tokens
         alone = score_pairs(loaded, [records[0], records[3]], wanted)
         assert alone == [rows[0], rows[3]]
 
@@ -55,8 +55,8 @@ def test_an_embedding_that_is_not_finite_is_left_out(overflowing):
     loaded = load_checkpoint(overflowing)
     records = [Record("a", "ACGACG", "ok"), Record("b", "ACGGGG", "ok"), Record("c", "ACGCCC", "ok")]
     rows = embed(loaded, records, Embedding("hidden", 2, "mean"), "mean")
-    assert [row["status"] for row in rows] == ["ok", "not_finite", "not_finite"]
-    assert np.isfinite(rows[0]["embedding"]).all() and all(np.isnan(row["embedding"]).all() for row in rows[1:])
+    assert [row.status for row in rows] == ["ok", "not_finite", "not_finite"]
+    assert np.isfinite(rows[0].embedding).all() and all(np.isnan(row.embedding).all() for row in rows[1:])
 
 
 def test_a_score_beyond_float32_is_not_finite_either(overflowing):
@@ -64,7 +64,7 @@ def test_a_score_beyond_float32_is_not_finite_either(overflowing):
     loaded = load_checkpoint(overflowing)
     records = [(Record("a", a, "ok"), Record("a", b, "ok")) for a, b in (("ACGTTG", "ACTTTG"), ("ACGTTG", "GGGTTG"))]
     rows = score_pairs(loaded, records, embedding=Embedding("hidden", 0))
-    assert [row["status"] for row in rows] == ["ok", "not_finite"]
+    assert [row.status for row in rows] == ["ok", "not_finite"]
 
 
 def test_the_cosine_of_a_zero_vector_is_no_score(tmp_path):
@@ -77,9 +77,9 @@ def test_the_cosine_of_a_zero_vector_is_no_score(tmp_path):
     loaded = load_checkpoint(folder)
     records = [(Record("a", a, "ok"), Record("a", b, "ok")) for a, b in (("AC", "AG"), ("ACG", "ACT"), ("AC", "ACT"))]
     last = Embedding("hidden", 0, "last")
-    statuses = [row["status"] for row in score_pairs(loaded, records, ("cosine_distance",), embedding=last)]
+    statuses = [row.status for row in score_pairs(loaded, records, ("cosine_distance",), embedding=last)]
     assert statuses == ["not_finite", "ok", "not_finite"]
-    statuses = [row["status"] for row in score_pairs(loaded, records, embedding=last)]
+    statuses = [row.status for row in score_pairs(loaded, records, embedding=last)]
     assert statuses == ["ok", "ok", "ok"]
 
 
@@ -170,4 +170,4 @@ def test_numbers_too_large_for_16_bits_are_told(tmp_path):
     pairs = [(Record("a", "ACGTA", "ok"), Record("a", "ACGTC", "ok"))]
     for precision, status in (("float32", "ok"), ("float16", "not_finite")):
         rows = score_pairs(load_checkpoint(folder, precision), pairs)
-        assert [row["status"] for row in rows] == [status]
+        assert [row.status for row in rows] == [status]

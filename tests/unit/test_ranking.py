@@ -1,11 +1,14 @@
 """Variants in the order of their impact: the sorted table and the largest scores, next to plain sorting."""
 
 import random
+from types import SimpleNamespace
 
 import pytest
 
 from conftest import TEST_DATA, read_table
-from dna_lm.variants import ranking
+from dna_lm.scoring.rows import Counts
+from dna_lm.variants import ranking, sinks
+from dna_lm.variants.source import VariantRow
 
 DEMO = TEST_DATA / "models" / "demo-mixtral"
 VARIANTS = "--variants", TEST_DATA / "variants.vcf", "--reference", TEST_DATA / "reference.fasta"
@@ -86,8 +89,13 @@ def test_the_table_of_a_chunk_keeps_its_order(run_script, tmp_path):
     assert lines == (tmp_path / "whole.tsv").read_text().splitlines()
 
 
-def row(name, kind="substitution", status="ok", **scores):
-    return {"id": name, "status": status, **scores, "kind": kind}
+def row(name, l2, percentile=None, kind="substitution", status="ok"):
+    allele = SimpleNamespace(kind=kind)
+    return VariantRow(name, status, {"l2": l2}, Counts(1, 1), allele=allele, percentiles={"l2": percentile})
+
+
+def cells(row):
+    return {"id": row.id, **sinks.scored_cells(row), "kind": row.allele.kind}
 
 
 def test_the_largest_are_those_of_the_sorted_table(tmp_path):
@@ -96,30 +104,30 @@ def test_the_largest_are_those_of_the_sorted_table(tmp_path):
     rows = []
     for number in range(2000):
         percentile = letters.choice([None, 0.0, 50.0, 97.5, 100.0])
-        scores = {"l2": float(letters.randrange(20)), "l2_percentile": percentile}
+        l2 = float(letters.randrange(20))
         kind = letters.choice(["substitution", "insertion", "deletion", "combination"])
         status = letters.choice(["ok", "ok", "ok", "too_long"])
-        rows.append(row(str(number), kind, status, **(scores if status == "ok" else dict.fromkeys(scores))))
+        rows.append(row(str(number), *((l2, percentile) if status == "ok" else (None, None)), kind, status))
     largest = {group: ranking.Largest(20, "l2") for group in (ranking.SUBSTITUTIONS, ranking.INDELS)}
-    with ranking.ranked_table(tmp_path / "table.tsv", "l2") as write:
+    with ranking.ranked_table(tmp_path / "table.tsv", "l2", cells) as write:
         for each in rows:
-            write(None, each)
-            if each["status"] == "ok":
+            write(each)
+            if each.status == "ok":
                 largest[ranking.group_of(each)].add(each)
     written = read_table(tmp_path / "table.tsv")
     assert len(written) == len(rows)
     scored = [each for each in written if each["status"] == "ok"]
     for group, top in largest.items():
         same = [each["id"] for each in scored if (each["kind"] != "substitution") == (group == ranking.INDELS)]
-        assert [each["id"] for each in top.rows()] == same[:20]
+        assert [each.id for each in top.rows()] == same[:20]
         assert len(top._heap) == 20
-    assert [each["id"] for each in written[len(scored) :]] == [each["id"] for each in rows if each["status"] != "ok"]
+    assert [each["id"] for each in written[len(scored) :]] == [each.id for each in rows if each.status != "ok"]
 
 
 def test_numbers_are_ordered_as_they_are_shown(tmp_path):
     """Two scores that differ in a digit that the table does not have are equal: they keep their order."""
-    rows = [row("a", l2=1.0), row("b", l2=1.0 + 1e-12), row("c", l2=2.0), row("d", l2=-0.0), row("e", l2=0.0)]
-    with ranking.ranked_table(tmp_path / "table.tsv", "l2") as write:
+    rows = [row("a", 1.0), row("b", 1.0 + 1e-12), row("c", 2.0), row("d", -0.0), row("e", 0.0)]
+    with ranking.ranked_table(tmp_path / "table.tsv", "l2", cells) as write:
         for each in rows:
-            write(None, each)
+            write(each)
     assert [each["id"] for each in read_table(tmp_path / "table.tsv")] == ["c", "a", "b", "d", "e"]

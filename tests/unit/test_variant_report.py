@@ -12,7 +12,7 @@ import pytest
 from Bio import SeqIO
 
 from conftest import TEST_DATA, assert_refused, read_table
-from dna_lm.outputs.markdown import MAX_BYTES
+from dna_lm.galaxy import MAX_REPORT_BYTES
 from dna_lm.variants import distribution
 from test_ranking import kind_of, sorted_by_hand
 
@@ -110,7 +110,7 @@ def test_the_report_of_texts_from_outside_is_inert_and_short(run, tmp_path):
     (tmp_path / "r.bed").write_text("".join(regions))
     options = "--regions", tmp_path / "r.bed", "--report-for", "galaxy", "--background", 1, "--window", 21
     rows, report = run("--variants", tmp_path / "v.vcf", "--reference", tmp_path / "r.fa", *options)
-    assert len(report.encode()) <= MAX_BYTES
+    assert len(report.encode()) <= MAX_REPORT_BYTES
     assert {row["status"] for row in rows} == {"ok"}
     for text in ("<script", "<b>", "${", "**100**", "[x]"):
         assert text not in report

@@ -16,6 +16,7 @@ from conftest import TEST_DATA, assert_refused, read_table
 from dna_lm.inputs.fasta import Record
 from dna_lm.inputs.stretches import Stretch
 from dna_lm.mutagenesis import heatmap, sinks, source
+from dna_lm.scoring.rows import Counts
 from make_sequences import Variant
 from naive import Naive
 
@@ -530,7 +531,8 @@ def test_a_heat_map_holds_so_many_bases_and_says_what_it_leaves_out(tmp_path, mo
         for name, length in lengths:
             stretch = Stretch(Record(name, "A" * length, "ok"), 0, length)
             for at in range(length):
-                yield source.Mutation(stretch, at, "C"), {"l2": float(at)}
+                mutation = source.Mutation(stretch, at, "C")
+                yield source.MutationRow(name, "ok", {"l2": float(at)}, Counts(length, length), mutation=mutation)
 
     drawn = []
     monkeypatch.setattr(
@@ -539,8 +541,8 @@ def test_a_heat_map_holds_so_many_bases_and_says_what_it_leaves_out(tmp_path, mo
         lambda path, landscapes, *rest, draw=heatmap.draw: (drawn.extend(landscapes), draw(path, landscapes, *rest)),
     )
     with sinks.heat_map(tmp_path / "x.svg", "l2", file_format="svg", max_bases=50) as add:
-        for mutation, row in scored([("a", 30), ("b", 40), ("c", 20), ("d", 30), ("e", 20)]):
-            add(mutation, row)
+        for row in scored([("a", 30), ("b", 40), ("c", 20), ("d", 30), ("e", 20)]):
+            add(row)
     assert [landscape.name for landscape in drawn] == ["a", "c"]
     assert drawn[1].scores[1].tolist() == [float(at) for at in range(20)]
     text = " ".join(re.findall(r">([^<]*)</text>", (tmp_path / "x.svg").read_text()))

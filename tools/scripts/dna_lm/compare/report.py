@@ -12,12 +12,11 @@ from dataclasses import replace
 from dna_lm.compare.hypothesis_tests import TITLES
 from dna_lm.compare.statistics import Effects, Group, Result
 from dna_lm.estimates import CORRECTIONS, NO_INTERVAL, Estimate, estimate_text
+from dna_lm.galaxy import FILES, MAX_REPORT_BYTES, Page
 from dna_lm.outputs.markdown import (
-    MAX_BYTES,
     MAX_TITLE,
     Blocks,
     distinct,
-    embedded_table,
     fitting,
     inert,
     limited,
@@ -59,13 +58,13 @@ def write_report(
     tutorial: bool,
     plot: str | None,
     settings: Mapping[str, str],
-    galaxy: bool = False,
+    page: Page = FILES,
 ) -> str:
-    """The report as Markdown text of at most `MAX_BYTES`.
+    """The report as Markdown text of at most `MAX_REPORT_BYTES`.
 
     results: of `statistics.compare` with `paired`, `correction` and `tutorial`; summaries: of `statistics.summarise`,
     for each group; score: the score's name in words; plot: from `plot_block`; settings: name to value, for the end;
-    galaxy: show the tables of the Galaxy tool. A long report has fewer rows in each list and table, and says where the
+    page: where it is read. A long report has fewer rows in each list and table, and says where the
     others are. A report that is still too long ends early and says so.
     """
     labels = distinct([group.label for group in groups])
@@ -83,30 +82,27 @@ def write_report(
         blocks += _warnings(groups, paired, tutorial, rows)
         if plot:
             blocks += ["## Plot", plot]
-        blocks += _summary_section(groups, summaries, rows, galaxy)
+        blocks += _summary_section(groups, summaries, rows, page)
         blocks += ["## Effect sizes", _effect_table(pairs, paired, rows)]
-        blocks += _test_section(overall + [result for tests in pairs for result in tests], rows, galaxy)
+        blocks += _test_section(overall + [result for tests in pairs for result in tests], rows, page)
         blocks += ["## How to read this", _how_to_read(paired)]
         blocks += ["## Settings", settings_list(settings)]
         return blocks
 
-    return fitting(compose, MAX_BYTES, galaxy)
+    return fitting(compose, page, MAX_REPORT_BYTES)
 
 
 def _summary_section(
-    groups: Sequence[Group], summaries: Sequence[Mapping[str, float]], rows: int, galaxy: bool
+    groups: Sequence[Group], summaries: Sequence[Mapping[str, float]], rows: int, page: Page
 ) -> Blocks:
     blocks = ["## Groups", _summary_table(groups, summaries, rows)]
-    if galaxy and rows < len(groups):
-        blocks.append(embedded_table("summary", "Every number of every group"))
+    if rows < len(groups):
+        blocks += page.table("summary", "Every number of every group")
     return blocks
 
 
-def _test_section(results: Sequence[Result], rows: int, galaxy: bool) -> Blocks:
-    blocks = ["## Tests", _test_table(results, rows)]
-    if galaxy:
-        blocks.append(embedded_table("tests", "Every number of every test"))
-    return blocks
+def _test_section(results: Sequence[Result], rows: int, page: Page) -> Blocks:
+    return ["## Tests", _test_table(results, rows), *page.table("tests", "Every number of every test")]
 
 
 def _by_pair(results: Sequence[Result]) -> list[Pair]:

@@ -6,15 +6,16 @@ scaled, and the largest loading of a component is positive, so the same vectors 
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
+from dna_lm.embedding.sinks import cells
 from dna_lm.names import NONE
 from dna_lm.outputs import tables
-from dna_lm.outputs.tables import Row
+from dna_lm.scoring.rows import Cells, EmbeddedRecord
 from dna_lm.statuses import OK
 
 # scanpy's default: fewer in an AnnData file would be used for neighbours and UMAP without a message.
@@ -52,12 +53,13 @@ class Components:
 class Collector:
     """Takes every row of a job, and gives the components when all have come.
 
-    For each record it keeps a line of text, its group and its coordinates, about 0.5 kB together. no_group: the group
-    of a record without one.
+    For each record it keeps a line of text, its group and its coordinates, about 0.5 kB together. columns: of the table
+    of coordinates; no_group: the group of a record without one.
     """
 
-    def __init__(self) -> None:
-        self.no_group = NONE
+    def __init__(self, columns: Callable[[EmbeddedRecord], Cells] = cells, no_group: str = NONE) -> None:
+        self.columns = columns
+        self.no_group = no_group
         self.records: list[tuple[str, bool]] = []  # a line of the table, and whether there is an embedding
         self.groups: list[str] = []  # of embedded records
         self.header: list[str] = []
@@ -66,15 +68,15 @@ class Collector:
         self._computed = False
         self._components: Components | None = None
 
-    def add(self, row: Row) -> None:
-        """Take a row of `pipeline.embed`, which may have a `group` too."""
-        *others, (_, embedding) = row.items()
-        self.header = [name for name, _ in others]
-        self._width = len(embedding)
-        self.records.append(("\t".join(tables.cell(value) for _, value in others), row["status"] == OK))
-        if row["status"] == OK:
-            self._file.write(np.asarray(embedding, np.float32).tobytes())
-            self.groups.append(row.get("group", self.no_group))
+    def add(self, row: EmbeddedRecord) -> None:
+        """Take a row."""
+        named = self.columns(row)
+        self.header = list(named)
+        self._width = len(row.embedding)
+        self.records.append((tables.line(named.values()), row.status == OK))
+        if row.status == OK:
+            self._file.write(np.asarray(row.embedding, np.float32).tobytes())
+            self.groups.append(self.no_group if row.group is None else row.group)
 
     def components(self) -> Components | None:
         """The components of all vectors, computed once; `None` for fewer than three, or when all are equal."""
@@ -125,9 +127,9 @@ def principal_components(vectors: np.ndarray) -> Components | None:
 
 
 @contextmanager
-def coordinates_table(path: str, collector: Collector) -> Iterator[tables.Sink]:
+def coordinates_table(path: str, collector: Collector) -> Iterator[Callable[[EmbeddedRecord], None]]:
     """A table of the rows without their vectors, and `pc_1`, `pc_2` ..., which are empty without an embedding."""
-    yield lambda _payload, _row: None
+    yield lambda _row: None
     found = collector.components()
     n_columns = 2 if found is None else min(COLUMNS, found.coordinates.shape[1])
     names = [f"pc_{number}" for number in range(1, n_columns + 1)]

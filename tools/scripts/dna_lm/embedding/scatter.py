@@ -4,7 +4,7 @@ Knows coordinates and names, nothing of models. Names are drawn as plain text.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import matplotlib.pyplot as plt
@@ -14,8 +14,8 @@ from matplotlib.lines import Line2D
 
 from dna_lm.embedding.pca import Collector
 from dna_lm.names import shortened
-from dna_lm.outputs import tables
 from dna_lm.outputs.figures import COLOURS, METADATA, STYLE
+from dna_lm.scoring.rows import EmbeddedRecord
 
 # More groups can no longer be told apart: the largest ones are drawn in colours.
 MOST_GROUPS = 12
@@ -33,9 +33,9 @@ _LONGEST_NAME = 32
 
 
 @contextmanager
-def picture(path: str, collector: Collector, file_format: str = "png") -> Iterator[tables.Sink]:
+def picture(path: str, collector: Collector, file_format: str = "png") -> Iterator[Callable[[EmbeddedRecord], None]]:
     """A sink that draws the records of the collector into `path` when all rows have come."""
-    yield lambda _payload, _row: None
+    yield lambda _row: None
     found = collector.components()
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(8.2, 5.6), layout="constrained")

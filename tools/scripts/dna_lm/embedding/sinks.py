@@ -1,40 +1,47 @@
 """Embeddings as a table or as an AnnData file."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
 
-from dna_lm.marks import CHUNK
-from dna_lm.outputs.tables import Row, score_table
+from dna_lm.marks import Mark
+from dna_lm.outputs import tables
+from dna_lm.scoring.rows import Cells, EmbeddedRecord
 from dna_lm.statuses import OK
 
 _ROWS_PER_WRITE = 512
 
 
-@contextmanager
-def embedding_table(path: str) -> Iterator[Callable[[Any, Row], None]]:
-    """A table of the row's columns and dim_1 ...; the dimensions are empty when the status is not ok.
+def cells(row: EmbeddedRecord, with_log_likelihood: bool = False, with_group: bool = False) -> Cells:
+    """The columns of a record without its embedding: name -> value, in their order."""
+    found: Cells = {name: getattr(row, name) for name in ("id", "status", "length", "tokens", "ends")}
+    if with_log_likelihood:
+        found |= {"log_likelihood": row.log_likelihood, "bits_per_base": row.bits_per_base}
+    return found | ({"group": row.group} if with_group else {})
 
-    The last key of a row is the embedding.
-    """
-    with score_table(path) as write_row:
 
-        def write(payload: object, row: Row) -> None:
-            *others, embedding = row.items()
-            numbers = embedding[1] if row["status"] == OK else [None] * len(embedding[1])
-            dimensions = {f"dim_{number}": value for number, value in enumerate(numbers, 1)}
-            write_row(payload, dict(others) | dimensions)
+def embedding_table(
+    path: str, columns: Callable[[EmbeddedRecord], Cells] = cells, chunk: Mark | str | None = None
+) -> AbstractContextManager[Callable[[EmbeddedRecord], None]]:
+    """A table of the columns and dim_1 ...; the dimensions are empty when the status is not ok."""
 
-        yield write
+    def with_dimensions(row: EmbeddedRecord) -> Cells:
+        numbers = row.embedding if row.status == OK else [None] * len(row.embedding)
+        return columns(row) | {f"dim_{number}": value for number, value in enumerate(numbers, 1)}
+
+    return tables.table(path, with_dimensions, chunk)
 
 
 @contextmanager
 def h5ad(
-    path: str, settings: dict[str, str], components: Callable[[], Any] | None = None
-) -> Iterator[Callable[[Any, Row], None]]:
-    """An AnnData file: X float32 (embedded records, width), obs: the row's other columns, from id to ends or more.
+    path: str,
+    settings: Mapping[str, str],
+    columns: Callable[[EmbeddedRecord], Cells] = cells,
+    components: Callable[[], Any] | None = None,
+) -> Iterator[Callable[[EmbeddedRecord], None]]:
+    """An AnnData file: X float32 (embedded records, width), obs: the other columns, from id to ends or more.
 
     scanpy's methods take no missing values, so records without an embedding are not in X: `uns["not_embedded"]` lists
     their ids and statuses. `uns["dna_lm"]` holds `settings`. `components`: gives the `pca.Components` of X, or `None`,
@@ -44,22 +51,22 @@ def h5ad(
     import pandas as pd
     from anndata.io import write_elem
 
-    embedded, left_out, waiting, observed = [], [], [], []
+    embedded: list[Cells] = []
+    left_out: list[EmbeddedRecord] = []
+    waiting: list[np.ndarray] = []
+    observed: list[str] = []
     with h5py.File(path, "w") as file:
 
-        def write(_payload: object, row: Row) -> None:
-            *others, (_, embedding) = [item for item in row.items() if item[0] != CHUNK]
+        def write(row: EmbeddedRecord) -> None:
             if "X" not in file:
-                observed.extend(name for name, _ in others if name != "status")
-                write_elem(
-                    file,
-                    "X",
-                    np.empty((0, len(embedding)), np.float32),
-                    dataset_kwargs={"maxshape": (None, len(embedding))},
-                )
-            (embedded if row["status"] == OK else left_out).append(dict(others))
-            if row["status"] == OK:
-                waiting.append(embedding)
+                observed.extend(name for name in columns(row) if name != "status")
+                width = len(row.embedding)
+                write_elem(file, "X", np.empty((0, width), np.float32), dataset_kwargs={"maxshape": (None, width)})
+            if row.status != OK:
+                left_out.append(row)
+                return
+            embedded.append(columns(row))
+            waiting.append(row.embedding)
             if len(waiting) == _ROWS_PER_WRITE:
                 _append(file["X"], waiting)
 
@@ -69,8 +76,10 @@ def h5ad(
         write_elem(file, "obs", pd.DataFrame(embedded, index=index, columns=observed))
         dimensions = [f"dim_{number}" for number in range(1, file["X"].shape[1] + 1)]
         write_elem(file, "var", pd.DataFrame(index=dimensions))
-        not_embedded = {name: np.array([row[name] for row in left_out], dtype=object) for name in ("id", "status")}
-        groups = {"uns": {"dna_lm": settings, "not_embedded": not_embedded}, "obsm": {}, "varm": {}}
+        not_embedded = {
+            name: np.array([getattr(row, name) for row in left_out], dtype=object) for name in ("id", "status")
+        }
+        groups = {"uns": {"dna_lm": dict(settings), "not_embedded": not_embedded}, "obsm": {}, "varm": {}}
         if components and (found := components()):
             groups["obsm"]["X_pca"] = found.coordinates
             groups["varm"]["PCs"] = found.axes.T

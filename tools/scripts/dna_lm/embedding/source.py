@@ -1,10 +1,11 @@
 """The source of one row per FASTA record."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from dna_lm.embedding.pca import Collector
 from dna_lm.errors import UserError, quoted
 from dna_lm.inputs import chunks, fasta
 from dna_lm.inputs.fasta import Record
@@ -12,7 +13,8 @@ from dna_lm.model.checkpoint import Checkpoint
 from dna_lm.names import NONE
 from dna_lm.scoring import pipeline
 from dna_lm.scoring.forecast import Checked
-from dna_lm.scoring.pipeline import Row, Single
+from dna_lm.scoring.pipeline import Single
+from dna_lm.scoring.rows import EmbeddedRecord
 from dna_lm.scoring.settings import Settings
 from dna_lm.statuses import OK
 
@@ -22,18 +24,22 @@ MOST_MASKED_TOKENS = 2048
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass
 class SequenceSource:
     """The records of FASTA files, to embed. The payload of a record is its group.
 
     files: (label, path) of each. groups: identifier -> group or ""; without them, the group is the label of the file,
-    and a single file has no groups. watch: called with every row. no_group: the group of a record without one.
+    and a single file has no groups. no_group: the group of a record without one. watcher: takes
+    every row before the sinks do.
     """
+
+    noun = "records"
+    is_ranked = False
 
     files: Sequence[tuple[str, str]]
     groups: Mapping[str, str] | None = None
-    watch: Callable[[Row], None] | None = None
     no_group: str = NONE
+    watcher: Collector | None = None
     compute = staticmethod(pipeline.embed)
 
     def _records(self) -> Iterator[tuple[str, Record]]:
@@ -80,12 +86,17 @@ class SequenceSource:
                     "cut long records, or choose a causal model"
                 )
 
-    def rows(self, computed: Iterable[tuple[Any, Row]]) -> Iterator[tuple[Any, Row]]:
-        is_grouped = self.groups is not None or len(self.files) > 1
-        for group, row in computed:
-            if is_grouped:
-                embedding = row.pop("embedding")
-                row |= {"group": group, "embedding": embedding}
-            if self.watch:
-                self.watch(row)
-            yield group, row
+    @property
+    def is_grouped(self) -> bool:
+        """Whether rows have a group."""
+        return self.groups is not None or len(self.files) > 1
+
+    def rows(self, computed: Iterable[tuple[Any, EmbeddedRecord]]) -> Iterator[EmbeddedRecord]:
+        for group, found in computed:
+            row = replace(found, group=group) if self.is_grouped else found
+            if self.watcher:
+                self.watcher.add(row)
+            yield row
+
+    def as_text(self) -> dict[str, str]:
+        return {}

@@ -5,7 +5,6 @@ Knows nothing of what is computed with a batch.
 
 import logging
 import math
-import os
 import resource
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import TypeVar
 
 import torch
 
+from dna_lm import galaxy
 from dna_lm.engine.prefix_tree import Tokens, shared_length
 from dna_lm.errors import is_out_of_memory
 from dna_lm.model.checkpoint import Checkpoint
@@ -43,14 +43,14 @@ class Budget:
     def fitting(cls, checkpoint: Checkpoint) -> "Budget":
         """The budget that suits the device, or less when half of the free memory would not hold it.
 
-        On the CPU the job may use `GALAXY_MEMORY_MB`; when it is not set, memory is assumed to be enough.
+        On the CPU the job may use what Galaxy gave it; outside of Galaxy, memory is assumed to be enough.
         """
         if checkpoint.device.type == "cuda":
             tokens, free = _GPU_TOKENS, torch.cuda.mem_get_info(checkpoint.device)[0]
         else:
-            allowed = os.environ.get("GALAXY_MEMORY_MB", "")
+            allowed = galaxy.memory()
             used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 2**10
-            tokens, free = _CPU_TOKENS, int(allowed) * 2**20 - used if allowed.isdecimal() else math.inf
+            tokens, free = _CPU_TOKENS, math.inf if allowed is None else allowed - used
         return cls(max(1, int(min(tokens, free / 2 / _bytes_per_token(checkpoint)))))
 
 

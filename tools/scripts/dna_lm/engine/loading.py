@@ -4,23 +4,37 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedModel
+import transformers
 
 from dna_lm.engine import attention, products, self_check
-from dna_lm.errors import UserError, quoted
+from dna_lm.errors import UserError, counted, quoted
 from dna_lm.model import files, internals, lengths
 from dna_lm.model.checkpoint import Checkpoint, load_unchecked
+from dna_lm.model.folder import find_folder
+from dna_lm.model.identity import Identity
 from dna_lm.model.parts import WholeModelHead
 
 
-def load_checkpoint(folder: Path | str, precision: str = "float32") -> Checkpoint:
+def load(
+    path: Path | str, precision: str = "float32", model_id: str | None = None, revision: str | None = None
+) -> Checkpoint:
+    """Load the model at `path`: a folder, or a Hugging Face cache with `model_id` and `revision` (see `model.folder`).
+
+    Raises `UserError` where there is none, and as `load_checkpoint` does.
+    """
+    folder = find_folder(path, model_id, revision)
+    return load_checkpoint(folder, precision, Identity(folder, model_id or Path(path).resolve().name, revision or ""))
+
+
+def load_checkpoint(folder: Path | str, precision: str = "float32", identity: Identity | None = None) -> Checkpoint:
     """Load a model onto the GPU when there is one (`DNA_LM_DEVICE` overrides), else the CPU.
 
-    folder: one with a `config.json` (see `model.folder`); precision: a key of `model.checkpoint.PRECISIONS`. Raises
+    folder: one with a `config.json`; precision: a key of `model.checkpoint.PRECISIONS`; identity: by default, the
+    folder's name. Raises
     `UserError` for a folder that `model.checkpoint.load_unchecked` refuses, and for a model that fails a check of
     `self_check`. A missing head is an error only when something needs it.
     """
-    checkpoint, model = load_unchecked(Path(folder), precision)
+    checkpoint, model = load_unchecked(Path(folder), precision, identity)
     if checkpoint.device.type == "cuda":
         # By default cuDNN computes convolutions of float32 numbers with 10 of their 23 bits (TF32).
         torch.backends.cudnn.allow_tf32 = False
@@ -52,7 +66,19 @@ def load_checkpoint(folder: Path | str, precision: str = "float32") -> Checkpoin
     return checkpoint
 
 
-def _share_prefixes(checkpoint: Checkpoint, model: PreTrainedModel) -> Checkpoint:
+def use_threads(n: int) -> None:
+    """Compute with `n` threads on the CPU."""
+    torch.set_num_threads(n)
+
+
+def computes_with(model: Checkpoint) -> str:
+    """The libraries, the precision, the device and the threads that a model computes with, in words."""
+    versions = f"torch {torch.__version__}, transformers {transformers.__version__}"
+    threads = counted(torch.get_num_threads(), "thread")
+    return f"{versions}, {model.precision_name} on {model.device}, {threads}"
+
+
+def _share_prefixes(checkpoint: Checkpoint, model: transformers.PreTrainedModel) -> Checkpoint:
     """The checkpoint of a causal model; with our attention and a limit if it can read sequences that share prefixes."""
     limit = lengths.max_shared_tokens(model.config)
     restore_attention = internals.replace_attention(model, attention.NAME) if limit else None
@@ -65,7 +91,9 @@ def _share_prefixes(checkpoint: Checkpoint, model: PreTrainedModel) -> Checkpoin
     return checkpoint
 
 
-def _with_checked_head(checkpoint: Checkpoint, model: PreTrainedModel, outputs: self_check.ProbeOutputs) -> Checkpoint:
+def _with_checked_head(
+    checkpoint: Checkpoint, model: transformers.PreTrainedModel, outputs: self_check.ProbeOutputs
+) -> Checkpoint:
     """The checkpoint with a head that gives the whole model's logits. Raises `UserError` when there is none."""
     if self_check.is_head(checkpoint, outputs):
         return checkpoint

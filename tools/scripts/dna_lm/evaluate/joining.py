@@ -65,18 +65,18 @@ def read_tables(labelled: Sequence[tuple[str, str]], scores: Sequence[str], text
     names = [label for label, _ in labelled]
     if twice := first_twice(names):
         raise UserError(f"two tables are called {quoted(twice)}: give each its own label")
-    tables = [_read(label, path, scores, texts if at == 0 else ()) for at, (label, path) in enumerate(labelled)]
-    found = {score.column for table in tables for score in table.scores}
+    opened = [_read(label, path, scores, texts if at == 0 else ()) for at, (label, path) in enumerate(labelled)]
+    found = {score.column for table in opened for score in table.scores}
     for name in scores:
         if name not in found:  # opened again for the message, which lists the columns that it has
             with tables.open_table(labelled[0][1], _title(*labelled[0])) as table:
                 table.place_of_score(name)
-    joined = tables[0]
-    for label, table in zip(names[1:], tables[1:], strict=True):
+    joined = opened[0]
+    for label, table in zip(names[1:], opened[1:], strict=True):
         joined = _join(joined, table, names[0], label)
     if twice := first_twice([score.name for score in joined.scores]):
         raise UserError(f"two scores would be called {quoted(twice)}, TABLE:SCORE: give the tables other labels")
-    if len(tables) == 1:
+    if len(opened) == 1:
         joined.scores = [replace(score, name=score.column) for score in joined.scores]
     return joined
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dna_lm.estimates import Estimate
 from dna_lm.evaluate.baselines import DESCRIPTIONS
 from dna_lm.evaluate.evaluation import ALL, BASELINE, SCORE, Comparison, Evaluation, Line
+from dna_lm.galaxy import FILES, Page
 from dna_lm.outputs.markdown import (
     MAX_TITLE,
     Blocks,
-    embedded_table,
     fitting,
     inert,
     limited,
@@ -35,7 +35,7 @@ TESTS = {
 
 
 def write_report(
-    found: Evaluation, *, title: str, plot: str | None, settings: Mapping[str, str], galaxy: bool = False
+    found: Evaluation, *, title: str, plot: str | None, settings: Mapping[str, str], page: Page = FILES
 ) -> str:
     """The report as Markdown, short enough for Galaxy. plot: from `markdown.plot_block`; settings: name to value."""
     lines = found.of_stratum(ALL)
@@ -52,8 +52,7 @@ def write_report(
         if plot:
             blocks += ["## Plot", plot]
         blocks += ["## Metrics", _metrics_table(found, models, lines, rows)]
-        if galaxy:
-            blocks.append(embedded_table("metrics", "Every number of every score and stratum"))
+        blocks += page.table("metrics", "Every number of every score and stratum")
         if found.comparisons:
             blocks += ["## Comparisons on the same rows", _comparison_table(found, rows)]
         if found.strata is not None:
@@ -61,7 +60,7 @@ def write_report(
         blocks += ["## How to read this", _how_to_read(found), "## Settings", settings_list(settings)]
         return blocks
 
-    return fitting(compose, galaxy=galaxy)
+    return fitting(compose, page)
 
 
 def _rank(line: Line) -> float:

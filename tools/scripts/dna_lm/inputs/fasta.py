@@ -16,13 +16,13 @@ import string
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 
 from dna_lm import mutations
+from dna_lm.databases import private_database
 from dna_lm.errors import UserError, counted, quoted
 from dna_lm.inputs import text
 from dna_lm.marks import CHUNK
@@ -57,6 +57,13 @@ Pair = tuple[Record, Record]  # wild type, mutant
 def normalised(text: str) -> str:
     """Letters as the models read them: upper case, U as T, no white space."""
     return text.translate(_NORMALISE)
+
+
+def record_of(name: str, sequence: str) -> Record:
+    """The record of a normalised sequence, with its status."""
+    if not sequence:
+        return Record(name, "", EMPTY)
+    return Record(name, sequence, INVALID_BASE if NOT_ACGT.search(sequence) else OK)
 
 
 def read_fasta(path: str | os.PathLike, role: str = "FASTA") -> Iterator[Record]:
@@ -105,15 +112,13 @@ def _record(name, sequence, record, line):
     where = f"{record}, line {line}"
     if _CONTROL_CHARACTER.search(name):
         raise UserError(f"{where}: the identifier holds a control character: is this a plain text file in UTF-8?")
-    if not sequence:
-        return Record(name, "", EMPTY), f"{where}: the sequence is empty: complete the record or remove it"
-    if not NOT_ACGT.search(sequence):
-        return Record(name, sequence, OK), None
-    fault = None
-    if bad := _NOT_A_NUCLEOTIDE_CODE.search(sequence):
+    found, fault = record_of(name, sequence), None
+    if found.status == EMPTY:
+        fault = f"{where}: the sequence is empty: complete the record or remove it"
+    elif found.status != OK and (bad := _NOT_A_NUCLEOTIDE_CODE.search(sequence)):
         guess = " (is this a protein?)" if bad[0] in string.ascii_uppercase else ""
         fault = f"{where}, base {bad.start() + 1}: {quoted(bad[0])} is not a nucleotide code: give DNA sequences{guess}"
-    return Record(name, sequence, INVALID_BASE), fault
+    return found, fault
 
 
 def pairs_by_order(wild_type_path: str, mutant_path: str) -> Iterator[tuple[Record, Record]]:
@@ -146,8 +151,7 @@ def pairs_by_id(wild_type_path: str, mutant_path: str) -> Iterator[tuple[Record,
     The mutants wait in a temporary database on disk, so memory stays bounded. Raises `UserError` for an identifier that
     appears twice in a file, or in one file only, and for different numbers of records.
     """
-    # An empty name makes SQLite keep a private file in the temporary folder and remove it when it is closed.
-    with closing(sqlite3.connect("")) as database:
+    with private_database() as database:
         n_mutants = _store(database, "mutant", mutant_path)
         n_wild_types = _store(database, "wild_type", wild_type_path)
         if n_wild_types != n_mutants:

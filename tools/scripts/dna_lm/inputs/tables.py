@@ -23,7 +23,7 @@ import numpy as np
 
 from dna_lm import pipes
 from dna_lm.errors import UserError, counted, quoted
-from dna_lm.names import short_labels
+from dna_lm.galaxy import short_labels
 
 log = logging.getLogger(__name__)
 
@@ -220,7 +220,7 @@ def split_table(argument: str) -> tuple[str, str]:
 def read_table_list(path: str) -> list[tuple[str, str]]:
     """(label, path) pairs from a JSON list of objects `{"label": …, "table": …}` or `{"name": …, "table": …}`.
 
-    A label is not changed. Labels are made from names of datasets by `labels.short_labels`. Labels and names may
+    A label is not changed. Labels are made from names of datasets by `galaxy.short_labels`. Labels and names may
     contain any character. Raises `UserError` for another file.
     """
     try:

@@ -19,6 +19,7 @@ from Bio.Seq import reverse_complement
 from dna_lm.errors import UserError, counted, quoted
 from dna_lm.families import registry
 from dna_lm.model import files, internals, lengths, parts
+from dna_lm.model.identity import Identity
 from dna_lm.model.mirror import Mirror
 from dna_lm.model.tokens import kmers, tokenizer
 
@@ -39,6 +40,7 @@ _CANNOT_BUILD = f"transformers cannot build the model that {files.CONFIG} descri
 class Checkpoint:
     """A loaded model.
 
+    identity: what it is called.
     tokenizer: its tokenizer, which neither cuts nor pads.
     reading: how the tokenizer is given a sequence.
     trunk: the module that maps token ids to hidden states.
@@ -61,6 +63,7 @@ class Checkpoint:
     device, precision: where and in which type the trunk computes.
     """
 
+    identity: Identity
     tokenizer: transformers.PreTrainedTokenizerFast
     reading: kmers.Reading
     trunk: torch.nn.Module
@@ -141,7 +144,9 @@ class Checkpoint:
             )
 
 
-def load_unchecked(folder: Path, precision: str) -> tuple[Checkpoint, transformers.PreTrainedModel]:
+def load_unchecked(
+    folder: Path, precision: str, identity: Identity | None = None
+) -> tuple[Checkpoint, transformers.PreTrainedModel]:
     """The checkpoint in a folder, and the whole model that its trunk and head are parts of, before either has run.
 
     The model is on the GPU when there is one (`DNA_LM_DEVICE` overrides), else on the CPU. `engine.loading` checks what
@@ -161,6 +166,7 @@ def load_unchecked(folder: Path, precision: str) -> tuple[Checkpoint, transforme
     _, trunk = parts.find_trunk(model)
     head, missing_head = parts.split_head(model, missing)
     checkpoint = Checkpoint(
+        identity=identity or Identity(folder, folder.resolve().name),
         tokenizer=dna_tokenizer,
         reading=reading,
         trunk=trunk,

@@ -1,21 +1,16 @@
-"""The outputs made of dependencies: options, the table, written base by base, the map, and the limit to both."""
+"""The outputs made of dependencies: the table, written base by base, the map, and the limit to both."""
 
-import argparse
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
 
 import numpy as np
 
-from dna_lm import cli
 from dna_lm.errors import UserError, quoted
 from dna_lm.inputs.stretches import Stretch
 from dna_lm.mutagenesis import dependency_map
 from dna_lm.mutagenesis.dependency_map import Panel
-from dna_lm.mutagenesis.source import Mutation
-from dna_lm.outputs import figures
-from dna_lm.outputs.tables import Row, cell
-from dna_lm.scoring import job
+from dna_lm.mutagenesis.source import MutationRow
+from dna_lm.outputs.tables import cell
 from dna_lm.statuses import OK
 
 # Bases of a stretch. Its table has a million rows, about 30 MB.
@@ -23,47 +18,14 @@ MOST_BASES = 1_000
 # Substitutions of a base, of which the largest dependency counts.
 _SUBSTITUTIONS = 3
 
-Sink = Callable[[Mutation, Row], None]
+Sink = Callable[[MutationRow], None]
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options for dependencies."""
-    group = parser.add_argument_group("dependencies: how much a mutation changes the prediction for each other base")
-    group.add_argument("--dependencies", metavar="TSV", help="table of all pairs of a mutated and another base")
-    group.add_argument("--dependency-map", metavar="FILE", help="picture of them")
-    group.add_argument("--dependency-map-format", choices=figures.FORMATS, help="(default: png)")
-    group.add_argument(
-        "--dependency-bases",
-        type=cli.at_least(1),
-        metavar="N",
-        help="refuse a longer sequence or interval, and several with more pairs of bases than one "
-        f"(default: {MOST_BASES})",
-    )
-    group.add_argument("--influence", action="store_true", help="column of each substitution's mean dependency")
-
-
-def check_options(arguments: argparse.Namespace) -> None:
-    """Fill in defaults. Raises `UserError` for options without the option that they belong to."""
-    cli.refuse_unless_given(arguments, "dependency_map", dependency_map_format="png")
-    if not arguments.dependency_map:
-        cli.refuse_unless_given(arguments, "dependencies", dependency_bases=None)
-
-
-def outputs(arguments: argparse.Namespace) -> list[job.Output]:
-    """The outputs that `job.run` is to write."""
-    draw = partial(picture, strand=arguments.strand, file_format=arguments.dependency_map_format)
-    return [(arguments.dependencies, table), (arguments.dependency_map, draw)]
-
-
-def limited(read: Callable[[], Iterable[Stretch]], arguments: argparse.Namespace) -> Iterator[Stretch]:
+def limited(read: Callable[[], Iterable[Stretch]], most_bases: int = MOST_BASES) -> Iterator[Stretch]:
     """The stretches that `read` yields.
 
-    Raises `UserError` when pairs of bases are asked for and a stretch is too long, or all together have too many pairs.
+    Raises `UserError` when one has more than `most_bases`, or all together have more pairs of bases than one of these.
     """
-    if not (arguments.dependencies or arguments.dependency_map):
-        yield from read()
-        return
-    most_bases = arguments.dependency_bases or MOST_BASES
     n_pairs, most_pairs = 0, most_bases**2
     for stretch in read():
         length = len(stretch.bases) if stretch.record.status == OK else 0
@@ -102,23 +64,26 @@ def table(path: str) -> Iterator[Sink]:
 
         add_profile = _largest(write_lines)
 
-        def write(mutation: Mutation, row: Row) -> None:
+        def write(row: MutationRow) -> None:
             nonlocal has_header
             if not has_header:
-                places = ("chrom", "pos", "target_pos") if mutation.stretch.place else ()
+                places = ("chrom", "pos", "target_pos") if row.mutation.stretch.place else ()
                 print(*places, "id", "position", "target", "dependency", sep="\t", file=handle)
                 has_header = True
-            add_profile(mutation, row)
+            add_profile(row)
 
         yield write
 
 
 @contextmanager
 def picture(
-    path: str, strand: str, file_format: str = "png", most_panels: int = dependency_map.MOST_PANELS
+    path: str, strand: str, is_causal: bool, file_format: str = "png", most_panels: int = dependency_map.MOST_PANELS
 ) -> Iterator[Sink]:
-    """A picture of the dependencies of the first stretches; of the same DNA in the same surroundings one panel."""
-    panels, n_not_drawn, is_causal = [], 0, False
+    """A picture of the dependencies of the first stretches; of the same DNA in the same surroundings one panel.
+
+    strand: that the model read; is_causal: whether the model is.
+    """
+    panels, n_not_drawn = [], 0
     last = None
     drawn = set()
 
@@ -128,12 +93,13 @@ def picture(
 
     add_profile = _largest(fill)
 
-    def add(mutation: Mutation, row: Row) -> None:
-        nonlocal n_not_drawn, is_causal, last
+    def add(row: MutationRow) -> None:
+        nonlocal n_not_drawn, last
+        mutation = row.mutation
         if mutation.at is None:
             return
         if mutation.stretch is not last:
-            last, is_causal = mutation.stretch, mutation.is_causal
+            last = mutation.stretch
             if last.dna in drawn:
                 pass
             elif len(panels) < most_panels:
@@ -141,7 +107,7 @@ def picture(
                 panels.append(Panel(last, np.full((len(last.bases),) * 2, np.nan, np.float32)))
             else:
                 n_not_drawn += 1
-        add_profile(mutation, row)
+        add_profile(row)
 
     yield add
     dependency_map.draw(path, panels, strand, is_causal, file_format, n_not_drawn)
@@ -152,14 +118,17 @@ def _largest(use: Callable[[Stretch, int, np.ndarray], None]) -> Sink:
 
     It passes on, for each base of the stretch, the largest of them: float64 (bases,).
     """
-    waiting = []
+    waiting: list[MutationRow] = []
 
-    def add(mutation: Mutation, _row: Row) -> None:
-        if mutation.dependencies is None:
+    def add(row: MutationRow) -> None:
+        if row.dependencies is None:
             return
-        if waiting and (waiting[0].stretch is not mutation.stretch or waiting[0].at != mutation.at):
-            waiting.clear()
-        waiting.append(mutation)
+        mutation = row.mutation
+        if waiting:
+            last = waiting[0].mutation
+            if last.stretch is not mutation.stretch or last.at != mutation.at:
+                waiting.clear()
+        waiting.append(row)
         if len(waiting) == _SUBSTITUTIONS:
             use(mutation.stretch, mutation.position, np.max([each.dependencies for each in waiting], axis=0))
             waiting.clear()

@@ -5,19 +5,19 @@ the input passes through `inert`.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from dna_lm.errors import counted
+from dna_lm.galaxy import FILES, Page
 from dna_lm.inputs.stretches import DELETION, Stretch
 from dna_lm.mutagenesis import hover_map
-from dna_lm.mutagenesis.source import Mutation
+from dna_lm.mutagenesis.source import MutationRow
 from dna_lm.outputs.markdown import Blocks, fitting, inert, limited, number_text, table
 from dna_lm.outputs.report_blocks import model_and_settings, unscored, warning_list
-from dna_lm.outputs.tables import Row
 from dna_lm.scores import LLR, SCORES
-from dna_lm.scoring.warnings import Warnings
+from dna_lm.scoring.job import Facts
 from dna_lm.statuses import OK
 
 N_LARGEST = 20
@@ -66,23 +66,24 @@ class Summary:
         self._stretch: Stretch | None = None
         self._position: Position | None = None
 
-    def add(self, mutation: Mutation, row: Row) -> None:
+    def add(self, row: MutationRow) -> None:
         """Count a row, and keep its position if it is among those with the largest effect so far."""
-        self.statuses[row["status"]] += 1
+        mutation = row.mutation
+        self.statuses[row.status] += 1
         if mutation.stretch is not self._stretch:
             self._stretch = mutation.stretch
             self.n_stretches += 1
             self.n_minus += mutation.stretch.strand == "-"
             self._first = self._first or mutation.stretch
-        if row["status"] != OK or mutation.alt == DELETION:
+        if row.status != OK or mutation.alt == DELETION:
             return
         if self.n_stretches == 1 and len(mutation.stretch.bases) <= hover_map.MAX_BASES:
-            self._scores_of_first[mutation.at - mutation.stretch.first, mutation.alt] = row[self.score]
+            self._scores_of_first[mutation.at - mutation.stretch.first, mutation.alt] = row.scores[self.score]
         position = self._position
         if position is None or position.stretch is not mutation.stretch or position.at != mutation.at:
             self._keep()
             position = self._position = Position(mutation.stretch, mutation.at)
-        position.scores[mutation.alt] = row[self.score]
+        position.scores[mutation.alt] = row.scores[self.score]
 
     def _keep(self):
         """Add the last position to the largest ones; the same base of the same DNA, given twice, is kept once."""
@@ -114,43 +115,30 @@ class Summary:
         return min(position.scores.items(), key=lambda item: self._sign * item[1])
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What the report says of the job.
-
-    score: the one that it is about. texts: name -> value of the model and the settings. warnings: the job completes
-    them. picture: from `markdown.plot_block`, of the heat map.
-    """
-
-    score: str
-    texts: Mapping[str, object]
-    warnings: Warnings
-    picture: str | None
-    galaxy: bool = False
-
-
 @contextmanager
-def report(path: str, settings: Settings) -> Iterator[Callable[[Mutation, Row], None]]:
-    """The report as a Markdown file."""
-    summary = Summary(settings.score)
+def report(
+    path: str, score: str, facts: Facts, picture: str | None, page: Page = FILES
+) -> Iterator[Callable[[MutationRow], None]]:
+    """The report on one score as a Markdown file. picture: from `markdown.plot_block`, of the heat map."""
+    summary = Summary(score)
     yield summary.add
     with open(path, "w", encoding="utf-8") as handle:
-        handle.write(written(summary, settings))
+        handle.write(written(summary, facts, picture, page))
 
 
-def written(summary: Summary, settings: Settings) -> str:
-    """The text of the report, short enough for Galaxy."""
+def written(summary: Summary, facts: Facts, picture: str | None, page: Page = FILES) -> str:
+    """The text of the report, short enough for the page."""
     largest = summary.largest()
-    warnings = settings.warnings.texts() + _warnings(summary)
+    warnings = facts.warnings.texts() + _warnings(summary)
     in_genome = any(position.stretch.place for position in largest)
-    hover = summary.hover_map() if settings.galaxy else None
+    hover = summary.hover_map() if page.draws_charts else None
 
     def compose(rows: int) -> Blocks:
         blocks = ["# Score of every mutation", *_answer(summary, largest)]
         blocks += unscored(summary.statuses, "Mutations, sequences or intervals")
         blocks += warning_list(warnings)
-        if settings.picture:
-            blocks += ["## Heat map", settings.picture]
+        if picture:
+            blocks += ["## Heat map", picture]
         # It is left out before the table gets shorter than `N_LARGEST`.
         if hover and rows > N_LARGEST:
             blocks += [
@@ -160,9 +148,9 @@ def written(summary: Summary, settings: Settings) -> str:
         if largest:
             blocks += ["## Most sensitive positions", _table(summary, largest[:rows], in_genome, len(largest))]
         blocks += ["## What the numbers mean, and what not", _meaning(summary)]
-        return blocks + model_and_settings(settings.texts)
+        return blocks + model_and_settings(facts.provenance)
 
-    return fitting(compose, galaxy=settings.galaxy)
+    return fitting(compose, page)
 
 
 def _answer(summary: Summary, largest: list[Position]) -> Blocks:

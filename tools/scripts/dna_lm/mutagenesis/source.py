@@ -13,24 +13,19 @@ from dna_lm.inputs.stretches import BASES, Stretch, mutants
 from dna_lm.model.checkpoint import Checkpoint
 from dna_lm.scoring import pipeline
 from dna_lm.scoring.forecast import Checked
-from dna_lm.scoring.pipeline import COUNTS, DEPENDENCIES, Item, Row
+from dna_lm.scoring.pipeline import Item
+from dna_lm.scoring.rows import ScoredPair
 from dna_lm.scoring.settings import STRANDS, Settings
 from dna_lm.statuses import OK, TOO_LONG
 
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """A base of a stretch, by its index in the record from 0, and what replaces it; None for an unreadable stretch.
-
-    `dependencies`: how much it changes the prediction for each base of the stretch, float64 (bases,), NaN for none;
-    None if they are not computed. `is_causal`: whether the model is.
-    """
+    """A base of a stretch, by its index in the record from 0, and what replaces it; None for an unreadable stretch."""
 
     stretch: Stretch
     at: int | None = None
     alt: str | None = None
-    is_causal: bool = False
-    dependencies: np.ndarray | None = field(default=None, compare=False)
 
     @property
     def position(self) -> int | None:
@@ -50,18 +45,41 @@ class Mutation:
 
 
 @dataclass(frozen=True)
+class MutationRow(ScoredPair):
+    """A mutant of a stretch, or a stretch that cannot be read.
+
+    influence: the mean of `changes` over all other bases that the model reads.
+    """
+
+    mutation: Mutation = field(kw_only=True)
+
+    @property
+    def dependencies(self) -> np.ndarray | None:
+        """The `changes` of the bases of the stretch: float64 (bases,), NaN for the mutated base and where undefined."""
+        stretch = self.mutation.stretch
+        return None if self.changes is None else self.changes[stretch.first : stretch.end]
+
+    @property
+    def influence(self) -> float | None:
+        """The mean of the `changes` that there are."""
+        defined = [] if self.changes is None else self.changes[~np.isnan(self.changes)]
+        return float(np.mean(defined)) if len(defined) else None
+
+
+@dataclass(frozen=True)
 class MutationSource:
     """Every substitution, and with `deletions` every deletion of one base, of the stretches that `read` yields.
 
-    A row has chrom and pos (from 1) for a stretch with a place; then id, position (from 1, in the stretch), ref, alt;
-    for a stretch with a place strand, position_on_strand and change_on_strand; then status, the scores and the counts.
-    A stretch that cannot be read has one row, with its status and no position.
-    `influence`: a row has the mean dependency of all other bases that the model reads, before the counts.
+    A stretch that cannot be read has one row, with its status and no position. flank: the bases that `read` adds on
+    either side of an interval; None for sequences.
     """
+
+    noun = "mutations"
+    is_ranked = False
 
     read: Callable[[], Iterable[Stretch]]
     deletions: bool = False
-    influence: bool = False
+    flank: int | None = None
     compute = staticmethod(pipeline.score)
 
     def check(self) -> Checked:
@@ -81,40 +99,22 @@ class MutationSource:
                 yield Item(Mutation(stretch), record, record)
                 continue
             for at, alt, sequence in mutants(stretch, self.deletions):
-                mutation = Mutation(stretch, at, alt, checkpoint.is_causal)
-                yield Item(mutation, record, Record(record.id, sequence, OK))
+                yield Item(Mutation(stretch, at, alt), record, Record(record.id, sequence, OK))
 
-    def rows(self, computed: Iterator[tuple[Any, Row]]) -> Iterator[tuple[Mutation, Row]]:
-        for mutation, scored in computed:
-            stretch, position = mutation.stretch, mutation.position
-            row = {}
-            if stretch.place:
-                row = {"chrom": stretch.place[0], "pos": position and stretch.place[1] + position}
-            if position is None:
-                scored |= {"wt_length": len(stretch.record.sequence) or None, "mut_length": None}
-            row |= {"id": scored.pop("id"), "position": position}
-            row |= {"ref": position and stretch.bases[position - 1], "alt": mutation.alt}
-            if stretch.place:
-                on_strand, change = mutation.along_strand
-                row |= {"strand": stretch.strand, "position_on_strand": on_strand, "change_on_strand": change}
-            if DEPENDENCIES in scored:
-                counts = {name: scored.pop(name) for name in COUNTS}
-                changes = scored.pop(DEPENDENCIES)
-                if changes is not None:
-                    changes[mutation.at] = math.nan
-                    mutation = replace(mutation, dependencies=changes[stretch.first : stretch.end])
-                scored |= {"influence": _mean(changes)} if self.influence else {}
-                scored |= counts
-            yield mutation, row | scored
+    def rows(self, computed: Iterator[tuple[Any, ScoredPair]]) -> Iterator[MutationRow]:
+        for mutation, found in computed:
+            counts = found.counts
+            if mutation.at is None:
+                counts = replace(counts, wt_length=len(mutation.stretch.record.sequence) or None, mut_length=None)
+            elif found.changes is not None:
+                found.changes[mutation.at] = math.nan
+            yield MutationRow(found.id, found.status, found.scores, counts, found.changes, mutation=mutation)
+
+    def as_text(self) -> dict[str, object]:
+        return {"deletions": self.deletions} | ({} if self.flank is None else {"flank": self.flank})
 
 
-def _mean(changes):
-    """The mean of the dependencies that there are, or None."""
-    defined = [] if changes is None else changes[~np.isnan(changes)]
-    return float(np.mean(defined)) if len(defined) else None
-
-
-def _status_of(checkpoint, record, strand):
+def _status_of(checkpoint: Checkpoint, record: Record, strand: str) -> str:
     status = pipeline.status_of(checkpoint, [record])
     if status == OK and checkpoint.is_far_too_long(record.sequence):
         return TOO_LONG

@@ -1,19 +1,15 @@
 """Markdown of reports: text from users made inert, tables, numbers in words, and a limit to the length.
 
-Knows nothing of what is reported. In Galaxy a report is a `tool_markdown` dataset, which every server shows; an
-administrator would have to allow HTML.
+Knows nothing of what is reported.
 """
 
 import math
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from urllib.parse import quote
 
+from dna_lm.galaxy import FILES, MAX_REPORT_BYTES, Page
 from dna_lm.names import clean_label, shortened
-
-# Galaxy shows the first 10,240 characters of a report and leaves out the rest without a message. A report has at most
-# this many bytes, which fits whether a server counts bytes or characters: long tables get fewer rows.
-MAX_BYTES = 9_500
 
 # Bytes of a text from the user. A label of 60 characters is never cut: a character takes at most six bytes.
 MAX_LABEL = 360
@@ -35,29 +31,17 @@ def inert(text: str) -> str:
     return re.sub(r"[!\"#$&*+<=>?@\[\\\]^_`{|}~]", lambda match: f"&#{ord(match.group())};", clean_label(text))
 
 
-def fitting(compose: Callable[[int], Blocks], max_bytes: int = MAX_BYTES, galaxy: bool = False) -> str:
+def fitting(compose: Callable[[int], Blocks], page: Page = FILES, max_bytes: int = MAX_REPORT_BYTES) -> str:
     """The report with as many rows in its lists and tables as fit into `max_bytes`.
 
-    compose: from the most rows of a list or table to the blocks of the report; galaxy: it is read in Galaxy. A report
-    that is still too long with one row ends early and says so.
+    compose: from the most rows of a list or table to the blocks of the report. A report that is still too long with one
+    row ends early and says so.
     """
     for rows in range(MAX_ROWS, 0, -1):
-        blocks = compose(rows)
-        if galaxy:
-            # Galaxy's page has no space below a table.
-            blocks = [f"{block}\n\n&#160;" if _ends_as_table(block) else block for block in blocks]
-        text = "\n\n".join(blocks) + "\n"
-        if galaxy:
-            # Galaxy shows the cells of a table without space between them. Add one at which no line breaks; no text of
-            # the user has a bar in it.
-            text = re.sub(r" \| (?!---)", " | &#8199;", text)
+        text = page.text(compose(rows))
         if len(text.encode()) <= max_bytes:
             return text
     return cut_at_line(text, max_bytes)
-
-
-def _ends_as_table(block: str) -> bool:
-    return block.rpartition("\n")[2].startswith("|")
 
 
 def cut_at_line(text: str, limit: int) -> str:
@@ -96,27 +80,20 @@ def settings_list(settings: Mapping[str, str]) -> str:
     return "\n".join(f"- {name}: {inert(limited(str(value), MAX_SETTING))}" for name, value in settings.items())
 
 
-def embedded_table(output: str, title: str) -> str:
-    """A directive that shows a table of the Galaxy tool, folded under its title."""
-    return f'```galaxy\nhistory_dataset_as_table(output="{output}", collapse="{title}")\n```'
-
-
 def plot_block(
-    name: str | None, file_format: str, alt: str, note: str | None = None, galaxy: bool = False, output: str = "plot"
+    path: str | None, file_format: str, alt: str, note: str | None = None, page: Page = FILES, output: str = "plot"
 ) -> str | None:
-    """Markdown that shows the plot: the file `name` next to the report, or in Galaxy the tool's `output`.
+    """Markdown that shows the plot: the file at `path`, next to the report; in Galaxy the tool's `output`.
 
-    None without a name. alt: what it shows; note: a sentence below the plot.
+    None without a path. alt: what it shows; note: a sentence below the plot.
     """
-    if not name:
+    if not path:
         return None
-    if file_format == "pdf" or (galaxy and file_format == "svg"):  # Galaxy's reports show no SVG as an image
+    if file_format == "pdf" or (file_format == "svg" and not page.shows_svg):
         text = f"The plot is {'a PDF' if file_format == 'pdf' else 'an SVG'}, which cannot be shown inside a report: "
         text += "open the plot itself."
-    elif galaxy:
-        text = f'```galaxy\nhistory_dataset_as_image(output="{output}")\n```'
     else:
-        text = f"![{alt}](<{quote(name)}>)"
+        text = page.picture(os.path.basename(path), output, alt)
     return f"{text}\n\n{note}" if note else text
 
 

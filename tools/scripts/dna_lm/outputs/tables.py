@@ -1,8 +1,6 @@
 """Tables out, row by row.
 
-Each function here is a context manager that opens a file and yields a function to write a row with. That function takes
-a payload, which it ignores, and the row, a dict with the same keys in every row. The key `CHUNK` of a chunk's rows
-holds its mark, which is not a cell.
+A sink is a context manager that opens a file and yields a function to write a row with.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -11,13 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from dna_lm.marks import CHUNK
+from dna_lm.marks import CHUNK, Mark
 
 # A tuple, because `float | np.floating` would make a new union for every cell.
 _FLOATS = (float, np.floating)
-
-Row = dict[str, Any]
-Sink = Callable[[Any, Row], None]
 
 
 def cell(value: object) -> str:
@@ -27,25 +22,31 @@ def cell(value: object) -> str:
     return f"{value:.9g}" if isinstance(value, _FLOATS) else str(value)
 
 
-def line(row: Row, header: Iterable[str]) -> str:
-    """The cells of a row under a header, as a line of a table without its line end."""
-    return "\t".join([cell(row[name]) for name in header])
+def line(values: Iterable[object]) -> str:
+    """The cells of a row as a line of a table, without its line end. Texts hold no tab and no newline."""
+    return "\t".join(map(cell, values))
 
 
 @contextmanager
-def score_table(path: str) -> Iterator[Callable[[Any, Row], None]]:
-    """Tab-separated text with one header line, the keys of the first row. Cells hold no tab and no newline."""
-    with open(path, "w", encoding="utf-8") as handle:
-        header = []
-        end = "\n"
+def table(
+    path: str, cells: Callable[[Any], dict[str, object]], chunk: Mark | str | None = None
+) -> Iterator[Callable[[Any], None]]:
+    """Tab-separated text with one header line.
 
-        def write(_payload: object, row: Row) -> None:
-            nonlocal end
-            if not header:
-                header.extend(name for name in row if name != CHUNK)
-                mark = [f"{CHUNK}={row[CHUNK]}"] if CHUNK in row else []
-                print(*header, *mark, sep="\t", file=handle)
-                end = "\t\n" if mark else "\n"
-            print(line(row, header), end=end, file=handle)
+    cells: from a row to its columns, name -> value, the same names in every row. chunk: the mark of one chunk of a
+    larger input.
+    """
+    end = "\t\n" if chunk else "\n"
+    with open(path, "w", encoding="utf-8") as handle:
+        has_header = False
+
+        def write(row: Any) -> None:
+            nonlocal has_header
+            named = cells(row)
+            if not has_header:
+                mark = [f"{CHUNK}={chunk}"] if chunk else []
+                print(*named, *mark, sep="\t", file=handle)
+                has_header = True
+            print(line(named.values()), end=end, file=handle)
 
         yield write

@@ -9,13 +9,17 @@ from dna_lm.inputs.fasta import Record
 from dna_lm.model.checkpoint import Checkpoint
 from dna_lm.scoring import pipeline
 from dna_lm.scoring.forecast import Checked
-from dna_lm.scoring.pipeline import Item, Row
+from dna_lm.scoring.pipeline import Item
+from dna_lm.scoring.rows import ScoredPair
 from dna_lm.scoring.settings import Settings
 
 
 @dataclass
 class PairSource:
     """The pairs of two FASTA files, to score. `pair_by` is a key of `fasta.PAIRINGS`; `check` may find another."""
+
+    noun = "pairs"
+    is_ranked = False
 
     wild_type_path: str
     mutant_path: str
@@ -38,5 +42,8 @@ class PairSource:
     def items(self, _checkpoint: Checkpoint, _settings: Settings) -> Iterator[Item]:
         return (Item(None, wild_type, mutant) for wild_type, mutant in self._pairs())
 
-    def rows(self, computed: Iterable[tuple[Any, Row]]) -> Iterable[tuple[Any, Row]]:
-        return computed
+    def rows(self, computed: Iterable[tuple[Any, ScoredPair]]) -> Iterator[ScoredPair]:
+        return (row for _, row in computed)
+
+    def as_text(self) -> dict[str, str]:
+        return {"pairs": self.pair_by}

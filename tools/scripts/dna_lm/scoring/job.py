@@ -1,41 +1,70 @@
-"""A scoring job from its arguments to its outputs, the same for every script: check, load, score, write, count.
+"""A scoring job from a model to its outputs, the same for every tool: check, load, score, write, count.
 
 A job has a source and outputs. The source is read to its end first, so that a faulty file is refused before any work is
 done, and then once more for its items. Each output is a path and a sink: a context manager that opens the path and
-yields a function. The job calls this function with every (payload, row) after computing it. A sink that needs all rows,
-such as a picture, writes when its context ends without an error.
+yields a function. The job calls this function with every row after computing it. A sink that needs all rows, such as a
+picture, writes when its context ends without an error.
 """
 
-import argparse
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 from dna_lm import cli, statuses
 from dna_lm.engine.encoder import Budget
 from dna_lm.errors import UserError, counted
-from dna_lm.marks import CHUNK
+from dna_lm.marks import Mark
 from dna_lm.model.checkpoint import Checkpoint
-from dna_lm.outputs.tables import Sink
-from dna_lm.scoring import options, pipeline
+from dna_lm.scoring import pipeline
 from dna_lm.scoring.forecast import Checked, Forecast
-from dna_lm.scoring.pipeline import Item, Row, Single
+from dna_lm.scoring.pipeline import Item, Single
+from dna_lm.scoring.provenance import provenance
 from dna_lm.scoring.settings import Settings
 from dna_lm.scoring.warnings import Warnings, of_settings, plain
 
 log = logging.getLogger(__name__)
 
+
+@dataclass(frozen=True)
+class Facts:
+    """What an output may say of its job.
+
+    describe: gives the provenance. warnings: complete when the sinks close. chunk: the mark of one chunk of a larger
+    input. is_causal: whether the model is.
+    """
+
+    describe: Callable[[], Mapping[str, Any]]
+    warnings: Warnings
+    chunk: Mark | str | None = None
+    is_causal: bool = False
+
+    @cached_property
+    def provenance(self) -> Mapping[str, Any]:
+        """Name -> value of all that decides the numbers. All weights are read for it, once, when it is asked for."""
+        return self.describe()
+
+
 # A path, or None for an output that is not wanted, and what opens it.
-Output = tuple[str | None, Callable[[str], AbstractContextManager[Sink]]]
+Output = tuple[str | None, Callable[[str], AbstractContextManager[Callable[[Any], None]]]]
 
 
 class Source(Protocol):
-    """What a script reads. `compute` makes rows of items: `pipeline.score` or `pipeline.embed`."""
+    """What a tool reads. `compute` makes rows of items: `pipeline.score` or `pipeline.embed`.
 
-    compute: Callable[..., Iterator[tuple[Any, Row]]]
+    noun: what a row is, in the plural; is_ranked: whether rows are ranked with insertions and deletions apart, known
+    after `check`.
+    """
+
+    compute: Callable[..., Iterator[tuple[Any, Any]]]
+    noun: str
+
+    @property
+    def is_ranked(self) -> bool: ...
 
     def check(self) -> Checked:
         """Read everything once, and count. Raise `UserError` for a fault."""
@@ -43,54 +72,68 @@ class Source(Protocol):
     def items(self, checkpoint: Checkpoint, settings: Settings) -> Iterator[Item | Single]:
         """Read everything again, as items for the model."""
 
-    def rows(self, computed: Iterator[tuple[Any, Row]]) -> Iterable[tuple[Any, Row]]:
-        """The rows as they are written: with the source's own columns, one for each record or allele."""
+    def rows(self, computed: Iterator[tuple[Any, Any]]) -> Iterable[Any]:
+        """The rows: one for each record or allele, with what the source knows of it."""
+
+    def as_text(self) -> dict[str, Any]:
+        """Name -> value of what the source was given and what decides the numbers."""
+
+
+def rows(
+    model: Checkpoint,
+    settings: Settings,
+    source: Source,
+    budget: Budget,
+    watch: Callable[[Iterator[Item | Single]], Iterator[Item | Single]] = iter,
+) -> Iterable[Any]:
+    """The rows of a source, each as soon as it is computed. watch: is given the items, and passes them on."""
+    padding = {}
+    if settings.tutorial:
+        padding = {"pad_to": pipeline.longest(model, source.items(model, settings), settings)}
+    items = watch(source.items(model, settings))
+    return source.rows(source.compute(model, items, settings, budget, **padding))
 
 
 def run(
-    arguments: argparse.Namespace,
+    load: Callable[[], Checkpoint],
+    settings: Settings,
     source: Source,
-    outputs: list[Output],
-    warnings: Warnings | None = None,
-) -> None:
+    outputs: Callable[[Facts], Sequence[Output]],
+    batch_tokens: int | None = None,
+    fail_on_unscored: bool = False,
+) -> "Tally":
     """Compute the rows of a source and write the outputs, all or none of them.
 
-    arguments: those of `options.add_model_options`. warnings: to be completed before the outputs are; by default new
-    ones. Warnings are logged before the rows, those about the rows before the counts. Raises `UserError`
-    for a faulty input, model or setting, and when nothing, or not all that must be, could be read.
+    load: gives the model, and is called when the source has been checked. batch_tokens: in a forward pass, by default
+    as many as suit the device and the memory. fail_on_unscored: raise when any row has no score. Warnings are logged
+    before the rows, those about the rows before the counts. Raises `UserError` for a faulty input, model or setting,
+    and when nothing, or not all that must be, could be read.
     """
     checked = source.check()
-    checkpoint = options.load_checkpoint(arguments)
-    settings = options.settings_from(arguments)
-    settings.check(checkpoint)
-    warnings = warnings or Warnings()
-    is_mirrored = pipeline.is_mirrored(checkpoint, settings)
-    warnings.settings = of_settings(checkpoint.is_demonstration, settings.strand, is_mirrored)
+    model = load()
+    settings.check(model)
+    warnings = Warnings(source.noun, source.is_ranked)
+    warnings.settings = of_settings(model.is_demonstration, settings.strand, pipeline.is_mirrored(model, settings))
     _log_warnings(warnings.settings)
-    budget = options.budget_from(arguments, checkpoint)
-    padding = {}
-    if settings.tutorial:
-        padding = {"pad_to": pipeline.longest(checkpoint, source.items(checkpoint, settings), settings)}
-    tally = Tally(checkpoint, budget, bool(checked.chunk))
-    forecast = Forecast(checked, budget, len(pipeline.strands_read(checkpoint, settings)))
-    with cli.atomic_outputs(*(path for path, _ in outputs)) as paths:
+    budget = Budget(batch_tokens) if batch_tokens else Budget.fitting(model)
+    tally = Tally(model, budget, bool(checked.chunk))
+    forecast = Forecast(checked, budget, len(pipeline.strands_read(model, settings)))
+    facts = Facts(partial(provenance, model, settings, source), warnings, checked.chunk, model.is_causal)
+    wanted = outputs(facts)
+    with cli.atomic_outputs(*(path for path, _ in wanted)) as paths:
         with contextlib.ExitStack() as opened:
-            sinks = [opened.enter_context(sink(path)) for path, (_, sink) in zip(paths, outputs, strict=True) if path]
-            items = forecast.watch(source.items(checkpoint, settings))
-            computed = source.compute(checkpoint, items, settings, budget, **padding)
-            for payload, row in source.rows(computed):
-                if checked.chunk:
-                    # First: the last one can be an embedding.
-                    row = {CHUNK: checked.chunk} | row
+            sinks = [opened.enter_context(sink(path)) for path, (_, sink) in zip(paths, wanted, strict=True) if path]
+            for row in rows(model, settings, source, budget, forecast.watch):
                 for sink in sinks:
-                    sink(payload, row)
+                    sink(row)
                 warnings.add(row)
-                tally.add(row["status"])
+                tally.add(row.status)
         _log_warnings(warnings.of_rows())
-        tally.report(arguments.fail_on_unscored)
+        tally.report(fail_on_unscored)
+    return tally
 
 
-def _log_warnings(warnings):
+def _log_warnings(warnings: Iterable[str]) -> None:
     for warning in warnings:
         log.warning("%s", plain(warning))
 

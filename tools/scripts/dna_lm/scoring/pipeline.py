@@ -39,19 +39,13 @@ from dna_lm.inputs.fasta import Record
 from dna_lm.model.checkpoint import Checkpoint
 from dna_lm.model.tokens import base_tokens
 from dna_lm.model.tokens.kmers import CUT
-from dna_lm.outputs.tables import Row
 from dna_lm.scoring import token_pairs
 from dna_lm.scoring.dependencies import Comparison
 from dna_lm.scoring.portions import portions
+from dna_lm.scoring.rows import Counts, EmbeddedRecord, ScoredPair
 from dna_lm.scoring.settings import PURPOSE, STRANDS, Settings
 from dna_lm.scoring.truncation import around_change
 from dna_lm.statuses import CHANGE_NOT_READ, NOT_FINITE, OK, TOO_LONG, TOO_SHORT
-
-# Counts in a row of the score table, after the scores.
-COUNTS = ("wt_length", "mut_length", "n_differences", "wt_tokens", "mut_tokens", "changed_tokens", "ends")
-
-# In a row, what each base's prediction changes by: not a column of a table.
-DEPENDENCIES = "dependencies"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +96,11 @@ class Item:
 
 def embed(
     checkpoint: Checkpoint, items: Iterable[Single], settings: Settings, budget: Budget, pad_to: Sequence[int] = (0,)
-) -> Iterator[tuple[Any, Row]]:
-    """Yield (payload, row) for each item: the row has id, status, length, tokens, ends, embedding: float32 (width,).
+) -> Iterator[tuple[Any, EmbeddedRecord]]:
+    """Yield (payload, row) for each item.
 
-    If the settings ask for it, `log_likelihood` (nats) and `bits_per_base` come before the embedding; the bases are
-    those that the model reads. The embedding of a record that could not be read is NaN, other numbers are `None`.
-    `pad_to`: tokens to pad to (tutorial mode).
+    If the settings ask for it, a row has a log-likelihood; the bases are those that the model reads. The embedding of a
+    record that could not be read is NaN, other numbers are `None`. `pad_to`: tokens to pad to (tutorial mode).
     """
     unread = np.full(settings.embedding.width(checkpoint), np.nan, np.float32)
     for portion, (statuses, strands, ends) in _tokenised(checkpoint, items, settings):
@@ -126,29 +119,33 @@ def embed(
             if settings.log_likelihood:
                 log_likelihoods = _finite_means(summed, readable, statuses)
         for number, (item, status) in enumerate(zip(portion, statuses, strict=True)):
-            row = {
-                "id": item.record.id,
-                "status": status,
-                "length": len(item.record.sequence),
-                "tokens": len(strands[0][number][0]) if number in strands[0] else None,
-                "ends": ends.get(number),
-            }
-            if settings.log_likelihood:
-                total = log_likelihoods[number].item() if status == OK else None
-                n_bases = checkpoint.reading.n_bases_read(row["length"])
-                bits = None if total is None else -total / math.log(2) / n_bases
-                row |= {"log_likelihood": total, "bits_per_base": bits}
-            yield item.payload, row | {"embedding": embeddings.get(number, unread)}
+            n_bases = len(item.record.sequence)
+            total = bits = None
+            if number in log_likelihoods and status == OK:
+                total = log_likelihoods[number].item()
+                bits = -total / math.log(2) / checkpoint.reading.n_bases_read(n_bases)
+            yield (
+                item.payload,
+                EmbeddedRecord(
+                    id=item.record.id,
+                    status=status,
+                    length=n_bases,
+                    tokens=len(strands[0][number][0]) if number in strands[0] else None,
+                    ends=ends.get(number),
+                    embedding=embeddings.get(number, unread),
+                    log_likelihood=total,
+                    bits_per_base=bits,
+                ),
+            )
 
 
 def score(
     checkpoint: Checkpoint, items: Iterable[Item], settings: Settings, budget: Budget, pad_to: Sequence[int] = (0, 0)
-) -> Iterator[tuple[Any, Row]]:
-    """Yield (payload, row) for each item: the row has id, status, the scores of the settings, and `COUNTS`.
+) -> Iterator[tuple[Any, ScoredPair]]:
+    """Yield (payload, row) for each item.
 
     A score or count that could not be computed is `None`. `pad_to`: tokens that wild types and mutants are padded to
-    (tutorial mode). With dependencies, `DEPENDENCIES` comes before the counts: float64 (bases,), NaN for a base without
-    one, or `None` if bases of the pair do not correspond.
+    (tutorial mode). With dependencies a row has `changes`, unless bases of the pair do not correspond.
     """
     not_scored = [None] * len(settings.scores)
     bases = base_tokens.find(checkpoint, PURPOSE) if settings.dependencies else None
@@ -168,11 +165,10 @@ def score(
                 lengths = {n: len(portion[n].wild_type.sequence) for n in readable if portion[n].is_aligned}
                 changes = comparison.finite_changes(lengths, strands, predictions, statuses)
         for number, (item, status) in enumerate(zip(portion, statuses, strict=True)):
-            row = {"id": item.wild_type.id, "status": status}
-            row |= zip(settings.scores, values.get(number, not_scored) if status == OK else not_scored, strict=True)
-            if bases:
-                row[DEPENDENCIES] = changes.get(number)
-            yield item.payload, row | _counts(item, status, strands[0].get(number), ends.get(number))
+            scored = values.get(number, not_scored) if status == OK else not_scored
+            of_item = dict(zip(settings.scores, scored, strict=True))
+            counts = _counts(item, status, strands[0].get(number), ends.get(number))
+            yield item.payload, ScoredPair(item.wild_type.id, status, of_item, counts, changes.get(number))
 
 
 def strands_read(checkpoint: Checkpoint, settings: Settings) -> tuple[bool, ...]:
@@ -276,7 +272,7 @@ def _counts(item, status, tokens, ends):
     of_tokens = (None, None, None)
     if tokens is not None:
         of_tokens = (*map(len, tokens), scores.count_changed_tokens(*tokens))
-    return dict(zip(COUNTS, (len(wild_type), len(mutant), n_differences, *of_tokens, ends), strict=True))
+    return Counts(len(wild_type), len(mutant), n_differences, *of_tokens, ends)
 
 
 def longest(checkpoint: Checkpoint, items: Iterable[Single | Item], settings: Settings) -> list[int]:

@@ -1,32 +1,21 @@
-"""The model and the settings that gave a number, for the header of an output."""
+"""What gave a number, for the header of an output: the suite, the model, the settings and those of the source."""
 
-import argparse
-import hashlib
-from pathlib import Path
+from typing import Any, Protocol
 
 from dna_lm import __version__
-from dna_lm.model.folder import find_folder
+from dna_lm.model.checkpoint import Checkpoint
 from dna_lm.scoring.settings import Settings
 
 
-def model_and_settings(arguments: argparse.Namespace, settings: Settings) -> dict[str, str]:
-    """Name -> text: the suite's version, the model (name, revision, hash of its weights) and the settings.
+class HasText(Protocol):
+    """What says its settings."""
 
-    arguments: those of `options.add_model_options`. The hash is the SHA-256 of the safetensors files' bytes, one after
-    the other in the order of their names: it tells models apart whatever they are called.
-    """
-    folder = Path(find_folder(arguments.model, arguments.model_id, arguments.revision))
-    digest = hashlib.sha256()
-    for file in sorted(folder.glob("*.safetensors")):
-        with open(file, "rb") as handle:
-            while block := handle.read(2**20):
-                digest.update(block)
-    texts = {
-        "version": __version__,
-        "model": arguments.model_id or Path(arguments.model).resolve().name,
-        "revision": arguments.revision or "",
-        "weights_sha256": digest.hexdigest(),
-        "precision": arguments.precision,
-        **settings.as_text(),
-    }
-    return {name: text for name, text in texts.items() if text}
+    def as_text(self) -> dict[str, Any]:
+        """Name -> value of what decides the numbers."""
+
+
+def provenance(model: Checkpoint, settings: Settings, source: HasText) -> dict[str, Any]:
+    """Name -> value, without those that are empty."""
+    texts = {"version": __version__, **model.identity.as_text(), "precision": model.precision_name}
+    found = texts | settings.as_text() | source.as_text()
+    return {name: value for name, value in found.items() if value not in ("", None)}

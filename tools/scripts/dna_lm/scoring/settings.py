@@ -3,11 +3,12 @@
 from dataclasses import dataclass, field
 
 from dna_lm.engine import likelihood
-from dna_lm.engine.encoder import Embedding
-from dna_lm.errors import UserError
+from dna_lm.engine.encoder import REPRESENTATIONS, Embedding
+from dna_lm.engine.pooling import POOLINGS
+from dna_lm.errors import UserError, quoted
 from dna_lm.model.checkpoint import Checkpoint
 from dna_lm.model.tokens import base_tokens
-from dna_lm.scores import LLR
+from dna_lm.scores import LLR, SCORES
 
 # Whether each strand that is read is the reverse complement.
 STRANDS = {"forward": (False,), "reverse": (True,), "mean": (False, True)}
@@ -41,6 +42,15 @@ class Settings:
 
     def check(self, checkpoint: Checkpoint) -> None:
         """Raise `UserError` when the settings contradict each other or the checkpoint cannot give what they ask for."""
+        for kind, known, given in (
+            ("score", SCORES, self.scores),
+            ("strand", STRANDS, [self.strand]),
+            ("representation", REPRESENTATIONS, [self.embedding.representation]),
+            ("pooling", POOLINGS, [self.embedding.pooling]),
+        ):
+            for name in given:
+                if name not in known:
+                    raise UserError(f"there is no {kind} {quoted(name)}: choose from {', '.join(known)}")
         if self.tutorial and (self.embedding != Embedding() or self.strand != "forward"):
             raise UserError(
                 "tutorial mode is the representation 'logits', the pooling 'max' and the forward strand: "
@@ -71,4 +81,5 @@ class Settings:
             "pooling": self.embedding.pooling,
             "strand": self.strand,
         }
-        return texts | ({"padding": "as in the tutorial"} if self.tutorial else {})
+        texts |= {"padding": "as in the tutorial"} if self.tutorial else {}
+        return texts | ({"too long": "cut to the bases around the change"} if self.truncate else {})

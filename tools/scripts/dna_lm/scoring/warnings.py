@@ -8,9 +8,8 @@ from html import unescape
 
 from dna_lm import statuses
 from dna_lm.errors import counted
-from dna_lm.inputs.alleles import SUBSTITUTION
-from dna_lm.outputs.tables import Row
 from dna_lm.scores import LLR
+from dna_lm.scoring.rows import Row, ScoredPair
 
 # Warn when the number of tokens changes in more than this share of the rows, and when the longest sequence has more
 # than this many times the bases of the shortest.
@@ -51,18 +50,20 @@ class Warnings:
     n_other_tokens: int = field(default=0, init=False)
     n_other_lengths: int = field(default=0, init=False)
     _ranges: dict[str, tuple[int, int]] = field(default_factory=dict, init=False)
-    _columns: frozenset[str] = field(default=frozenset(), init=False)
+    _has_ratios: bool = field(default=False, init=False)
+    _has_percentiles: bool = field(default=False, init=False)
 
     def add(self, row: Row) -> None:
         """Count a row. One without a score, or of a single sequence, counts for nothing."""
-        if row["status"] != statuses.OK or "changed_tokens" not in row:
+        if row.status != statuses.OK or not isinstance(row, ScoredPair):
             return
-        self._columns = self._columns or frozenset(row)
-        n_wild_type, n_mutant = row["wt_length"], row["mut_length"]
+        counts = row.counts
+        self._has_ratios, self._has_percentiles = LLR in row.scores, row.has_percentiles
+        n_wild_type, n_mutant = counts.wt_length, counts.mut_length
         self.n_scored += 1
-        self.n_other_tokens += row["wt_tokens"] != row["mut_tokens"]
+        self.n_other_tokens += counts.wt_tokens != counts.mut_tokens
         self.n_other_lengths += n_wild_type != n_mutant
-        self.n_indels += row["kind"] != SUBSTITUTION if "kind" in row else n_wild_type != n_mutant
+        self.n_indels += row.is_indel
         self.n_shorter += n_mutant < n_wild_type
         # In most inputs one of these is constant: the wild types, or, of windows with the same flanks, the shorter one.
         for name, length in (("wild type", n_wild_type), ("shorter", min(n_wild_type, n_mutant))):
@@ -76,8 +77,7 @@ class Warnings:
     def of_rows(self) -> list[str]:
         """The warnings about the rows."""
         found = []
-        has_percentiles = any(name.endswith("_percentile") for name in self._columns)
-        if 0 < self.n_indels < self.n_scored and not (has_percentiles or self.is_ranked):
+        if 0 < self.n_indels < self.n_scored and not (self._has_percentiles or self.is_ranked):
             are_deletions = self.n_shorter == self.n_indels
             names = ("deletion",) if are_deletions else ("insertion or deletion", "insertions and deletions")
             indels = counted(self.n_indels, *names)
@@ -91,7 +91,7 @@ class Warnings:
                 "part of their scores says how the tokenizer cuts the sequence: look at the column changed&#95;tokens "
                 "as well."
             )
-        if self.n_other_lengths and LLR in self._columns:
+        if self.n_other_lengths and self._has_ratios:
             found.append(
                 f"**Wild type and mutant differ in length in {self.n_other_lengths:,} of {self.n_scored:,} "
                 f"{self.noun}**, which moves a log-likelihood ratio: compare only mutations of one kind and length, or "

@@ -7,18 +7,16 @@ An insertion or deletion moves all bases after it and tends to score higher than
 first, then all other alleles with a score, then those without one. Equal alleles keep their order.
 """
 
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from heapq import heappush, heappushpop
-from typing import Any
 
-from dna_lm.inputs.alleles import SUBSTITUTION
+from dna_lm.databases import private_database
 from dna_lm.outputs import tables
-from dna_lm.outputs.tables import Row
 from dna_lm.scores import SCORES
 from dna_lm.statuses import OK
+from dna_lm.variants.source import VariantRow
 
 # The groups that are ranked apart, in their order.
 SUBSTITUTIONS, INDELS, UNSCORED = range(3)
@@ -26,44 +24,46 @@ SUBSTITUTIONS, INDELS, UNSCORED = range(3)
 _NO_PERCENTILE = 101.0  # after those with one, which end at 100
 
 
-def group_of(row: Row) -> int:
-    """Which of the groups a row of a variant belongs to."""
-    if row["status"] != OK:
+def group_of(row: VariantRow) -> int:
+    """Which of the groups a row belongs to."""
+    if row.status != OK:
         return UNSCORED
-    return SUBSTITUTIONS if row["kind"] == SUBSTITUTION else INDELS
+    return INDELS if row.is_indel else SUBSTITUTIONS
 
 
-def key_of(row: Row, score: str) -> tuple[float, float]:
+def key_of(row: VariantRow, score: str) -> tuple[float, float]:
     """What a row with a score is ordered by within its group: the larger the impact, the smaller.
 
     Numbers are compared as the table shows them.
     """
     sign = -1 if SCORES[score].grows else 1
-    value = sign * float(tables.cell(row[score]))
-    percentile = row.get(f"{score}_percentile")
+    value = sign * float(tables.cell(row.scores[score]))
+    percentile = row.percentile(score)
     if percentile is None:
         return _NO_PERCENTILE, value
     return sign * float(tables.cell(percentile)), value
 
 
 @contextmanager
-def ranked_table(path: str, score: str) -> Iterator[Callable[[Any, Row], None]]:
-    """The table of `tables.score_table`, ordered by the impact of one score.
+def ranked_table(
+    path: str, score: str, cells: Callable[[VariantRow], dict[str, object]]
+) -> Iterator[Callable[[VariantRow], None]]:
+    """The table of `tables.table`, ordered by the impact of one score.
 
     The lines wait in a temporary database on disk, which sorts them, so memory stays bounded.
     """
-    header = []
-    # An empty name makes SQLite keep a private file in the temporary folder and remove it when it is closed.
-    with closing(sqlite3.connect("")) as database:
+    header: list[str] = []
+    with private_database() as database:
         database.execute(
             "CREATE TABLE line (number INTEGER PRIMARY KEY, kind INTEGER, first REAL, second REAL, text TEXT)"
         )
 
-        def write(_payload: object, row: Row) -> None:
-            header[:] = header or row
+        def write(row: VariantRow) -> None:
+            named = cells(row)
+            header[:] = header or named
             group = group_of(row)
             keys = (None, None) if group == UNSCORED else key_of(row, score)
-            values = (group, *keys, tables.line(row, header))
+            values = (group, *keys, tables.line(named.values()))
             database.execute("INSERT INTO line (kind, first, second, text) VALUES (?, ?, ?, ?)", values)
 
         yield write
@@ -81,10 +81,10 @@ class Largest:
     score: str
 
     def __post_init__(self) -> None:
-        self._heap: list[tuple[tuple[float, float, int], Row]] = []
+        self._heap: list[tuple[tuple[float, float, int], VariantRow]] = []
         self._n_added = 0
 
-    def add(self, row: Row) -> None:
+    def add(self, row: VariantRow) -> None:
         """Add a row that has a score."""
         first, second = key_of(row, self.score)
         # The smallest element of the heap is the row that leaves it next.
@@ -95,6 +95,6 @@ class Largest:
         else:
             heappushpop(self._heap, entry)
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[VariantRow]:
         """The rows, the largest impact first; of equal ones the one that was added first."""
         return [row for _, row in sorted(self._heap, key=lambda entry: entry[0], reverse=True)]

@@ -5,20 +5,19 @@ Nothing in it grows with the number of alleles. Text of the VCF and of the regio
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 
-from dna_lm.inputs.alleles import Allele
+from dna_lm.galaxy import FILES, Page
 from dna_lm.outputs.markdown import Blocks, fitting, inert, limited, number_text, table
 from dna_lm.outputs.report_blocks import model_and_settings, unscored, warning_list
-from dna_lm.outputs.tables import Row
 from dna_lm.scores import LLR, SCORES
-from dna_lm.scoring.warnings import Warnings
+from dna_lm.scoring.job import Facts
 from dna_lm.variants import distribution
 from dna_lm.variants.ranking import INDELS, SUBSTITUTIONS, UNSCORED, Largest, group_of
+from dna_lm.variants.source import VariantRow
 
 N_LARGEST = 20
 # Bytes of a name of a sequence or region, and of each allele of a change.
@@ -37,20 +36,20 @@ class Summary:
         self.samples = {group: distribution.Sample() for group in GROUPS}
         self.largest = {group: Largest(N_LARGEST, score) for group in GROUPS}
 
-    def add(self, allele: Allele, row: Row) -> None:
+    def add(self, row: VariantRow) -> None:
         """Count a row; keep it if its score is among the largest so far."""
-        self.n_lines += allele.is_last
-        self.statuses[row["status"]] += 1
+        self.n_lines += row.allele.is_last
+        self.statuses[row.status] += 1
         group = group_of(row)
         if group == UNSCORED:
             return
-        self.samples[group].add(row[self.score])
+        self.samples[group].add(row.scores[self.score])
         self.largest[group].add(row)
 
     @property
     def has_percentiles(self) -> bool:
         """Whether rows have a percentile of the score."""
-        return any(f"{self.score}_percentile" in row for top in self.largest.values() for row in top.rows())
+        return any(row.has_percentiles for top in self.largest.values() for row in top.rows())
 
     @property
     def groups(self) -> list[int]:
@@ -58,32 +57,19 @@ class Summary:
         return [group for group, sample in self.samples.items() if sample.n]
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What the report says of the job.
-
-    scores: those of the table, which is ranked by the first. texts: name -> value of the model and the settings.
-    warnings: the job completes them. plot: from `markdown.plot_block`.
-    """
-
-    scores: tuple[str, ...]
-    texts: Mapping[str, object]
-    warnings: Warnings
-    plot: str | None
-    galaxy: bool = False
-
-
 @contextmanager
-def report(path: str, settings: Settings) -> Iterator[Callable[[Allele, Row], None]]:
-    """The report as a Markdown file."""
-    summary = Summary(settings.scores[0])
+def report(
+    path: str, score: str, facts: Facts, plot: str | None, page: Page = FILES
+) -> Iterator[Callable[[VariantRow], None]]:
+    """The report as a Markdown file. score: the one that the table is ranked by; plot: from `markdown.plot_block`."""
+    summary = Summary(score)
     yield summary.add
     with open(path, "w", encoding="utf-8") as handle:
-        handle.write(written(summary, settings))
+        handle.write(written(summary, facts, plot, page))
 
 
 @contextmanager
-def picture(path: str, score: str) -> Iterator[Callable[[Allele, Row], None]]:
+def picture(path: str, score: str) -> Iterator[Callable[[VariantRow], None]]:
     """A PNG file of the distribution of the score."""
     summary = Summary(score)
     yield summary.add
@@ -91,22 +77,22 @@ def picture(path: str, score: str) -> Iterator[Callable[[Allele, Row], None]]:
     distribution.draw(path, groups, SCORES[score].label)
 
 
-def written(summary: Summary, settings: Settings) -> str:
-    """The text of the report, short enough for Galaxy."""
-    warnings = warning_list(settings.warnings.texts())
+def written(summary: Summary, facts: Facts, plot: str | None, page: Page = FILES) -> str:
+    """The text of the report, short enough for the page."""
+    warnings = warning_list(facts.warnings.texts())
 
     def compose(rows: int) -> Blocks:
         blocks = ["# Variant scores", *_answer(summary), *warnings]
         for group in summary.groups:
             blocks += [f"## Largest impact: {GROUPS[group]}", _largest_table(summary, group, rows)]
         if summary.groups:
-            picture = [settings.plot] if settings.plot else []
+            picture = [plot] if plot else []
             blocks += ["## Distribution of the score", *picture, _distribution_table(summary)]
             blocks += ["## What the numbers mean, and what not", _meaning(summary)]
         blocks += unscored(summary.statuses, "Alleles")
-        return blocks + model_and_settings(settings.texts)
+        return blocks + model_and_settings(facts.provenance)
 
-    return fitting(compose, galaxy=settings.galaxy)
+    return fitting(compose, page)
 
 
 # --- the result in sentences -----------------------------------------------------------------------------------------
@@ -125,14 +111,14 @@ def _answer(summary: Summary) -> Blocks:
     return [text + (f": {' and '.join(counts)}." if counts else "."), *([first_of_groups] if counts else [])]
 
 
-def _in_words(row: Row, score: str) -> str:
+def _in_words(row: VariantRow, score: str) -> str:
     """`**chr1:300 G→A** (rs1): L2 (Euclidean) distance 6.829, percentile 40, region exon`."""
-    name = f" ({_text(row['id'])})" if _has_id(row) else ""
-    texts = [f"{SCORES[score].label} {number_text(row[score])}"]
-    if (percentile := row.get(f"{score}_percentile")) is not None:
+    name = f" ({_text(row.id)})" if _has_id(row) else ""
+    texts = [f"{SCORES[score].label} {number_text(row.scores[score])}"]
+    if (percentile := row.percentile(score)) is not None:
         texts.append(f"percentile {percentile:.4g}")
-    if "region" in row:
-        texts.append(f"region {_text(row['region'])}")
+    if row.region is not None:
+        texts.append(f"region {_text(row.region)}")
     return f"**{_place(row)} {_change(row)}**{name}: {', '.join(texts)}"
 
 
@@ -144,17 +130,17 @@ def _text(text: str) -> str:
     return inert(limited(text, MAX_NAME))
 
 
-def _has_id(row: Row) -> bool:
+def _has_id(row: VariantRow) -> bool:
     """Whether the identifier is the VCF's own, not the variant itself."""
-    return row["id"] != f"{row['chrom']}:{row['pos']}:{row['ref']}>{row['alt']}"
+    return row.id != f"{row.chrom}:{row.pos}:{row.ref}>{row.alt}"
 
 
-def _place(row: Row) -> str:
-    return f"{_text(row['chrom'])}:{row['pos']}"
+def _place(row: VariantRow) -> str:
+    return f"{_text(row.chrom)}:{row.pos}"
 
 
-def _change(row: Row) -> str:
-    return "→".join(inert(limited(row[name], MAX_ALLELE)) for name in ("ref", "alt"))
+def _change(row: VariantRow) -> str:
+    return "→".join(inert(limited(text, MAX_ALLELE)) for text in (row.ref, row.alt))
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------
@@ -164,15 +150,20 @@ def _largest_table(summary: Summary, group: int, rows: int) -> str:
     found = summary.largest[group].rows()[:rows]
     texts = {"Position": _place, "Change": _change}
     if any(map(_has_id, found)):
-        texts["ID"] = lambda row: _text(row["id"]) if _has_id(row) else ""
-    if "region" in found[0]:
-        texts["Region"] = lambda row: _text(row["region"])
-    numbers = {SCORES[summary.score].name: lambda row: number_text(row[summary.score])}
-    if (percentile := f"{summary.score}_percentile") in found[0]:
-        numbers["Percentile"] = lambda row: "" if row[percentile] is None else f"{row[percentile]:.4g}"
+        texts["ID"] = lambda row: _text(row.id) if _has_id(row) else ""
+    if found[0].region is not None:
+        texts["Region"] = lambda row: _text(row.region)
+    numbers = {SCORES[summary.score].name: lambda row: number_text(row.scores[summary.score])}
+    if found[0].has_percentiles:
+        numbers["Percentile"] = lambda row: _percentile(row, summary.score)
     columns = texts | numbers
     cells = [[text(row) for text in columns.values()] for row in found]
     return table(list(columns), cells, len(texts), summary.samples[group].n, "score")
+
+
+def _percentile(row: VariantRow, score: str) -> str:
+    percentile = row.percentile(score)
+    return "" if percentile is None else f"{percentile:.4g}"
 
 
 def _distribution_table(summary: Summary) -> str:

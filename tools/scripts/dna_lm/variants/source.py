@@ -1,18 +1,18 @@
 """The source of one row per alternate allele of a VCF."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from dna_lm.inputs import alleles, vcf
-from dna_lm.inputs.alleles import Allele
+from dna_lm.inputs.alleles import SUBSTITUTION, Allele
 from dna_lm.inputs.reference import Reference
 from dna_lm.inputs.regions import Regions
 from dna_lm.model.checkpoint import Checkpoint
-from dna_lm.mutations import NORMALISED
 from dna_lm.scoring import pipeline
 from dna_lm.scoring.forecast import Checked
-from dna_lm.scoring.pipeline import COUNTS, Item, Row
+from dna_lm.scoring.pipeline import Item
+from dna_lm.scoring.rows import ScoredPair
 from dna_lm.scoring.settings import Settings
 from dna_lm.statuses import OK
 from dna_lm.variants.background import Background, percentile
@@ -25,26 +25,73 @@ class _Scored(NamedTuple):
     n_drawn: int
 
 
+@dataclass(frozen=True)
+class VariantRow(ScoredPair):
+    """An alternate allele.
+
+    percentiles: score -> its percentile among `n_background` mutations, both `None` without a background; region: the
+    names of the regions that the changed bases lie in, or `None` without regions.
+    """
+
+    allele: Allele = field(kw_only=True)
+    percentiles: Mapping[str, float | None] | None = None
+    n_background: int | None = None
+    region: str | None = None
+
+    # The text of a bad record need not be text.
+    @property
+    def chrom(self) -> str:
+        """As in the VCF."""
+        return vcf.readable(self.allele.line.chrom)
+
+    @property
+    def pos(self) -> int:
+        """As in the VCF, from 1."""
+        return self.allele.line.pos
+
+    @property
+    def ref(self) -> str:
+        """As in the VCF."""
+        return vcf.readable(self.allele.line.ref)
+
+    @property
+    def alt(self) -> str:
+        """As in the VCF, of several alternate alleles this one."""
+        return vcf.readable(self.allele.written_alt)
+
+    @property
+    def is_indel(self) -> bool:
+        return self.allele.kind != SUBSTITUTION
+
+    @property
+    def has_percentiles(self) -> bool:
+        return self.percentiles is not None
+
+    def percentile(self, score: str) -> float | None:
+        """The percentile of a score, if there is one."""
+        return self.percentiles[score] if self.percentiles else None
+
+
 @dataclass
 class VariantSource:
     """The alleles of a VCF, to score in windows of `window` bases of an open reference; `indel_window`: their kind.
 
-    A row has chrom, pos, ref, alt, id, status, the scores; with a `background` a percentile for each score and the
-    number drawn; the counts; the wild-type window, counted from 1 and its end included; with `regions` the names of
-    those that the changed bases lie in; the kind of the allele; its normalised spelling, and by how many bases it can
-    be moved. `refused_ids`: INFO fields that the VCF must not have. `header`: the lines of the VCF's header, and
-    `contigs`: CHROM -> the reference's name of it, known after `check`.
+    `refused_ids`: INFO fields that the VCF must not have. `sort_by_impact`: whether the rows are to be sorted, which
+    those of a chunk are not. `header`: the lines of the VCF's header, and `contigs`: CHROM -> the reference's name of
+    it, known after `check`.
     """
+
+    noun = "alleles"
 
     path: str
     reference: Reference
-    window: int
-    scores: tuple[str, ...]
+    window: int = 201
     background: Background | None = None
     regions: Regions | None = None
     refused_ids: frozenset[str] = frozenset()
     allow_ref_mismatches: bool = False
     indel_window: str = alleles.SAME_FLANKS
+    sort_by_impact: bool = False
     header: list[str] = field(default_factory=list)
     contigs: dict[str, str] = field(default_factory=dict)
     compute = staticmethod(pipeline.score)
@@ -64,6 +111,11 @@ class VariantSource:
         """Whether the VCF is a chunk of a larger one, known after `check`."""
         return vcf.is_chunk(self.header)
 
+    @property
+    def is_ranked(self) -> bool:
+        """Whether the table is ranked, with insertions and deletions apart."""
+        return self.sort_by_impact and not self.is_chunk
+
     def items(self, _checkpoint: Checkpoint, _settings: Settings) -> Iterator[Item]:
         for allele in alleles.read_alleles(self.path, self.reference, self.window, self.indel_window, self.contigs):
             drawn = self.background.draw(allele) if self.background else []
@@ -73,35 +125,39 @@ class VariantSource:
                 # Drawn indels shift the bases after them as the allele does.
                 yield Item(None, *pair, shifting=allele.shifting)
 
-    def rows(self, computed: Iterator[tuple[Any, Row]]) -> Iterator[tuple[Allele, Row]]:
-        for (allele, n_drawn), row in computed:
+    def rows(self, computed: Iterator[tuple[Any, ScoredPair]]) -> Iterator[VariantRow]:
+        for (allele, n_drawn), found in computed:
             drawn = [next(computed)[1] for _ in range(n_drawn)]
-            yield allele, self._row(allele, row, drawn)
+            yield self._row(allele, found, drawn)
 
-    def _row(self, allele, scored, drawn):
-        counts = {name: scored.pop(name) for name in COUNTS}
-        line = allele.line
-        # Text of a bad record need not be text.
-        alt = vcf.readable(allele.written_alt)
-        row = {"chrom": vcf.readable(line.chrom), "pos": line.pos, "ref": vcf.readable(line.ref), "alt": alt, **scored}
-        if self.background:
-            row |= self._percentiles(scored, drawn)
+    def _row(self, allele: Allele, found: ScoredPair, drawn: list[ScoredPair]) -> VariantRow:
+        counts = found.counts
         if allele.window is None:
-            counts |= {"wt_length": None, "mut_length": None}
-        start, end = allele.window or (None, None)
-        row |= counts | {"window_start": None if start is None else start + 1, "window_end": end}
+            counts = replace(counts, wt_length=None, mut_length=None)
+        percentiles = n_background = None
+        if self.background:
+            others = [row for row in drawn if row.status == OK] if found.status == OK else []
+            percentiles = {
+                name: percentile(value, [row.scores[name] for row in others]) for name, value in found.scores.items()
+            }
+            n_background = len(others)
+        region = None
         if self.regions:
-            row["region"] = self.regions.names(allele.contig or line.chrom, *allele.changed())
-        # Last, so that the other columns keep their numbers.
-        row["kind"] = allele.kind
-        normal = (None,) * 4
-        if allele.window is not None:
-            normal = allele.start + 1, allele.ref, allele.alt, allele.shift
-        return row | dict(zip(NORMALISED, normal, strict=True))
+            region = self.regions.names(allele.contig or allele.line.chrom, *allele.changed())
+        return VariantRow(
+            found.id,
+            found.status,
+            found.scores,
+            counts,
+            allele=allele,
+            percentiles=percentiles,
+            n_background=n_background,
+            region=region,
+        )
 
-    def _percentiles(self, scored, drawn):
-        background = [row for row in drawn if row["status"] == OK] if scored["status"] == OK else []
-        percentiles = {
-            f"{name}_percentile": percentile(scored[name], [row[name] for row in background]) for name in self.scores
+    def as_text(self) -> dict[str, object]:
+        return {
+            "window": self.window,
+            "indel_window": self.indel_window,
+            **(self.background.as_text() if self.background else {}),
         }
-        return percentiles | {"n_background": len(background)}

@@ -1,22 +1,24 @@
-"""Command-line options that the model tools share, and the settings, model and budget that they choose."""
+"""Command-line options that the model tools share, and the job that they ask for."""
 
 import argparse
-import os
+from collections.abc import Callable, Sequence
+from functools import partial
 
-import torch
-import transformers
-
-from dna_lm import cli
+from dna_lm import cli, galaxy
 from dna_lm.engine import loading, pooling
-from dna_lm.engine.encoder import REPRESENTATIONS, Budget, Embedding
-from dna_lm.errors import counted
+from dna_lm.engine.encoder import REPRESENTATIONS, Embedding
 from dna_lm.model.checkpoint import PRECISIONS, Checkpoint
-from dna_lm.model.folder import find_folder
 from dna_lm.scores import SCORES
+from dna_lm.scoring import job
 from dna_lm.scoring.settings import STRANDS, Settings
 
 # Options that need dependencies.
 _OF_DEPENDENCIES = ("dependencies", "dependency_map", "influence")
+
+
+def add_report_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """The option that says where a report is read."""
+    parser.add_argument("--report-for", choices=tuple(galaxy.PAGES), help="where it is read (default: files)")
 
 
 def add_score_option(parser: argparse.ArgumentParser) -> None:
@@ -85,19 +87,24 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
     )
 
 
-def load_checkpoint(arguments: argparse.Namespace) -> Checkpoint:
+def run(
+    arguments: argparse.Namespace, source: job.Source, outputs: Callable[[job.Facts], Sequence[job.Output]]
+) -> None:
+    """Run the job that the options of `add_model_options` ask for."""
+    job.run(
+        partial(_load, arguments),
+        settings_from(arguments),
+        source,
+        outputs,
+        arguments.batch_tokens,
+        arguments.fail_on_unscored,
+    )
+
+
+def _load(arguments: argparse.Namespace) -> Checkpoint:
     """Load the chosen model, using as many threads as Galaxy gave the job, and note what computes with what."""
-    slots = os.environ.get("GALAXY_SLOTS", "")
-    if slots.isdecimal() and int(slots):
-        torch.set_num_threads(int(slots))
-    folder = find_folder(arguments.model, arguments.model_id, arguments.revision)
-    loaded = loading.load_checkpoint(folder, arguments.precision)
-    versions = f"torch {torch.__version__}, transformers {transformers.__version__}"
-    threads = counted(torch.get_num_threads(), "thread")
-    cli.note(f"{versions}, {arguments.precision} on {loaded.device}, {threads}")
-    return loaded
-
-
-def budget_from(arguments: argparse.Namespace, loaded: Checkpoint) -> Budget:
-    """Tokens in a forward pass: as many as were asked for, or as suit the device and the memory."""
-    return Budget(arguments.batch_tokens) if arguments.batch_tokens else Budget.fitting(loaded)
+    if n_threads := galaxy.threads():
+        loading.use_threads(n_threads)
+    model = loading.load(arguments.model, arguments.precision, arguments.model_id, arguments.revision)
+    cli.note(loading.computes_with(model))
+    return model
