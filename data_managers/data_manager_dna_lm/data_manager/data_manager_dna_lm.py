@@ -41,6 +41,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
 def main(argv: list[str]) -> None:
     arguments = parse_arguments(argv)
     model_sources.check_model_id(arguments.model_id)
+    model_sources.check_revision(arguments.model_id, arguments.revision)
     if arguments.path:
         source = model_sources.find_on_server(arguments.path, arguments.model_id, arguments.revision)
     else:

@@ -29,7 +29,7 @@ from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, Revi
 from huggingface_hub.utils import disable_progress_bars
 
 from dna_lm.errors import UserError, quoted
-from dna_lm.model import files, pickles
+from dna_lm.model import evo2, files, pickles
 from dna_lm.model.folder import find_folder
 
 # A model has about a dozen files; a large one has several hundred parts.
@@ -67,6 +67,20 @@ def check_model_id(model_id: str) -> None:
         )
 
 
+# Their main branch has some projections in a wrong order, and nothing else shows it.
+_EVO1 = {"togethercomputer/evo-1-8k-base", "togethercomputer/evo-1-131k-base"}
+_EVO1_REVISION = "1.1_fix"
+
+
+def check_revision(model_id: str, revision: str) -> None:
+    """Raise `UserError` for a revision of Evo 1 whose weights its authors have replaced."""
+    if model_id in _EVO1 and revision != _EVO1_REVISION:
+        raise UserError(
+            f"model: {model_id} must be of the revision {_EVO1_REVISION}: at others, say its authors, some projections "
+            f'are in a wrong order. Type {_EVO1_REVISION} into "Revision" (--revision)'
+        )
+
+
 def find_on_hub(model_id: str, revision: str) -> Source:
     """The model at a commit, tag or branch of the hub; its version is the commit.
 
@@ -87,6 +101,9 @@ def find_on_hub(model_id: str, revision: str) -> Source:
     file_names = [file.rfilename for file in info.siblings]
     wanted = pickles.choose_files(file_names)
     weights = [name for name in wanted if name.endswith(".safetensors") or pickles.is_pickle(name)]
+    for name in weights:
+        # Before gigabytes are fetched.
+        evo2.refuse_eight_bits(name)
     if not weights and files.ADAPTER in file_names:
         raise UserError(
             f"model: {model_id} is an adapter (PEFT, LoRA) to another model, which its {files.ADAPTER} names: merge "

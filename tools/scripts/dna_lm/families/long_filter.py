@@ -4,6 +4,8 @@ The filter is the output of a small network for each distance, under a window. I
 precision of the rest, and only groups of channels are transformed at once.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -14,7 +16,7 @@ BLOCK = 8192
 # What the window over the filter falls to, however far back.
 _WINDOW_FLOOR = 0.05
 # Numbers in one group of channels, for which about six times as many are held.
-_GROUP_NUMBERS = 2**23
+GROUP_NUMBERS = 2**23
 
 
 class _Sine(nn.Module):
@@ -48,20 +50,9 @@ class LongFilter(nn.Module):
 
         signal: float32 (sequences, channels, tokens).
         """
-        n_sequences, n_channels, n_tokens = signal.shape
-        distances = self.pos_emb["z"][0, :n_tokens].split(BLOCK)
+        distances = self.pos_emb["z"][0, : signal.shape[2]].split(BLOCK)
         features = torch.cat([self._features(block) for block in distances])
-        size = _transform_size(2 * n_tokens - 1)
-        # On the CPU a sequence is transformed alone: the result cannot depend on the batch.
-        n_at_once = 1 if signal.device.type == "cpu" else n_sequences
-        n_grouped = max(1, _GROUP_NUMBERS // (n_at_once * size))
-        for start in range(0, n_channels, n_grouped):
-            group = slice(start, start + n_grouped)
-            transformed_filter = torch.fft.rfft(self._filter(features, group), n=size)
-            for some in signal[:, group].split(n_at_once):
-                products = torch.fft.rfft(some, n=size).mul_(transformed_filter)
-                convolved = torch.fft.irfft(products, n=size)[..., :n_tokens]
-                some.mul_(self.bias[group, None]).add_(convolved)
+        convolve_past(signal, lambda group: self._filter(features, group), self.bias)
 
     def _features(self, distances: torch.Tensor) -> torch.Tensor:
         """What the filters of all channels are sums of, float32 (tokens, width); distances: (tokens, features).
@@ -83,6 +74,31 @@ class LongFilter(nn.Module):
         rates = self.modulation["deltas"][0, 0, channels].abs()
         window = torch.outer(rates, distances).neg_().exp_().add_(_WINDOW_FLOOR)
         return (self.implicit_filter[-1].weight[channels] @ features.T).mul_(window)
+
+
+def convolve_past(
+    signal: torch.Tensor, filter_of: Callable[[slice], torch.Tensor], skip: torch.Tensor | None = None
+) -> None:
+    """Replace a signal by its causal convolution with a filter, plus signal * skip.
+
+    signal: float32 or float64 (sequences, channels, tokens). filter_of: from some channels to their filter (channels,
+    at most tokens), which begins with the weight of the present token. skip: (channels,).
+    """
+    n_sequences, n_channels, n_tokens = signal.shape
+    size = _transform_size(2 * n_tokens - 1)
+    # On the CPU a sequence is transformed alone: the result cannot depend on the batch.
+    n_at_once = 1 if signal.device.type == "cpu" else n_sequences
+    n_grouped = max(1, GROUP_NUMBERS // (n_at_once * size))
+    for start in range(0, n_channels, n_grouped):
+        group = slice(start, start + n_grouped)
+        transformed_filter = torch.fft.rfft(filter_of(group), n=size)
+        for some in signal[:, group].split(n_at_once):
+            products = torch.fft.rfft(some, n=size).mul_(transformed_filter)
+            convolved = torch.fft.irfft(products, n=size)[..., :n_tokens]
+            if skip is None:
+                some.copy_(convolved)
+            else:
+                some.mul_(skip[group, None]).add_(convolved)
 
 
 def _transform_size(n: int) -> int:

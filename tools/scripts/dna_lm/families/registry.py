@@ -62,6 +62,10 @@ def _having(ending: str) -> Callable[[Shapes], bool]:
     return lambda shapes: shape_of(shapes, ending) is not None
 
 
+def _any_ends(shapes: Shapes, *endings: str) -> bool:
+    return any(name.endswith(endings) for name in shapes)
+
+
 def _is_gated_esm(shapes: Shapes) -> bool:
     """Whether the first product of ESM's feed-forward layer is twice as wide as the second: half of it is a gate."""
     wide = shape_of(shapes, "encoder.layer.0.intermediate.dense.weight")
@@ -105,6 +109,20 @@ FAMILIES = (
         _having("layers.0.mixer.filter_fn.implicit_filter.0.weight"),
     ),
     Family(
+        "Evo 1",
+        "striped_hyena",
+        ("StripedHyenaModel", "StripedHyena"),
+        lambda shapes: _any_ends(shapes, ".filter.poles") and _having("embedding_layer.weight")(shapes),
+    ),
+    Family(
+        "Evo 2",
+        "striped_hyena2",
+        ("StripedHyena2",),
+        lambda shapes: (
+            _any_ends(shapes, ".filter.log_poles", ".filter.h") and _having("embedding_layer.weight")(shapes)
+        ),
+    ),
+    Family(
         "Caduceus",
         "caduceus",
         ("Caduceus",),
@@ -143,7 +161,11 @@ def _names_only(settings: Settings, stems: Sequence[str]) -> bool:
 
 
 def _named_classes(settings: Settings) -> list[str]:
-    auto_map = settings.get("auto_map", {})
-    references = auto_map.values() if isinstance(auto_map, dict) else [auto_map]
+    auto_map = settings.get("auto_map") or {}
+    if isinstance(auto_map, dict):
+        # A tokenizer's class is for `model.tokens`.
+        references = [reference for name, reference in auto_map.items() if name != "AutoTokenizer"]
+    else:
+        references = [auto_map]
     # Such as `owner/name--modeling_esm.EsmForMaskedLM`.
     return [str(reference).rpartition(".")[2] for reference in references]

@@ -246,7 +246,7 @@ def _architecture(folder: Path, settings: dict, weights: files.Weights) -> _Arch
         _refuse_masked_decoder(settings, module.IS_CAUSAL)
         config = _prepared(module.configure(settings, weights.shapes))
         return _Architecture(family.label, config, module.IS_CAUSAL, is_exact=True)
-    if "auto_map" in settings and not registry.is_wrapper(settings):
+    if settings.get("auto_map") and not registry.is_wrapper(settings):
         raise files.own_code(files.CONFIG)
     is_causal = _is_causal(settings)
     _refuse_masked_decoder(settings, is_causal)
@@ -255,7 +255,7 @@ def _architecture(folder: Path, settings: dict, weights: files.Weights) -> _Arch
         config = transformers.AutoConfig.from_pretrained(
             folder, num_labels=2, local_files_only=True, trust_remote_code=False
         )
-    return _Architecture(config.model_type, _prepared(config), is_causal, is_exact="auto_map" in settings)
+    return _Architecture(config.model_type, _prepared(config), is_causal, is_exact=bool(settings.get("auto_map")))
 
 
 def _is_causal(settings: dict) -> bool:

@@ -10,7 +10,7 @@ import math
 import re
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,16 @@ VOCABULARY = "vocab.txt"
 # Carbon's has which k-mers it reads, and their numbers; its tokenizer.json is for other text.
 DNA_CONFIG = "dna_config.json"
 # Classes of tokenizers, in a checkpoint's own code, whose rules `tokenizer` knows.
-OWN_TOKENIZERS = frozenset({"DNAKmerTokenizer", "HybridDNATokenizer", "HyenaDNATokenizer", "CaduceusTokenizer"})
+OWN_TOKENIZERS = frozenset(
+    {
+        "DNAKmerTokenizer",
+        "HybridDNATokenizer",
+        "HyenaDNATokenizer",
+        "CaduceusTokenizer",
+        "ByteTokenizer",
+        "CharLevelTokenizer",
+    }
+)
 # Every file that is ever read, as patterns for names.
 READ = (
     CONFIG,
@@ -129,11 +138,11 @@ def read_json(path: Path) -> dict:
 def read_config(folder: Path) -> dict:
     """The settings in config.json. Raises `UserError` for settings that ask for what is never done here."""
     settings = read_json(folder / CONFIG)
-    if "auto_map" in settings and not registry.may_be_read(settings):
+    if settings.get("auto_map") and not registry.may_be_read(settings):
         raise own_code(CONFIG)
     if (folder / TOKENIZER_CONFIG).exists():
         names = read_json(folder / TOKENIZER_CONFIG)
-        if "auto_map" in names and names.get("tokenizer_class") not in OWN_TOKENIZERS:
+        if names.get("auto_map") and tokenizer_class(names) not in OWN_TOKENIZERS:
             raise own_code(TOKENIZER_CONFIG)
     for name in ("quantization_config", "compression_config"):
         if settings.get(name):
@@ -142,6 +151,17 @@ def read_config(folder: Path) -> dict:
         raise UserError(f"model: {CONFIG} names its own weights file (transformers_weights): only {WEIGHTS} is read")
     refuse_adapter(folder)
     return settings
+
+
+def tokenizer_class(settings: Mapping[str, object]) -> object:
+    """The class that tokenizer_config.json names, also only as code of the checkpoint; `None` without one."""
+    if settings.get("tokenizer_class") is not None:
+        return settings["tokenizer_class"]
+    auto_map = settings.get("auto_map")
+    reference = auto_map.get("AutoTokenizer") if isinstance(auto_map, dict) else None
+    # A slow and a fast class.
+    reference = reference[0] if isinstance(reference, list) and reference else reference
+    return reference.rpartition(".")[2] if isinstance(reference, str) else None
 
 
 def quantised(reason: str) -> UserError:

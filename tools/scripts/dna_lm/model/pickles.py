@@ -22,7 +22,7 @@ from pathlib import Path
 
 from dna_lm import __version__
 from dna_lm.errors import UserError, counted, quoted
-from dna_lm.model import files
+from dna_lm.model import evo2, files
 
 WEIGHTS = "pytorch_model.bin"
 INDEX = "pytorch_model.bin.index.json"
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 def is_pickle(name: str) -> bool:
     """Whether a file of this name has pickled weights, or is their index."""
-    return name in (WEIGHTS, INDEX) or fnmatch(name, _SHARDS)
+    return name in (WEIGHTS, INDEX) or fnmatch(name, _SHARDS) or evo2.is_file(name)
 
 
 def choose_files(names: Iterable[str]) -> list[str]:
@@ -55,7 +55,7 @@ def choose_files(names: Iterable[str]) -> list[str]:
         read = [name for name in read if name == files.WEIGHTS or "safetensors" not in name]
     if any(name.endswith(".safetensors") for name in read):
         return [*read, RECORD] if RECORD in names else read
-    pickled = [WEIGHTS] if WEIGHTS in names else list(filter(is_pickle, names))
+    pickled = [WEIGHTS] if WEIGHTS in names else evo2.choose(names) or list(filter(is_pickle, names))
     # Without the index of safetensors that are not there.
     return [name for name in read if name != files.INDEX] + pickled
 
@@ -86,11 +86,11 @@ def removed_on_failure(folder: Path) -> Iterator[None]:
         raise
 
 
-def check(folder: Path) -> dict[str, set[str] | None]:
+def check(folder: Path, described: Path | None = None) -> dict[str, set[str] | None]:
     """The files with a folder's pickled weights, each with the names of the tensors that the index says it has.
 
-    Without an index there is one file, with `None`. Raises `UserError` when there are none, or one is missing or is a
-    link that leads elsewhere.
+    Without an index there is one file, with `None`. described: the folder with config.json, by default the same. Raises
+    `UserError` when there are none, or one is missing or is a link that leads elsewhere.
     """
     expected = {}
     if os.path.lexists(folder / WEIGHTS):
@@ -98,6 +98,10 @@ def check(folder: Path) -> dict[str, set[str] | None]:
     elif (folder / INDEX).exists():
         for tensor, name in files.read_weight_map(folder, INDEX).items():
             expected.setdefault(name, set()).add(tensor)
+    if not expected and any(evo2.is_file(path.name) for path in folder.iterdir()):
+        name, parts = evo2.parts(folder, described)
+        evo2.refuse_eight_bits(name)
+        expected = dict.fromkeys(parts)
     if not expected:
         raise UserError(f"model: the folder has neither {WEIGHTS} nor weights named in {INDEX}: nothing to convert")
     for name in expected:
@@ -122,7 +126,14 @@ def convert(folder: Path, target: Path, seconds: int = SECONDS) -> None:
         raise UserError(f"pickled weights can be converted only on Linux, not on {sys.platform}")
     converted, weight_map = [], {}
     with tempfile.TemporaryDirectory(dir=target, prefix=".converted-") as temporary:
-        for name, expected in sorted(check(folder).items()):
+        # The other files of the model are in `target` already.
+        pickled = check(folder, target)
+        if is_evo2 := any(map(evo2.is_file, pickled)):
+            name = evo2.joined_in(folder, Path(temporary), target)
+            converted.append(_convert_file(name, Path(temporary, files.WEIGHTS), seconds))
+            shapes = files.read_header(Path(temporary, files.WEIGHTS))[1]
+            evo2.write_settings(target, Path(temporary), name.name, shapes)
+        for name, expected in [] if is_evo2 else sorted(pickled.items()):
             new_name = f"{name.removeprefix('pytorch_').removesuffix('.bin')}.safetensors"
             new_file = Path(temporary, new_name)
             converted.append(_convert_file(folder / name, new_file, seconds))
@@ -130,12 +141,13 @@ def convert(folder: Path, target: Path, seconds: int = SECONDS) -> None:
             if expected is not None and (tensors != expected or tensors & weight_map.keys()):
                 raise UserError(f"model: {INDEX} is out of date: {name} has other weights than it says")
             weight_map |= dict.fromkeys(tensors, new_name)
-        if files.WEIGHTS not in weight_map.values():
+        if weight_map and files.WEIGHTS not in weight_map.values():
             _write_json(Path(temporary, files.INDEX), {"metadata": {}, "weight_map": weight_map})
         versions = {"dna_lm": __version__, "torch": metadata.version("torch")}
         _write_json(Path(temporary, RECORD), versions | {"files": converted})
         for path in sorted(Path(temporary).iterdir()):
-            path.replace(target / path.name)
+            if not is_pickle(path.name):
+                path.replace(target / path.name)
     for file in converted:
         dropped = f", without {counted(len(file['dropped']), 'entry', 'entries')} that hold no tensor"
         about = f"{file['bytes']} bytes, SHA-256 {file['sha256']}"

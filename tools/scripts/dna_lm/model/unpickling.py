@@ -8,6 +8,7 @@ pickle. The limits of the process are for a pickle that gets around the loader, 
 import codecs
 import io
 import json
+import mmap
 import os
 import pickle
 import re
@@ -22,6 +23,7 @@ import torch
 
 from dna_lm.errors import UserError, is_out_of_memory, quoted
 
+_ZIP = b"PK\x03\x04"
 # The types of numbers that weights and buffers have, and their names in safetensors.
 _TYPES = {
     torch.float64: "F64",
@@ -42,6 +44,10 @@ _MAX_ENTRIES = 100_000
 # safetensors keeps the name `__metadata__` for itself.
 _NAME = re.compile(r"(?!__metadata__$)[\w.:-]{1,256}", re.ASCII)
 _SPARE_BYTES = 2**28
+# Besides the pages of a file that is mapped: its names, and a tensor on its way out.
+_MAPPED_BYTES = 2**31
+# Of Evo 2: a head that its authors' code replaces by the table of tokens, and numbers from 0 on.
+_NO_WEIGHTS_OF_EVO2 = re.compile(r"unembed\.weight|blocks\.\d+\.mixer\.mixer\.filter\.t", re.ASCII)
 _BYTES_PER_SECOND = 20_000_000
 
 
@@ -50,9 +56,12 @@ def main() -> None:
     torch.set_num_threads(1)
     n_bytes = os.fstat(sys.stdin.fileno()).st_size
     _import_everything()
-    set_limits(n_bytes, int(sys.argv[1]))
+    # Before the limits, as a mapping needs a file to be opened. Its pages are the file's, and count as no memory.
+    is_zip = os.pread(sys.stdin.fileno(), len(_ZIP), 0) == _ZIP
+    mapped = mmap.mmap(sys.stdin.fileno(), n_bytes, access=mmap.ACCESS_READ) if is_zip else None
+    set_limits(n_bytes, int(sys.argv[1]), mapped is not None)
     try:
-        tensors, dropped = read_weights(sys.stdin.buffer, n_bytes)
+        tensors, dropped = read_weights(sys.stdin.buffer, n_bytes, mapped)
         write_safetensors(tensors, sys.stdout.buffer)
         report = {"dropped": dropped}
     except Exception as error:
@@ -69,7 +78,10 @@ def _import_everything() -> None:
         file = io.BytesIO()
         # Column-major, like some published weights: torch reads /proc/cpuinfo before it first turns one around.
         torch.save({"x": torch.ones(2, 3).T}, file, _use_new_zipfile_serialization=is_zip)
-        tensors, _ = read_weights(file, file.tell())
+        # Kept until the process ends, as tensors do not keep it.
+        mapped = mmap.mmap(-1, file.tell())
+        mapped.write(file.getvalue())
+        tensors, _ = read_weights(file, file.tell(), mapped if is_zip else None)
         write_safetensors(tensors, io.BytesIO())
     try:
         read_weights(io.BytesIO(b"not a pickle"), 12)
@@ -77,15 +89,18 @@ def _import_everything() -> None:
         reason(error)
 
 
-def set_limits(n_bytes: int, seconds: int) -> None:
-    """Limit the process to what the weights in a pickle of this size need; `seconds` are for the smallest pickle."""
+def set_limits(n_bytes: int, seconds: int, is_mapped: bool = False) -> None:
+    """Limit the process to what the weights in a pickle of this size need; `seconds` are for the smallest pickle.
+
+    is_mapped: whether the pickle's pages are part of the process already.
+    """
     with open("/proc/self/statm") as file:
         mapped = int(file.read().split()[0]) * resource.getpagesize()
     usage = resource.getrusage(resource.RUSAGE_SELF)
     seconds += int(usage.ru_utime + usage.ru_stime) + n_bytes // _BYTES_PER_SECOND
     limits = {
         # The storages, and a tensor on its way out.
-        resource.RLIMIT_AS: mapped + 2 * n_bytes + _SPARE_BYTES,
+        resource.RLIMIT_AS: mapped + min(2 * n_bytes, _MAPPED_BYTES if is_mapped else 2 * n_bytes) + _SPARE_BYTES,
         resource.RLIMIT_CPU: seconds,
         resource.RLIMIT_FSIZE: 2 * n_bytes + _SPARE_BYTES,
         resource.RLIMIT_CORE: 0,
@@ -102,21 +117,32 @@ def set_limits(n_bytes: int, seconds: int) -> None:
         resource.setrlimit(kind, (limit, hard))
 
 
-def read_weights(file: IO[bytes], n_bytes: int) -> tuple[dict[str, torch.Tensor], list[str]]:
+def read_weights(
+    file: IO[bytes], n_bytes: int, mapped: mmap.mmap | None = None
+) -> tuple[dict[str, torch.Tensor], list[str]]:
     """The tensors in a pickle of this size by their names, and the names of the other entries.
+
+    mapped: the file's bytes, in which the tensors' numbers then stay.
 
     Raises `UserError` for content that is not a model's weights, and whatever torch raises.
     """
     file.seek(0)
-    if file.read(4) == b"PK\x03\x04":
+    if file.read(len(_ZIP)) == _ZIP:
         _check_records(file, n_bytes)
     elif _is_tar(file):
         raise UserError("it has torch's oldest format (tar): save it again with a later torch")
     file.seek(0)
-    entries, dropped = _state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    # A class that only holds bytes: transformer-engine keeps scales in it.
+    with torch.serialization.safe_globals([io.BytesIO]):
+        if mapped is None:
+            loaded = torch.load(file, map_location="cpu", weights_only=True)
+        else:
+            loaded = _load_mapped(file, mapped)
+    entries, dropped = _state_dict(loaded)
+    is_evo2 = any(name == "embedding_layer.weight" for name, _ in entries)
     tensors, n_bytes_out, storages = {}, 0, {}
     for name, value in entries:
-        if not isinstance(value, torch.Tensor):
+        if not isinstance(value, torch.Tensor) or (is_evo2 and _NO_WEIGHTS_OF_EVO2.fullmatch(name)):
             dropped.append(quoted(name))
             continue
         if not _NAME.fullmatch(name):
@@ -131,6 +157,18 @@ def read_weights(file: IO[bytes], n_bytes: int) -> tuple[dict[str, torch.Tensor]
     if n_bytes_out > 2 * n_bytes or sum(storages.values()) > n_bytes:
         raise UserError(f"its tensors have more bytes ({n_bytes_out}) than a file of {n_bytes} bytes can hold")
     return tensors, dropped
+
+
+def _load_mapped(file: IO[bytes], mapped: mmap.mmap) -> object:
+    """What torch.load gives, with numbers that stay in the mapped file.
+
+    torch maps a file only by its name, and this process can open none. So these are names that torch does not document.
+    """
+    storage = torch.frombuffer(mapped, dtype=torch.uint8).untyped_storage()
+    with torch.serialization._open_zipfile_reader(file) as reader:
+        return torch.serialization._load(
+            reader, "cpu", torch._weights_only_unpickler, overall_storage=storage, encoding="utf-8"
+        )
 
 
 def _check_records(file: IO[bytes], n_bytes: int) -> None:

@@ -1,6 +1,6 @@
-"""Tokenizers with one token for each base: those of HyenaDNA and Caduceus.
+"""Tokenizers with one token for each base: those of HyenaDNA and Caduceus, and bytes.
 
-Their checkpoints have no vocabulary: seven special tokens come first, then the letters.
+Checkpoints of the first two have no vocabulary: seven special tokens come first, then the letters.
 """
 
 from pathlib import Path
@@ -35,3 +35,20 @@ def load(folder: Path, fold_case: bool) -> transformers.PreTrainedTokenizerFast:
     backend.post_processor = assembly.between(None, tokens["sep"], vocabulary)
     backend.add_special_tokens(list(_SPECIAL))
     return assembly.wrapped(backend, folder, tokens)
+
+
+def load_bytes(folder: Path, with_start: bool) -> transformers.PreTrainedTokenizerFast:
+    """Evo's tokenizer: the bytes of a text in UTF-8, whose numbers are the tokens.
+
+    Token 0 ends a text, and 1 is the padding. with_start: whether token 0 is put before each text.
+    """
+    # The library's names of bytes: those that can be printed are themselves.
+    printable = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAC + 1), *range(0xAE, 0xFF + 1)]
+    others = (byte for byte in range(256) if byte not in printable)
+    names = {byte: chr(byte) for byte in printable} | {byte: chr(256 + n) for n, byte in enumerate(others)}
+    vocabulary = {names[byte]: byte for byte in range(256)}
+    backend = tokenizers.Tokenizer(tokenizers.models.BPE(vocabulary, []))
+    backend.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    if with_start:
+        backend.post_processor = assembly.between(names[0], None, vocabulary)
+    return assembly.wrapped(backend, folder, {"pad": names[1], "eos": names[0]})

@@ -31,6 +31,9 @@ _OWN_CLASSES: dict[str, Callable[[Path], Tokenizer]] = {
     "HybridDNATokenizer": kmers.load_tagged,
     "HyenaDNATokenizer": lambda folder: (characters.load(folder, fold_case=False), Reading()),
     "CaduceusTokenizer": lambda folder: (characters.load(folder, fold_case=True), Reading()),
+    # Evo 1: its authors put token 0 before every sequence that they score. Evo 2: nothing.
+    "ByteTokenizer": lambda folder: (characters.load_bytes(folder, with_start=True), Reading()),
+    "CharLevelTokenizer": lambda folder: (characters.load_bytes(folder, with_start=False), Reading()),
 }
 # Classes with a list of tokens, where there is no tokenizer.json. Early releases name none: they are BERT's.
 _LIST_CLASSES: dict[str | None, Callable[[Path], Tokenizer]] = {
@@ -46,7 +49,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
     Raises `UserError` when none can be read.
     """
-    name = assembly.settings_of(folder).get("tokenizer_class")
+    name = files.tokenizer_class(assembly.settings_of(folder))
     if isinstance(name, str) and name in _OWN_CLASSES:
         tokenizer, reading = _OWN_CLASSES[name](folder)
     elif (folder / files.TOKENIZER).exists():
