@@ -14,6 +14,8 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import settings
 
+from dna_lm import environment
+
 # Property tests have the same examples on every machine; tests/fuzz.py, which takes the other profile, draws new ones.
 settings.register_profile("same", derandomize=True, database=None, deadline=None)
 settings.register_profile("new", derandomize=False, database=None, deadline=None, print_blob=True)
@@ -24,7 +26,9 @@ TEST_DATA = ROOT / "test-data"
 
 
 def pytest_configure(config):
-    """Declare the marker."""
+    """Declare the marker, and begin as a script does: before any module uses torch."""
+    environment.keep_bits()
+    environment.stay_offline()
     config.addinivalue_line("markers", "cpu: states what only the CPU promises, such as the same bits in every batch")
 
 

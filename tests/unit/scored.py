@@ -8,7 +8,7 @@ from dna_lm import api
 from dna_lm.engine.encoder import Embedding
 from dna_lm.inputs.fasta import Record
 from dna_lm.model.checkpoint import Checkpoint
-from dna_lm.scores import SCORES
+from dna_lm.scores import LLR_MEAN, SCORES
 from dna_lm.scoring.rows import EmbeddedRecord, ScoredPair
 
 
@@ -30,12 +30,17 @@ def embed(
     return list(api.embed(loaded, records, embedding, batch_tokens=3072, strand=strand, **settings))
 
 
+def scores_of(loaded: Checkpoint) -> list[str]:
+    """All scores that a model has."""
+    return [name for name in SCORES if loaded.is_causal or name != LLR_MEAN]
+
+
 def assert_same_bits(loaded: Checkpoint, pairs: Sequence[tuple[Record, Record]]) -> None:
     """Assert that every score of a pair is the same to the last bit in other batches and in another order."""
-    rows = score_pairs(loaded, pairs, SCORES)
+    rows = score_pairs(loaded, pairs, scores_of(loaded))
     order = random.Random(4).sample(range(len(pairs)), len(pairs))
     for batch_tokens, chosen in ((1, order), (100, order[:7]), (5000, order[5:])):
-        found = score_pairs(loaded, [pairs[number] for number in chosen], SCORES, batch_tokens)
+        found = score_pairs(loaded, [pairs[number] for number in chosen], scores_of(loaded), batch_tokens)
         assert found == [rows[number] for number in chosen]
 
 

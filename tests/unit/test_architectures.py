@@ -9,14 +9,13 @@ import torch
 
 import random_models
 from conftest import ROOT
-from dna_lm import scores
 from dna_lm.engine import encoder, pooling
 from dna_lm.engine.encoder import Budget, Embedding
 from dna_lm.engine.loading import load_checkpoint
 from dna_lm.errors import UserError
 from dna_lm.inputs.fasta import Record
 from naive import Naive
-from scored import embed, score_pairs
+from scored import embed, score_pairs, scores_of
 
 FAMILIES = random_models.CAUSAL_FAMILIES | random_models.MASKED_FAMILIES
 # Relative to the largest number: what float32 may round otherwise in another order.
@@ -99,11 +98,11 @@ def threads():
 
 def assert_same_scores(loaded, pairs, promise):
     """A pair has the same score in other batches: to the last bit or within rounding, as docs/method.md says."""
-    rows = score_pairs(loaded, pairs, scores.SCORES)
+    rows = score_pairs(loaded, pairs, scores_of(loaded))
     order = random.Random(4).sample(range(len(pairs)), len(pairs))
     for batch_tokens, chosen in ((1, order[:6]), (100, order[:7]), (5000, order[5:])):
-        again = score_pairs(loaded, [pairs[number] for number in chosen], scores.SCORES, batch_tokens)
-        for name in scores.SCORES:
+        again = score_pairs(loaded, [pairs[number] for number in chosen], scores_of(loaded), batch_tokens)
+        for name in scores_of(loaded):
             found, expected = [row.scores[name] for row in again], [rows[number].scores[name] for number in chosen]
             if promise == "same bits":
                 assert found == expected, name

@@ -12,7 +12,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from conftest import ROOT, TEST_DATA
-from dna_lm import scores
 from dna_lm.engine import encoder, forward, pooling
 from dna_lm.engine.encoder import Budget, Embedding
 from dna_lm.engine.loading import load_checkpoint
@@ -22,7 +21,7 @@ from dna_lm.inputs.fasta import Record
 from dna_lm.model.checkpoint import load_unchecked
 from dna_lm.scoring import pipeline, warnings
 from dna_lm.scoring.settings import Settings
-from scored import assert_same_bits, embed, random_pairs, score_pairs
+from scored import assert_same_bits, embed, random_pairs, score_pairs, scores_of
 
 ORACLES = ROOT / "tests" / "oracles"
 PLANT, PS, PS_UNFUSED, PH = (
@@ -449,14 +448,16 @@ def test_both_strands_have_the_scores_of_one_and_take_the_time_of_one(mirrored):
     pairs, n_computed = pairs_of(12), set()
     for representation in ("logits", "hidden"):
         rows = {
-            strand: score_pairs(mirrored, pairs, scores.SCORES, embedding=Embedding(representation), strand=strand)
+            strand: score_pairs(
+                mirrored, pairs, scores_of(mirrored), embedding=Embedding(representation), strand=strand
+            )
             for strand in ("forward", "reverse", "mean")
         }
         assert rows["forward"] == rows["reverse"] == rows["mean"]
     for strand in ("forward", "mean"):
         budget = Budget()
         items = [pipeline.Item(None, *pair) for pair in pairs]
-        settings = Settings(scores=tuple(scores.SCORES), strand=strand)
+        settings = Settings(scores=tuple(scores_of(mirrored)), strand=strand)
         assert pipeline.is_mirrored(mirrored, settings) and not warnings.of_settings(False, strand, True)
         list(pipeline.score(mirrored, items, settings, budget))
         list(pipeline.embed(mirrored, [pipeline.Single(pair[0]) for pair in pairs], Settings(strand=strand), budget))
@@ -480,8 +481,8 @@ def test_the_other_strand_is_that_which_is_read(representation, how_pooled, stra
     np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
     found, expected = (
         [
-            [row.scores[name] for name in scores.SCORES]
-            for row in score_pairs(loaded, pairs, scores.SCORES, embedding=embedding, strand=strand)
+            [row.scores[name] for name in scores_of(loaded)]
+            for row in score_pairs(loaded, pairs, scores_of(loaded), embedding=embedding, strand=strand)
         ]
         for loaded in (plant, reading)
     )
@@ -503,7 +504,7 @@ def test_models_of_one_strand_are_read_twice():
     loaded = load_checkpoint(PH)
     assert loaded.mirror is None
     forward_rows, mean_rows = (score_pairs(loaded, pairs_of(3), strand=strand) for strand in ("forward", "mean"))
-    assert all(a["l2"] != b["l2"] for a, b in zip(forward_rows, mean_rows, strict=True))
+    assert all(a.scores != b.scores for a, b in zip(forward_rows, mean_rows, strict=True))
 
 
 def test_a_model_that_says_wrongly_what_its_strands_are_is_refused(tmp_path, monkeypatch):

@@ -7,13 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import TEST_DATA, save_random_mixtral
-from dna_lm import scores
 from dna_lm.engine import encoder, pooling, products
 from dna_lm.engine.encoder import Budget, Embedding
 from dna_lm.engine.loading import load_checkpoint
 from dna_lm.inputs.fasta import Record
 from naive import Naive
-from scored import embed, random_pairs, score_pairs
+from scored import embed, random_pairs, score_pairs, scores_of
 
 # One forward pass in float32 rounds otherwise than another: relative to the size of the numbers pooled.
 ROUNDING = 1e-5
@@ -94,7 +93,7 @@ def test_masked_llr_equals_masking_one_sequence_at_a_time(esm):
 def test_all_scores_in_one_run_equal_their_definitions(mixtral):
     loaded, naive = mixtral
     pairs = list(random_pairs(10, seed=5))
-    for row, (wild_type, mutant) in zip(score_pairs(loaded, pairs, scores.SCORES), pairs, strict=True):
+    for row, (wild_type, mutant) in zip(score_pairs(loaded, pairs, scores_of(loaded)), pairs, strict=True):
         a, b = naive.embedding(wild_type.sequence), naive.embedding(mutant.sequence)
         near = {"rel": 1e-4, "abs": 1e-3}
         assert row.scores["l1"] == pytest.approx((a - b).abs().sum().item(), **near)
@@ -111,7 +110,7 @@ def test_a_score_belongs_to_its_pair(model_and_pairs, batch_tokens, data):
     loaded, pairs, rows = model_and_pairs
     order = data.draw(st.permutations(range(len(pairs))))
     order = order[: data.draw(st.integers(1, len(order)))]
-    found = score_pairs(loaded, [pairs[number] for number in order], scores.SCORES, batch_tokens=batch_tokens)
+    found = score_pairs(loaded, [pairs[number] for number in order], scores_of(loaded), batch_tokens=batch_tokens)
     for number, row in zip(order, found, strict=True):
         assert row == rows[number]
 
@@ -120,7 +119,7 @@ def test_a_score_belongs_to_its_pair(model_and_pairs, batch_tokens, data):
 def model_and_pairs(request):
     loaded, _ = request.getfixturevalue(request.param)
     pairs = list(random_pairs(16, seed=6, lengths=(1, 60)))
-    return loaded, pairs, score_pairs(loaded, pairs, scores.SCORES)
+    return loaded, pairs, score_pairs(loaded, pairs, scores_of(loaded))
 
 
 def test_long_logits_pooled_in_slices_equal_the_whole(random_mixtral, monkeypatch):

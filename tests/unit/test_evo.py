@@ -59,13 +59,25 @@ def test_the_ratio_is_the_sum_over_all_bases(folder):
         logits = naive.logits(ids)
         logs = logits - np.log(np.exp(logits - logits.max(-1, keepdims=True)).sum(-1, keepdims=True))
         logs -= logits.max(-1, keepdims=True)
-        return sum(logs[at, token] for at, token in enumerate(ids[1:]))
+        return np.array([logs[at, token] for at, token in enumerate(ids[1:])])
 
     wild_type, mutant = dna(60), dna(30) + "T" + dna(60)[31:]
     mutant = mutant if mutant != wild_type else dna(30) + "A" + dna(60)[31:]
-    [row] = score_pairs(loaded, [(Record("x", wild_type, "ok"), Record("x", mutant, "ok"))], ("llr",))
-    assert row.scores["llr"] == pytest.approx(log_likelihood(mutant) - log_likelihood(wild_type), rel=1e-4, abs=1e-4)
-    assert row.counts.wt_tokens == 60 + len(start)
+    both = "llr", "llr_mean"
+    for changed in (mutant, mutant[:40]):
+        [row] = score_pairs(loaded, [(Record("x", wild_type, "ok"), Record("x", changed, "ok"))], both)
+        a, b = log_likelihood(wild_type), log_likelihood(changed)
+        assert row.scores["llr"] == pytest.approx(b.sum() - a.sum(), rel=1e-4, abs=1e-4)
+        assert row.scores["llr_mean"] == pytest.approx(b.mean() - a.mean(), rel=1e-4, abs=1e-5)
+        assert row.counts.wt_tokens == 60 + len(start)
+
+
+def test_the_mean_over_tokens_is_refused_where_masks_are_filled():
+    model = load_checkpoint(ROOT / "test-data" / "models" / "tiny-esm")
+    with pytest.raises(
+        UserError, match="'llr_mean' is a mean over the tokens that a causal model predicts.*choose 'llr'"
+    ):
+        score_pairs(model, [(Record("x", "ACGT", "ok"), Record("x", "ACGA", "ok"))], ("llr_mean",))
 
 
 @pytest.mark.cpu

@@ -53,6 +53,9 @@ def imported(script):
             elif isinstance(node, ast.ImportFrom):
                 assert not node.level, f"{path}: a relative import"
                 names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+            elif isinstance(node, ast.Call) and path == script and getattr(node.func, "attr", "") == "start":
+                # Imported when it is started.
+                names.add(f"dna_lm.commands.{node.args[0].value}")
         for name in names:
             top = name.partition(".")[0]
             # Python looks into the script's own folder first.

@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
-from dna_lm import __version__, pipes
+from dna_lm import __version__, environment, pipes
 from dna_lm.errors import UserError, is_out_of_memory, quoted
 
 log = logging.getLogger(__name__)
@@ -53,22 +53,14 @@ def start(command: str) -> NoReturn | None:
     run(lambda argv: importlib.import_module(f"dna_lm.commands.{command}").main(argv))
 
 
-def prepare_environment() -> None:
-    """Set what libraries read from the environment when they are first used."""
-    # Nothing is ever fetched.
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    # Intel's matrix library then gives the same bits whatever the alignment of the memory and the number of threads:
-    # with it a score does not depend on its place in a batch. No measurable cost.
-    os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
-
-
 def run(main: Callable[[list[str]], None]) -> NoReturn | None:
     """Run a script's `main(argv)` and exit: 0, 1 for a `UserError`, 137 when memory ran out, 130 after Ctrl-C.
 
     A `UserError`, an out-of-memory and Ctrl-C are one line on stderr. Anything else is a bug and shows its traceback.
     """
-    prepare_environment()
+    environment.keep_bits()
+    environment.stay_offline()
+    environment.share_processors()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s", force=True)
     # Inputs are read twice, and what is found in them is said once.
     logging.getLogger().handlers[0].addFilter(_Once())

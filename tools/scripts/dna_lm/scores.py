@@ -57,7 +57,9 @@ class Score:
         return self.no_change is not None and not self.grows
 
 
-LLR = "llr"
+LLR, LLR_MEAN = "llr", "llr_mean"
+# Scores made of log-likelihoods, not of embeddings.
+LIKELIHOODS = (LLR, LLR_MEAN)
 _OF_WINDOWS = "of the embeddings of wild-type and mutant window"
 SCORES = {
     score.name: score
@@ -70,6 +72,15 @@ SCORES = {
             LLR,
             "Log-likelihood ratio (mutant / wild-type)",
             "log P(mutant window) - log P(wild-type window), in nats",
+            False,
+            0,
+            None,
+        ),
+        # The score of Evo's authors (evo.scoring, evo2.scoring: reduce_method "mean").
+        Score(
+            LLR_MEAN,
+            "Log-likelihood ratio per token",
+            "mean log P of the tokens of the mutant window - that of the wild-type window, in nats",
             False,
             0,
             None,

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from dna_lm import cli, galaxy
 from dna_lm.engine import loading, pooling
@@ -16,7 +17,7 @@ from dna_lm.scoring.settings import STRANDS, Settings
 _OF_DEPENDENCIES = ("dependencies", "dependency_map", "influence")
 
 
-def add_report_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+def add_report_option(parser: Any) -> None:
     """The option that says where a report is read."""
     parser.add_argument("--report-for", choices=tuple(galaxy.PAGES), help="where it is read (default: files)")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 import transformers
 
+from dna_lm import environment
 from dna_lm.engine import attention, products, self_check
 from dna_lm.errors import UserError, counted, quoted
 from dna_lm.model import files, internals, lengths
@@ -34,6 +35,7 @@ def load_checkpoint(folder: Path | str, precision: str = "float32", identity: Id
     `UserError` for a folder that `model.checkpoint.load_unchecked` refuses, and for a model that fails a check of
     `self_check`. A missing head is an error only when something needs it.
     """
+    environment.keep_bits()
     checkpoint, model = load_unchecked(Path(folder), precision, identity)
     if checkpoint.device.type == "cuda":
         # By default cuDNN computes convolutions of float32 numbers with 10 of their 23 bits (TF32).

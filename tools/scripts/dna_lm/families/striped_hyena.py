@@ -18,6 +18,8 @@ from dna_lm.families.registry import Shapes
 from dna_lm.families.settings import Settings, check_heads, flag, number, require, whole_number
 
 IS_CAUSAL = True
+# Some releases have a copy of the table of tokens as a head. Their authors' code takes the table.
+_COPY = r"(^|\.)unembed\.weight$"
 
 
 class Config(PreTrainedConfig):
@@ -110,8 +112,7 @@ class Striped(PreTrainedModel):
 
     base_model_prefix = "backbone"
     has_mask = False
-    # Some releases have a copy of the table as a head, which their authors' code replaces by the table.
-    _keys_to_ignore_on_load_unexpected = [r"(^|\.)unembed\.weight$"]
+    _keys_to_ignore_on_load_unexpected = [_COPY]
     _tied_weights_keys = {"lm_head.weight": "backbone.embedding_layer.weight"}
 
     def __init__(self, config: PreTrainedConfig) -> None:
@@ -160,7 +161,7 @@ class ForCausalLM(Striped):
 
     config_class = Config
     # Stored, and never read.
-    _keys_to_ignore_on_load_unexpected = [*Striped._keys_to_ignore_on_load_unexpected, r"\.rotary_emb\.inv_freq$"]
+    _keys_to_ignore_on_load_unexpected = [_COPY, r"\.rotary_emb\.inv_freq$"]
     # With 16 bits the filters would be others.
     _keep_in_fp32_modules_strict = ["poles", "residues"]
 

@@ -16,7 +16,7 @@ from dna_lm.mutagenesis import hover_map
 from dna_lm.mutagenesis.source import MutationRow
 from dna_lm.outputs.markdown import Blocks, fitting, inert, limited, number_text, table
 from dna_lm.outputs.report_blocks import model_and_settings, unscored, warning_list
-from dna_lm.scores import LLR, SCORES
+from dna_lm.scores import LIKELIHOODS, LLR_MEAN, SCORES
 from dna_lm.scoring.job import Facts
 from dna_lm.statuses import OK
 
@@ -211,8 +211,10 @@ def _warnings(summary: Summary) -> list[str]:
 
 def _meaning(summary: Summary) -> str:
     score = SCORES[summary.score]
-    if score.name == LLR:
-        text = "log P(mutant) − log P(wild type), in nats. Below 0, the model finds the mutant less likely, so a base "
+    if score.name in LIKELIHOODS:
+        text = "log P(mutant) − log P(wild type), in nats"
+        text += ", as a mean over the tokens." if score.name == LLR_MEAN else "."
+        text += " Below 0, the model finds the mutant less likely, so a base "
         text += "with a low mean is one that the model expects. It does not predict expression."
     elif score.grows:
         text = "how much the model's output for the sequence changes. 0 is no change. The score has no unit."

@@ -8,7 +8,7 @@ from dna_lm.engine.pooling import POOLINGS
 from dna_lm.errors import UserError, quoted
 from dna_lm.model.checkpoint import Checkpoint
 from dna_lm.model.tokens import base_tokens
-from dna_lm.scores import LLR, SCORES
+from dna_lm.scores import LIKELIHOODS, LLR, LLR_MEAN, SCORES
 
 # Whether each strand that is read is the reverse complement.
 STRANDS = {"forward": (False,), "reverse": (True,), "mean": (False, True)}
@@ -38,7 +38,7 @@ class Settings:
     @property
     def distances(self) -> list[str]:
         """The scores that are made of embeddings."""
-        return [name for name in self.scores if name != LLR]
+        return [name for name in self.scores if name not in LIKELIHOODS]
 
     def check(self, checkpoint: Checkpoint) -> None:
         """Raise `UserError` when the settings contradict each other or the checkpoint cannot give what they ask for."""
@@ -63,8 +63,14 @@ class Settings:
             )
         if self.distances or not self.scores:
             self.embedding.check(checkpoint)
-        if LLR in self.scores:
-            checkpoint.require_head("the score 'llr'")
+        for name in LIKELIHOODS:
+            if name in self.scores:
+                checkpoint.require_head(f"the score {quoted(name)}")
+        if LLR_MEAN in self.scores and not checkpoint.is_causal:
+            raise UserError(
+                f"the score {quoted(LLR_MEAN)} is a mean over the tokens that a causal model predicts, and this model "
+                f"fills masks: choose {quoted(LLR)}"
+            )
         if self.dependencies:
             checkpoint.require_head(PURPOSE)
             base_tokens.find(checkpoint, PURPOSE)

@@ -34,7 +34,7 @@ def compute(
     """
     sides = list(zip(*token_pairs, strict=True))
     given = [ids for side, n_tokens in zip(sides, pad_to, strict=True) for ids in padded(checkpoint, side, n_tokens)]
-    with_llr = scores.LLR in settings.scores
+    with_llr = any(name in settings.scores for name in scores.LIKELIHOODS)
     # One pass gives both, unless the embeddings are those of padded sequences.
     with_both = with_llr and checkpoint.is_causal and not settings.tutorial
     values, log_likelihoods, predictions = {}, None, None
@@ -52,6 +52,8 @@ def compute(
     if with_llr and checkpoint.is_causal:
         of_wild_types, of_mutants = np.split(log_likelihoods, 2)
         values[scores.LLR] = of_mutants - of_wild_types
+        n_wild_type, n_mutant = ([_n_predicted(checkpoint, ids) for ids in side] for side in sides)
+        values[scores.LLR_MEAN] = of_mutants / n_mutant - of_wild_types / n_wild_type
     elif with_llr:
         values[scores.LLR] = likelihood.masked_log_likelihood_ratios(checkpoint, token_pairs, aligned, budget)
     n = len(token_pairs)
@@ -62,3 +64,8 @@ def compute(
 def padded(checkpoint: Checkpoint, token_lists: Sequence[Sequence[int]], pad_to: int) -> list[list[int]]:
     """Token ids, padded to at least `pad_to` tokens."""
     return [[*ids, *[checkpoint.pad_token_id] * (pad_to - len(ids))] for ids in token_lists]
+
+
+def _n_predicted(checkpoint: Checkpoint, ids: Sequence[int]) -> int:
+    """The tokens that a log-likelihood is the sum over: those with one before them that are not special; at least 1."""
+    return max(1, sum(token not in checkpoint.special_token_ids for token in ids[1:]))

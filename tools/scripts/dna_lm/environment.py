@@ -1,0 +1,24 @@
+"""What libraries read from the environment when they are first used. Importing this changes nothing."""
+
+import os
+
+
+def keep_bits() -> None:
+    """Let a score have the same bits whatever is in its batch. To be called before the first product of matrices."""
+    # Intel's matrix library then gives the same bits whatever the alignment of the memory and the number of threads. No
+    # measurable cost.
+    os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
+
+
+def stay_offline() -> None:
+    """Let Hugging Face's libraries fetch and report nothing. To be called before they are imported."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+
+def share_processors() -> None:
+    """Let threads that wait give their processor to others. To be called before torch is imported."""
+    # By default a thread of OpenMP that waits for the others keeps its processor busy. With as many runnable threads as
+    # processors nobody waits long; with more, as on a node that others use too, those that wait take the time of those
+    # that work, and a job takes several times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
