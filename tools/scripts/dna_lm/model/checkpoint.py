@@ -252,9 +252,14 @@ def _architecture(folder: Path, settings: dict, weights: files.Weights) -> _Arch
     _refuse_masked_decoder(settings, is_causal)
     with files.refusing(f"transformers cannot use {files.CONFIG}"):
         # Labels are for other tasks, and a name is made for each.
-        config = transformers.AutoConfig.from_pretrained(
-            folder, num_labels=2, local_files_only=True, trust_remote_code=False
-        )
+        if "auto_map" in settings and not settings["auto_map"]:
+            # transformers looks for code in it.
+            known = {name: value for name, value in settings.items() if name not in ("auto_map", "model_type")}
+            config = transformers.AutoConfig.for_model(settings["model_type"], **known | {"num_labels": 2})
+        else:
+            config = transformers.AutoConfig.from_pretrained(
+                folder, num_labels=2, local_files_only=True, trust_remote_code=False
+            )
     return _Architecture(config.model_type, _prepared(config), is_causal, is_exact=bool(settings.get("auto_map")))
 
 
@@ -370,7 +375,8 @@ def _pad_token_id(config: transformers.PreTrainedConfig, dna_tokenizer: transfor
 def _check_reads_dna(checkpoint: Checkpoint) -> None:
     """Refuse a tokenizer that does not read DNA, or has tokens that the model does not know."""
     largest = tokenizer.check_reads_dna(checkpoint.tokenizer, checkpoint.reading, checkpoint.special_token_ids)
-    largest = max(largest, checkpoint.pad_token_id)
+    # What is put in place of a base, and after the last one.
+    largest = max(largest, checkpoint.pad_token_id, (not checkpoint.is_causal and checkpoint.mask_token_id) or 0)
     if largest >= checkpoint.vocabulary_size:
         raise UserError(
             f"model: its tokenizer has token number {largest}, but the model knows only "

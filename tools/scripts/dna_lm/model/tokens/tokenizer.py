@@ -1,5 +1,6 @@
 """The tokenizer of a model folder: load it, find its special tokens, and check that it reads DNA."""
 
+import itertools
 import json
 import math
 import random
@@ -23,6 +24,8 @@ LONG_PROBE = "".join(random.Random(0).choices("ACGT", k=1000))
 
 # How many times as long a normalizer may make a text, and how long what replaces a part of it may be.
 _MOST_GROWTH = 64
+# A token that stands for bases, with the marks that tokenizers put around a piece of a text.
+_OF_BASES = re.compile("(##|[\u2581\u0120])?[ACGTN]+(</w>)?", re.IGNORECASE)
 _NO_WORDS = {"type": "BPE", "vocab": {}, "merges": []}
 
 # Classes of authors whose rules the suite implements. They have no tokenizer.json, or one for text.
@@ -134,7 +137,11 @@ def mask_token_id(tokenizer: transformers.PreTrainedTokenizerFast) -> int | None
 def check_reads_dna(
     tokenizer: transformers.PreTrainedTokenizerFast, reading: Reading, special_token_ids: frozenset[int]
 ) -> int:
-    """Raise `UserError` for a tokenizer that does not tell DNA sequences apart. Returns its largest token id."""
+    """Raise `UserError` for a tokenizer that does not tell DNA sequences apart.
+
+    Returns the largest token id that a sequence can have. Other tokens may have larger ones: Nucleotide Transformer,
+    AgroNT and GROVER list one or two, for other tasks, that their published weights have no row for.
+    """
     # Bases that are left out cannot tell anything apart.
     probe = PROBE[len(PROBE) % reading.k :]
     substituted = [
@@ -155,7 +162,8 @@ def check_reads_dna(
         raise UserError("model: its tokenizer maps a long sequence to the unknown token")
     if ids_of_probe in ids_of_substituted or not set(ids_of_probe) - special_token_ids:
         raise UserError("model: its tokenizer does not tell the bases apart: this is not a DNA model")
-    return max(*tokenizer.get_vocab().values(), *ids_of_probe)
+    of_bases = (number for token, number in tokenizer.get_vocab().items() if _OF_BASES.fullmatch(token))
+    return max(*of_bases, *ids_of_probe, *ids_of_long_probe, *itertools.chain(*ids_of_bases))
 
 
 def _unknown_token_id(tokenizer: transformers.PreTrainedTokenizerFast) -> int | None:
