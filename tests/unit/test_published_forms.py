@@ -10,6 +10,7 @@ from conftest import TEST_DATA
 from dna_lm.engine.encoder import Embedding
 from dna_lm.engine.loading import load_checkpoint
 from dna_lm.errors import UserError
+from dna_lm.model import pickles
 from scored import random_pairs, score_pairs
 
 ESM = TEST_DATA / "models" / "tiny-esm"
@@ -56,3 +57,32 @@ def test_an_empty_auto_map_names_no_code(tmp_path):
         (folder / name).write_text(json.dumps(settings | {"auto_map": None}))
     pairs = list(random_pairs(3, 1))
     assert score_pairs(load_checkpoint(folder), pairs) == score_pairs(load_checkpoint(ESM), pairs)
+
+
+def shards(folder, names):
+    """Tiny ESM with its weights divided among files of these names, without an index."""
+    shutil.copytree(ESM, folder)
+    weights = list(load_file(folder / "model.safetensors").items())
+    (folder / "model.safetensors").unlink()
+    for number, name in enumerate(names):
+        save_file(dict(weights[number :: len(names)]), folder / name, {"format": "pt"})
+    return folder
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["pytorch_model.safetensors"],
+        ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"],
+        [f"pytorch_model-0000{number}-of-00003.safetensors" for number in (1, 2, 3)],
+    ],
+)
+def test_weights_are_found_under_other_names_and_without_an_index(tmp_path, names):
+    folder = shards(tmp_path / "from", names)
+    pickles.copy_model(folder, tmp_path / "to")
+    pairs = list(random_pairs(3, 1))
+    assert score_pairs(load_checkpoint(tmp_path / "to"), pairs) == score_pairs(load_checkpoint(ESM), pairs)
+    if len(names) > 1:
+        (folder / names[1]).unlink()
+        with pytest.raises(UserError, match=f"the weights come in {len(names)} files, of which number 2 is missing"):
+            load_checkpoint(folder)

@@ -55,7 +55,10 @@ READ = (
     WEIGHTS,
     INDEX,
     "model-*.safetensors",
+    # What some programs call converted weights.
+    "pytorch_model*.safetensors",
 )
+_SHARD = re.compile(r"(?:pytorch_)?model-(\d{5})-of-(\d{5})\.safetensors")
 
 # The largest vocabularies need a tokenizer.json of about 40 MB; a config.json has a few kB.
 _MAX_TEXT_BYTES = 2**27
@@ -181,10 +184,7 @@ def own_code(name: str) -> UserError:
 
 def check_weights(folder: Path) -> Weights:
     """`Weights` of a folder. Raises `UserError` for pickles, missing or damaged files, and quantised weights."""
-    names = set(read_weight_map(folder, INDEX).values()) if (folder / INDEX).exists() else set()
-    # Like transformers, which reads the single file where both are.
-    if (folder / WEIGHTS).exists():
-        names = {WEIGHTS}
+    names = _weight_names(folder)
     if not names:
         pickles = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in folder.glob(pattern))
         if pickles:
@@ -203,6 +203,23 @@ def check_weights(folder: Path) -> Weights:
                 raise quantised(f"in {path.name}, the tensor {quoted(name)} has the type {quoted(kind)}")
         shapes |= shapes_in_file
     return Weights(paths, shapes, sum(map(math.prod, shapes.values())))
+
+
+def _weight_names(folder: Path) -> set[str]:
+    """The names of the weights' files. Raises `UserError` for shards of which one is missing."""
+    # Like transformers, which reads the single file where there is an index too.
+    if (folder / WEIGHTS).exists():
+        return {WEIGHTS}
+    if (folder / INDEX).exists():
+        return set(read_weight_map(folder, INDEX).values())
+    if (folder / "pytorch_model.safetensors").exists():
+        return {"pytorch_model.safetensors"}
+    shards = {path.name: _SHARD.fullmatch(path.name) for path in folder.glob("*model-*.safetensors")}
+    numbers = {int(found[1]): name for name, found in shards.items() if found}
+    total = max((int(found[2]) for found in shards.values() if found), default=0)
+    if missing := set(range(1, total + 1)) - numbers.keys():
+        raise UserError(f"model: the weights come in {total} files, of which number {min(missing)} is missing")
+    return set(numbers.values())
 
 
 def read_weight_map(folder: Path, index_name: str) -> dict[str, str]:
