@@ -29,6 +29,7 @@ def pytest_configure(config):
     """Declare the marker, and begin as a script does: before any module uses torch."""
     environment.keep_bits()
     environment.stay_offline()
+    environment.share_processors()
     config.addinivalue_line("markers", "cpu: states what only the CPU promises, such as the same bits in every batch")
 
 
