@@ -558,6 +558,16 @@ def test_as_a_process_an_error_is_one_line_and_exit_code_1(tmp_path):
     assert_no_outputs(tmp_path, outputs)
 
 
+def test_a_group_that_is_too_small_is_left_out_and_named(tmp_path, caplog):
+    """The others are compared as without it."""
+    plain = succeed(tmp_path, *labelled("exon", "intron"))
+    before = [rows(plain[name]) for name in ("tests", "summary")]
+    outputs = succeed(tmp_path, *labelled("exon", "one_scored", "intron"))
+    assert [rows(outputs[name]) for name in ("tests", "summary")] == before
+    assert "left out, as they have fewer than two scored rows: 'one_scored' (1)" in caplog.text
+    assert "- Left out (fewer than two scored rows): 'one&#95;scored' (1)" in outputs["report"].read_text()
+
+
 ONE_TABLE = ["--table", DATA / "groups_one_table.tsv"]
 
 

@@ -1,6 +1,7 @@
 """Compare the scores of groups of mutations: tests, effect sizes, a plot and a report."""
 
 import argparse
+import logging
 import platform
 from importlib.metadata import version
 
@@ -10,6 +11,8 @@ from dna_lm.compare.hypothesis_tests import DEFAULT_PAIRED_TESTS, DEFAULT_TESTS,
 from dna_lm.errors import UserError
 from dna_lm.inputs import tables
 from dna_lm.outputs import figures, markdown
+
+log = logging.getLogger(__name__)
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
@@ -79,7 +82,11 @@ def read_groups(arguments: argparse.Namespace) -> list[statistics.Group]:
 
 def main(argv: list[str]) -> None:
     arguments = parse_arguments(argv)
-    groups = read_groups(arguments)
+    groups, left_out = read_groups(arguments), ""
+    if not arguments.paired:
+        groups, left_out = statistics.without_small(groups)
+        if left_out:
+            log.warning("left out, as they have fewer than two scored rows: %s", left_out)
     results = statistics.compare(groups, arguments.tests, arguments.paired, arguments.correction, arguments.tutorial)
     summaries = [statistics.summarise(group.scores) for group in groups]
     score = names.score_name(arguments.column)
@@ -106,7 +113,7 @@ def main(argv: list[str]) -> None:
                 correction=arguments.correction,
                 tutorial=arguments.tutorial,
                 plot=markdown.plot_block(arguments.plot, arguments.plot_format, "Scores of the groups", note, page),
-                settings=settings_in_words(arguments, groups, results),
+                settings=settings_in_words(arguments, groups, results, left_out),
                 page=page,
             )
             with open(report_path, "w", encoding="utf-8") as handle:
@@ -114,11 +121,12 @@ def main(argv: list[str]) -> None:
 
 
 def settings_in_words(
-    arguments: argparse.Namespace, groups: list[statistics.Group], results: list[statistics.Result]
+    arguments: argparse.Namespace, groups: list[statistics.Group], results: list[statistics.Result], left_out: str
 ) -> dict[str, str]:
     """What was run, for the report: name to value, in words."""
     axis = "log" if arguments.log_scale else "linear"
-    return {
+    shown = {"Left out (fewer than two scored rows)": left_out} if left_out else {}
+    return shown | {
         "Score column": arguments.column,
         "Tests": ", ".join(dict.fromkeys(TITLES[result.test] for result in results)),
         "Rows": pairing(groups) if arguments.paired else "independent",

@@ -44,6 +44,20 @@ class Group:
         return self.scores[~np.isnan(self.scores)]
 
 
+def without_small(groups: Sequence[Group]) -> tuple[list[Group], str]:
+    """The groups that can be compared, and which ones were left out, in words: those with fewer than two scored rows.
+
+    All are kept when fewer than two would remain: `compare` then says what is wrong.
+    """
+    small = [group for group in groups if len(group.scored) < 2]
+    if not small or len(groups) - len(small) < 2:
+        return list(groups), ""
+    shown = ", ".join(f"{quoted(group.label, 30)} ({len(group.scored)})" for group in small[:4])
+    n_more = len(small) - 4
+    left_out = shown + (f" and {n_more} more" if n_more > 0 else "")
+    return [group for group in groups if len(group.scored) >= 2], left_out
+
+
 @dataclass(frozen=True)
 class Effects:
     """Effect sizes of one pair of groups. Independent: AUC, Cliff's delta, Hedges' g; paired: the other two."""
