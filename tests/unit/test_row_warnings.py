@@ -3,6 +3,8 @@
 import pytest
 
 from conftest import TEST_DATA, read_table
+from dna_lm.scoring.rows import Counts, ScoredPair
+from dna_lm.scoring.warnings import Warnings, plain
 
 MODELS = TEST_DATA / "models"
 DEMONSTRATION = "The demonstration model was used."
@@ -88,3 +90,17 @@ def test_embeddings_have_no_warnings_about_pairs(run_script, tmp_path):
     assert done.returncode == 0, done.stderr
     first, second, third = done.stderr.splitlines()[:3]
     assert first.startswith(DEMONSTRATION) and second.startswith(STRAND) and third == "2 records: ok 2"
+
+
+def test_zeros_of_changed_sequences_are_counted():
+    """Of sequences without a change, and of ratios, a 0 says nothing wrong."""
+    warnings = Warnings()
+    for number in range(300):
+        changed = number < 200
+        scores = {"l2": 0.0 if number % 50 == 0 else 1.0, "cosine_distance": 1.0, "llr": 0.0}
+        warnings.add(ScoredPair(str(number), "ok", scores, Counts(9, 9, int(changed), 9, 9, 1, "whole")))
+    [text] = warnings.of_rows()
+    assert text.startswith("**l2 is exactly 0 in 4 of 200 changed sequences.** With the pooling *max*")
+    assert plain(text).startswith("l2 is exactly 0 in 4 of 200 changed sequences. With the pooling max, a change")
+    warnings.n_changed = 400
+    assert not warnings.of_rows()

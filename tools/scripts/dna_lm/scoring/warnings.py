@@ -3,18 +3,23 @@
 The warnings are in the reports, and in the log, whose first lines Galaxy shows with the dataset.
 """
 
+import re
+from collections import Counter
 from dataclasses import dataclass, field
 from html import unescape
 
 from dna_lm import statuses
 from dna_lm.errors import counted
-from dna_lm.scores import LLR
+from dna_lm.outputs.markdown import inert
+from dna_lm.scores import LLR, SCORES
 from dna_lm.scoring.rows import Row, ScoredPair
 
 # Warn when the number of tokens changes in more than this share of the rows, and when the longest sequence has more
 # than this many times the bases of the shortest.
 MANY = 0.1
 UNEQUAL = 1.1
+# And when more than this share of changed sequences have a distance of exactly 0.
+UNSEEN = 0.01
 
 
 def of_settings(is_demonstration: bool, strand: str, is_mirrored: bool) -> list[str]:
@@ -49,6 +54,8 @@ class Warnings:
     n_shorter: int = field(default=0, init=False)
     n_other_tokens: int = field(default=0, init=False)
     n_other_lengths: int = field(default=0, init=False)
+    n_changed: int = field(default=0, init=False)
+    _n_unseen: Counter[str] = field(default_factory=Counter, init=False)
     _ranges: dict[str, tuple[int, int]] = field(default_factory=dict, init=False)
     _has_ratios: bool = field(default=False, init=False)
     _has_percentiles: bool = field(default=False, init=False)
@@ -65,6 +72,9 @@ class Warnings:
         self.n_other_lengths += n_wild_type != n_mutant
         self.n_indels += row.is_indel
         self.n_shorter += n_mutant < n_wild_type
+        if counts.n_differences:
+            self.n_changed += 1
+            self._n_unseen.update(name for name, value in row.scores.items() if SCORES[name].formula and value == 0)
         # In most inputs one of these is constant: the wild types, or, of windows with the same flanks, the shorter one.
         for name, length in (("wild type", n_wild_type), ("shorter", min(n_wild_type, n_mutant))):
             low, high = self._ranges.get(name, (length, length))
@@ -77,6 +87,13 @@ class Warnings:
     def of_rows(self) -> list[str]:
         """The warnings about the rows."""
         found = []
+        for name, number in self._n_unseen.items():
+            if number > UNSEEN * self.n_changed:
+                found.append(
+                    f"**{inert(name)} is exactly 0 in {number:,} of {self.n_changed:,} changed sequences.** With the "
+                    "pooling *max*, a change is not seen where another token has the largest number. Choose the pooling "
+                    "*mean*, or a log-likelihood ratio."
+                )
         if 0 < self.n_indels < self.n_scored and not (self._has_percentiles or self.is_ranked):
             are_deletions = self.n_shorter == self.n_indels
             names = ("deletion",) if are_deletions else ("insertion or deletion", "insertions and deletions")
@@ -108,4 +125,4 @@ class Warnings:
 
 def plain(warning: str) -> str:
     """A warning without its Markdown, for the log."""
-    return unescape(warning.replace("**", ""))
+    return unescape(re.sub(r"\*+", "", warning))
