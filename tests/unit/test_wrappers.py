@@ -125,3 +125,20 @@ def test_every_option_is_explained_in_its_form():
     for wrapper in [*ALL_MACROS, *WRAPPERS]:
         for param in ElementTree.parse(wrapper).iter("param"):
             assert param.get("help") or not param.get("argument"), f"{wrapper}: {param.get('argument')}"
+
+
+def expanded_help(wrapper):
+    """The help of a wrapper with the texts of all tokens, without the targets of links."""
+    trees = [ElementTree.parse(path) for path in (*sorted(wrapper.parent.glob("macros*.xml")), wrapper)]
+    tokens = {token.get("name"): token.text or "" for tree in trees for token in tree.iter("token")}
+    text = trees[-1].find("help").text
+    while found := next((name for name in tokens if name in text), None):
+        text = text.replace(found, tokens[found])
+    return re.sub(r" <[^>]*>`__", "`__", text)
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS, ids=lambda wrapper: wrapper.stem)
+def test_the_help_is_short(wrapper):
+    """The rest is in the documentation, to which it links."""
+    words = [word for word in expanded_help(wrapper).split() if re.search(r"\w", word)]
+    assert 100 < len(words) <= 450

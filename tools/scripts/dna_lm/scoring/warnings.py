@@ -91,8 +91,8 @@ class Warnings:
             if number > UNSEEN * self.n_changed:
                 found.append(
                     f"**{inert(name)} is exactly 0 in {number:,} of {self.n_changed:,} changed sequences.** With the "
-                    "pooling *max*, a change is not seen where another token has the largest number. Choose the pooling "
-                    "*mean*, or a log-likelihood ratio."
+                    "pooling *max*, a change is not seen where another token has the largest number. Choose the "
+                    "pooling *mean*, or a log-likelihood ratio."
                 )
         if 0 < self.n_indels < self.n_scored and not (self._has_percentiles or self.is_ranked):
             are_deletions = self.n_shorter == self.n_indels
