@@ -23,6 +23,7 @@ BELOW = {
     "compare": {"dna_lm", "inputs", "outputs"},
     "evaluate": {"dna_lm", "inputs", "outputs"},
     "scoring": {"dna_lm", "inputs", "outputs", "model", "engine"},
+    "known": {"dna_lm", "model", "engine"},
     "pairs": {"dna_lm", "inputs", "outputs", "model", "engine", "scoring"},
     "variants": {"dna_lm", "inputs", "outputs", "model", "engine", "scoring"},
     "mutagenesis": {"dna_lm", "inputs", "outputs", "model", "engine", "scoring"},
@@ -32,7 +33,7 @@ BELOW = {
 # What may import all packages: the ways in.
 for way_in in ("api", "commands"):
     BELOW[way_in] = {*BELOW}
-AROUND_THE_MODEL = {"families", "model", "engine", "scoring"}
+AROUND_THE_MODEL = {"families", "model", "engine", "scoring", "known"}
 HEAVY = {"torch", "transformers", "tokenizers", "safetensors"}
 
 
