@@ -39,6 +39,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
 
 
 def main(argv: list[str]) -> None:
+    """Run the command."""
     arguments = parse_arguments(argv)
     model_sources.check_model_id(arguments.model_id)
     model_sources.check_revision(arguments.model_id, arguments.revision)

@@ -12,6 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
+    """The options of the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
@@ -28,6 +29,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
 
 
 def main(argv: list[str]) -> None:
+    """Run the command."""
     arguments = parse_arguments(argv)
     if arguments.list:
         tables = collapsing.read_list(arguments.list)

@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
+    """The options of the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     source = parser.add_argument_group("scores", "several tables, or one table with a column that says the group")
     source.add_argument("--group", action="append", metavar="LABEL=TSV", help="a group's score table; repeat")
@@ -81,6 +82,7 @@ def read_groups(arguments: argparse.Namespace) -> list[statistics.Group]:
 
 
 def main(argv: list[str]) -> None:
+    """Run the command."""
     arguments = parse_arguments(argv)
     groups, left_out = read_groups(arguments), ""
     if not arguments.paired:

@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
+    """The options of the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--model", required=True, metavar="DIR", help="a folder with config.json, a tokenizer and pytorch_model.bin"
@@ -26,6 +27,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
 
 
 def main(argv: list[str]) -> None:
+    """Run the command."""
     arguments = parse_arguments(argv)
     folder = find_folder(arguments.model)
     if not any(map(pickles.is_pickle, pickles.choose_files(os.listdir(folder)))):

@@ -15,6 +15,7 @@ from dna_lm.scoring.job import Facts, Output
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
+    """The options of the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     source = parser.add_argument_group("sequences")
     source.add_argument(

@@ -16,6 +16,7 @@ CLNSIG = "CLNSIG"
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
+    """The options of the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     several = {"nargs": "+", "action": "extend", "default": []}
     source = parser.add_argument_group("scores")
@@ -119,6 +120,7 @@ def read(arguments: argparse.Namespace) -> tuple[joining.Rows, known.Labels, dic
 
 
 def main(argv: list[str]) -> None:
+    """Run the command."""
     arguments = parse_arguments(argv)
     given_directions = directions.parse(arguments.direction)
     rows, found_labels, texts = read(arguments)

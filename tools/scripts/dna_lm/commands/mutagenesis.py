@@ -23,6 +23,7 @@ FLANK = 100
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
+    """The options of the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     source = parser.add_argument_group("what to mutate: sequences, or intervals of a reference")
     source.add_argument("--sequences", metavar="FASTA", help="every base of every sequence (may be gzipped)")

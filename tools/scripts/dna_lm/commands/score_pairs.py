@@ -12,6 +12,7 @@ from dna_lm.scoring.rows import pair_cells
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
+    """The options of the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--wild-type", required=True, metavar="FASTA", help="wild-type sequences (may be gzipped)")
     parser.add_argument("--mutant", required=True, metavar="FASTA", help="mutant sequences (may be gzipped)")
@@ -31,6 +32,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
 
 
 def main(argv: list[str]) -> None:
+    """Run the command."""
     arguments = parse_arguments(argv)
     source = PairSource(arguments.wild_type, arguments.mutant, arguments.pair_by, arguments.allow_identical)
     options.run(

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
+    """The options of the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--variants", required=True, metavar="VCF", help="variants (may be bgzipped or gzipped)")
     parser.add_argument("--reference", required=True, metavar="FASTA", help="their reference (may be bgzipped)")

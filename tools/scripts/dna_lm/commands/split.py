@@ -17,6 +17,7 @@ _IS_CHUNK = "the input is a chunk already: split the whole input again, with a s
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
+    """The options of the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--wild-type", metavar="FASTA", help="wild-type sequences (may be gzipped), with --mutant")
@@ -47,6 +48,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
 
 
 def main(argv: list[str]) -> None:
+    """Run the command."""
     arguments = parse_arguments(argv)
     if arguments.variants:
         split_variants(arguments)

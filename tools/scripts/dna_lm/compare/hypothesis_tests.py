@@ -36,6 +36,7 @@ NO_OUTCOME = Outcome(math.nan, math.nan)
 
 
 def is_constant(*arrays: np.ndarray) -> bool:
+    """Whether the numbers of each array are all equal."""
     # Sums round: the sd of equal numbers need not come out as zero, and t would be an arbitrary large number.
     return all(np.ptp(array) == 0 for array in arrays)
 

@@ -1,7 +1,7 @@
-"""Labels in: from columns of the score table, from another table or from INFO of a VCF; which are positive, and why
-rows have none.
+"""Labels in: from columns of the score table, from another table or from INFO of a VCF.
 
-Knows how labels are written and how their rows are found, and nothing of metrics.
+Also which labels are positive, and why rows have none. Knows how labels are written and how their rows are found, and
+nothing of metrics.
 """
 
 import logging

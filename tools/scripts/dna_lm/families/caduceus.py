@@ -1,7 +1,7 @@
-"""Caduceus and PlantCaduceus: Mamba in both directions (Schiff et al. 2024, arXiv:2403.03234; Zhai et al. 2025,
-doi:10.1073/pnas.2421738122).
+"""Caduceus and PlantCaduceus: Mamba in both directions.
 
-A block adds its input to a residual stream, normalises that (RMSNorm), and gives it to a mixer (`mamba`).
+Schiff et al. 2024, arXiv:2403.03234; Zhai et al. 2025, doi:10.1073/pnas.2421738122. A block adds its input to a
+residual stream, normalises that (RMSNorm), and gives it to a mixer (`mamba`).
 
 Models with `rcps` (Caduceus-PS and PlantCaduceus) read both strands with the same weights. A state has two halves: that
 of the given strand, and that of the other one, with its positions and its channels reversed. So the reversed order of

@@ -67,10 +67,10 @@ def record_of(name: str, sequence: str) -> Record:
 
 
 def read_fasta(path: str | os.PathLike, role: str = "FASTA") -> Iterator[Record]:
-    """Yield the `Record`s of a FASTA file, plain or gzip (told by its first bytes, not by its name).
+    r"""Yield the `Record`s of a FASTA file, plain or gzip (told by its first bytes, not by its name).
 
     The identifier is the header's first word, `record_N` for a header without one; bytes in it that are not UTF-8 are
-    written as `\\xe9`. `role` names the file in messages. Raises `UserError` for a file that cannot be read to its end,
+    written as `\xe9`. `role` names the file in messages. Raises `UserError` for a file that cannot be read to its end,
     holds no record, or, unless it is a chunk, has many records that are empty or have letters that are not nucleotide
     codes.
     """

@@ -154,11 +154,11 @@ class Regions:
         self._contigs = {self.contigs.get(name, name): _sorted(*columns) for name, columns in arrays.items()}
 
     def names(self, contig: str, start: int, end: int) -> str:
-        """The names of the regions that share a base with `start` to `end` (from 0, end excluded), or `none`
-        (`no region` if a region is called so).
+        """The names of the regions that share a base with `start` to `end` (from 0, end excluded).
 
-        An empty interval, where bases are inserted, is in a region that has the base before and the base after it.
-        Several names are in alphabetical order, each once, as in `exon+intron`.
+        `none` without any, or `no region` if a region is called so. An empty interval, where bases are inserted, is in
+        a region that has the base before and the base after it. Several names are in alphabetical order, each once, as
+        in `exon+intron`.
         """
         if contig not in self._contigs:
             return self._outside

@@ -52,6 +52,7 @@ _BYTES_PER_SECOND = 20_000_000
 
 
 def main() -> None:
+    """Convert standard input to standard output."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     n_bytes = os.fstat(sys.stdin.fileno()).st_size

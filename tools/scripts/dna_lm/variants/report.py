@@ -1,7 +1,7 @@
-"""The scores of a VCF in words: a Markdown report whose first sentences say how many alleles have a score, and which
-scores are the largest.
+"""The scores of a VCF in words, as a Markdown report.
 
-Nothing in it grows with the number of alleles. Text of the VCF and of the regions passes through `inert`.
+Its first sentences say how many alleles have a score, and which scores are the largest. Nothing in it grows with the
+number of alleles. Text of the VCF and of the regions passes through `inert`.
 """
 
 from collections import Counter
