@@ -114,7 +114,11 @@ def test_the_library_knows_no_command_line(name):
 
 
 def test_importing_the_library_changes_no_environment_variable():
-    imported = "import dna_lm.api, dna_lm.commands.evaluate"
-    script = f"import os; before = {{**os.environ}}; {imported}; assert {{**os.environ}} == before"
-    environment = {**os.environ, "PYTHONPATH": str(LIBRARY.parent)}
+    """Besides what the libraries set themselves, when torch and transformers are imported alone."""
+    libraries = "import torch, torch._dynamo, transformers, transformers.modeling_utils, sklearn.decomposition"
+    library = "import dna_lm.api, dna_lm.commands.evaluate"
+    script = f"import os; {libraries}; before = {{**os.environ}}; {library}; assert {{**os.environ}} == before"
+    own = ("HF_", "MKL_CBWR", "GOMP_", "OMP_", "KMP_", "TORCHINDUCTOR")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+    environment["PYTHONPATH"] = str(LIBRARY.parent)
     subprocess.run([sys.executable, "-c", script], env=environment, check=True)

@@ -299,6 +299,7 @@ def _load_model(
 ) -> tuple[transformers.PreTrainedModel, list[str]]:
     """The model in evaluation mode, and the names of the weights that the checkpoint does not have."""
     transformers.logging.disable_progress_bar()
+    internals.load_one_by_one()
     config = architecture.config
     with files.building():
         model_class = type(_empty_model(architecture, weights))

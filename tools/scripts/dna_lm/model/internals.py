@@ -99,9 +99,12 @@ def keep_freed_memory() -> bool:
 # transformers: loading weights
 
 
-# transformers then makes each weight when it needs it. With threads it makes many weights ahead of what it merges, and
-# their memory stays with the threads: 3.1 instead of 2.2 GB for 0.4 thousand million numbers of experts in float32.
-os.environ.setdefault("HF_DEACTIVATE_ASYNC_LOAD", "1")
+def load_one_by_one() -> None:
+    """Let transformers make each weight when it needs it, if nothing else is set in the environment."""
+    # With threads it makes many weights ahead of what it merges, and their memory stays with the threads: 3.1 instead
+    # of 2.2 GB for 0.4 thousand million numbers of experts in float32.
+    os.environ.setdefault("HF_DEACTIVATE_ASYNC_LOAD", "1")
+
 
 # transformers makes one tensor of the matrices of all experts of a layer.
 _MERGED = re.compile(r"\.experts\.\d+\.")
