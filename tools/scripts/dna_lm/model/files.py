@@ -207,11 +207,12 @@ def check_weights(folder: Path) -> Weights:
 
 def _weight_names(folder: Path) -> set[str]:
     """The names of the weights' files. Raises `UserError` for shards of which one is missing."""
+    indexed = set(read_weight_map(folder, INDEX).values()) if (folder / INDEX).exists() else set()
     # Like transformers, which reads the single file where there is an index too.
     if (folder / WEIGHTS).exists():
         return {WEIGHTS}
-    if (folder / INDEX).exists():
-        return set(read_weight_map(folder, INDEX).values())
+    if indexed:
+        return indexed
     if (folder / "pytorch_model.safetensors").exists():
         return {"pytorch_model.safetensors"}
     shards = {path.name: _SHARD.fullmatch(path.name) for path in folder.glob("*model-*.safetensors")}
