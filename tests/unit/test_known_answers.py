@@ -109,7 +109,7 @@ def test_a_model_given_another_id_is_told_apart(run_script):
 
 def test_an_unknown_id_is_one_line(run_script):
     done = run_script("check_model.py", MODELS / "demo-mixtral", "--model", "x/y")
-    assert done.returncode == 1 and "error: there are no known answers of the model 'x/y'" in done.stderr
+    assert done.returncode == 1 and "error: no answers of the model 'x/y' are known" in done.stderr
 
 
 def test_the_folder_may_say_the_id(tmp_path):

@@ -80,7 +80,9 @@ def answers(model_id: str) -> dict[str, Answer]:
             if row["probe"] not in found or answer.stride > found[row["probe"]].stride:
                 found[row["probe"]] = answer
     if not found:
-        raise UserError(f"there are no known answers of the model {quoted(model_id)}: leave out --model to try without")
+        raise UserError(
+            f"no answers of the model {quoted(model_id)} are known: leave out the id, or give that of its page on the hub"
+        )
     return found
 
 
