@@ -81,7 +81,7 @@ def answers(model_id: str) -> dict[str, Answer]:
                 found[row["probe"]] = answer
     if not found:
         raise UserError(
-            f"no answers of the model {quoted(model_id)} are known: leave out the id, or give that of its page on the hub"
+            f"no answers of the model {quoted(model_id)} are known: leave out the id, or give that of the hub"
         )
     return found
 
