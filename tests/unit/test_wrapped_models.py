@@ -68,7 +68,6 @@ def test_a_wrapper_is_read_as_the_class_that_it_wraps(wrapped, name):
         ("tiny-esm", {"AutoModelForMaskedLM": "modeling_esm.EsmForMaskedLM"}),
         ("tiny-mamba", {"AutoModelForMaskedLM": "modeling_caduceus.CaduceusForMaskedLM"}),
         ("tiny-llama", "modeling_llama"),
-        ("tiny-llama", None),
     ],
 )
 def test_other_code_is_refused(wrapped, name, auto_map):
