@@ -247,7 +247,7 @@ def test_hyenadna_is_a_sum_over_all_earlier_tokens(tmp_path, monkeypatch, length
     # As for sequences that do not fit into one block of tokens and one group of channels.
     monkeypatch.setattr(hyenadna, "BLOCK", 64)
     monkeypatch.setattr(long_filter, "BLOCK", 64)
-    monkeypatch.setattr(long_filter, "_GROUP_NUMBERS", 2**13)
+    monkeypatch.setattr(long_filter, "GROUP_NUMBERS", 2**13)
     assert_close(outputs(checkpoint, dna(length))[0], logits, OF_TRANSFORMS)
 
 
