@@ -120,6 +120,16 @@ def test_every_macro_is_used():
     assert len(set(shared)) == len(shared)
 
 
+@pytest.mark.parametrize("path", [*ALL_MACROS, *WRAPPERS], ids=lambda path: path.stem)
+def test_tests_are_written_out_in_the_wrapper(path):
+    """A macro has parameters or assertions: who reads a wrapper finds all its tests there, in their order."""
+    tree = ElementTree.parse(path).getroot()
+    assert not [test for macro in tree.iter("xml") for test in macro.iter("test")]
+    tests = tree.find("tests")
+    assert (tests is None) == (path in ALL_MACROS)
+    assert tests is None or {child.tag for child in tests} == {"test"}
+
+
 def test_every_option_is_explained_in_its_form():
     """Where there is no help Galaxy shows the bare command-line option."""
     for wrapper in [*ALL_MACROS, *WRAPPERS]:
