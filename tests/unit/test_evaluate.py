@@ -216,6 +216,7 @@ def test_directions_come_from_the_registry():
     assert {name for name, direction in found.items() if direction == "down"} == {
         "inner_product",
         "llr",
+        "llr_mean",
         "llr_percentile",
     }
     given_names = [("a:llr", "llr"), ("b:llr", "llr"), ("a:CADD", "CADD")]
