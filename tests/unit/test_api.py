@@ -56,6 +56,20 @@ def test_tutorial_mode_is_that_of_the_script(model, run_script, tmp_path):
     assert as_text(rows, pair_cells) == read_table(tmp_path / "out.tsv")
 
 
+def test_tutorial_mode_pads_embeddings_as_the_script_does(model, run_script, tmp_path):
+    """From a generator too, which is read twice."""
+    sequences = ["ACGTTGCATTAGCCA", "ACGT", "GGATTACAGGATTACA"]
+    (tmp_path / "x.fasta").write_text("".join(f">record_{n}\n{text}\n" for n, text in enumerate(sequences, 1)))
+    for options in ([], ["--tutorial"]):
+        run_script("embed.py", "--model", DEMO, "--input", "x.fasta", "--output", "e.tsv", *options)
+        rows = list(api.embed(model, iter(sequences), tutorial=bool(options)))
+        table = read_table(tmp_path / "e.tsv")
+        found = [[cell(value) for value in row.embedding] for row in rows]
+        assert found == [[row[f"dim_{n + 1}"] for n in range(len(found[0]))] for row in table]
+    plain = list(api.embed(model, sequences))
+    assert any((a.embedding != b.embedding).any() for a, b in zip(rows, plain, strict=True))
+
+
 def test_variants_are_those_of_the_script(model, run_script, tmp_path):
     run_script("score_variants.py", "--model", DEMO, "--variants", VARIANTS, "--reference", REFERENCE, "--output", "v")
     rows = list(api.score_variants(model, VARIANTS, REFERENCE))
@@ -106,6 +120,18 @@ def test_rows_come_before_the_input_has_ended(model):
 def test_an_unknown_name_is_an_error_that_lists_the_known_ones(model, settings, message):
     with pytest.raises(UserError, match=message):
         api.score_pairs(model, [("A", "C")], **settings)
+
+
+def test_every_function_refuses_its_settings_at_once(model):
+    """Not when the first row is asked for."""
+    for call in (
+        lambda: api.score_pairs(model, [], strand="both"),
+        lambda: api.score_variants(model, VARIANTS, REFERENCE, strand="both"),
+        lambda: api.mutate(model, [], strand="both"),
+        lambda: api.embed(model, [], strand="both"),
+    ):
+        with pytest.raises(UserError, match="there is no strand 'both'"):
+            call()
 
 
 def test_nothing_is_asked_of_the_network(monkeypatch):

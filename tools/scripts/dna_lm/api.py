@@ -1,14 +1,13 @@
 """The way in from Python: load a model, then score or embed what you have in memory or in files.
 
 Every function yields its rows one by one, in the order of the input, as soon as they are computed; memory does not grow
-with their number. A row that cannot be scored comes too, with a status that says why. The settings are those of
-`scoring.settings.Settings`: `strand`, `embedding`, `truncate` and so on. What a user can correct raises
-`errors.UserError`. A VCF is checked to its end before the model reads anything.
+with their number, except in tutorial mode. A row that cannot be scored comes too, with a status that says why. The
+settings are those of `scoring.settings.Settings`: `strand`, `embedding`, `truncate` and so on. What a user can correct
+raises `errors.UserError`. A VCF is checked to its end before the model reads anything.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +48,14 @@ def score_pairs(
     ('ok', ['cosine_distance', 'l2'], 1)
     """
     chosen = _checked(model, scores=tuple(scores), **settings)
-    if chosen.tutorial:
-        pairs = list(pairs)
+    given = _given(pairs, chosen)
 
     def items() -> Iterator[Item]:
-        for number, (wild_type, mutant) in enumerate(pairs, start=1):
+        for number, (wild_type, mutant) in enumerate(given, start=1):
             yield Item(None, _record(wild_type, number), _record(mutant, number))
 
-    padding = {"pad_to": pipeline.longest(model, items(), chosen)} if chosen.tutorial else {}
-    computed = pipeline.score(model, items(), chosen, _budget(model, batch_tokens), **padding)
+    padded = job.padding(model, chosen, items)
+    computed = pipeline.score(model, items(), chosen, _budget(model, batch_tokens), **padded)
     return (row for _, row in computed)
 
 
@@ -77,8 +75,13 @@ def embed(
     ('ok', True)
     """
     chosen = _checked(model, embedding=embedding or Embedding(), scores=(), **settings)
-    items = (Single(_record(sequence, number)) for number, sequence in enumerate(sequences, start=1))
-    return (row for _, row in pipeline.embed(model, items, chosen, _budget(model, batch_tokens)))
+    given = _given(sequences, chosen)
+
+    def items() -> Iterator[Single]:
+        return map(Single, _records(given))
+
+    padded = job.padding(model, chosen, items)
+    return (row for _, row in pipeline.embed(model, items(), chosen, _budget(model, batch_tokens), **padded))
 
 
 def score_variants(
@@ -102,11 +105,15 @@ def score_variants(
     ('chr1', 300, 'G', 'A', False)
     """
     chosen = _checked(model, scores=tuple(scores), **{"strand": "mean"} | settings)
-    opened = nullcontext(reference) if isinstance(reference, Reference) else open_reference(str(reference))
-    with opened as genome:
-        source = VariantSource(str(variants), genome, window, background, indel_window=indel_window)
-        source.check()
-        yield from job.rows(model, chosen, source, _budget(model, batch_tokens))
+
+    def rows() -> Iterator[VariantRow]:
+        opened = nullcontext(reference) if isinstance(reference, Reference) else open_reference(str(reference))
+        with opened as genome:
+            source = VariantSource(str(variants), genome, window, background, indel_window=indel_window)
+            source.check()
+            yield from job.rows(model, chosen, source, _budget(model, batch_tokens))
+
+    return rows()
 
 
 def mutate(
@@ -126,8 +133,8 @@ def mutate(
     (24, 1, 'C')
     """
     chosen = _checked(model, scores=tuple(scores), **{"strand": "mean"} | settings)
-    records = (_record(sequence, number) for number, sequence in enumerate(sequences, start=1))
-    source = MutationSource(partial(stretches.from_records, records), deletions)
+    given = _given(sequences, chosen)
+    source = MutationSource(lambda: stretches.from_records(_records(given)), deletions)
     return iter(job.rows(model, chosen, source, _budget(model, batch_tokens)))
 
 
@@ -135,6 +142,15 @@ def _checked(model: Checkpoint, **settings: Any) -> Settings:
     chosen = Settings(**settings)
     chosen.check(model)
     return chosen
+
+
+def _given(inputs: Iterable[Any], settings: Settings) -> Iterable[Any]:
+    """The inputs; in memory for tutorial mode, which reads them twice to pad to the longest."""
+    return list(inputs) if settings.tutorial else inputs
+
+
+def _records(sequences: Iterable[Dna]) -> Iterator[Record]:
+    return (_record(sequence, number) for number, sequence in enumerate(sequences, start=1))
 
 
 def _record(sequence: Dna, number: int) -> Record:

@@ -86,12 +86,17 @@ def rows(
     budget: Budget,
     watch: Callable[[Iterator[Item | Single]], Iterator[Item | Single]] = iter,
 ) -> Iterable[Any]:
-    """The rows of a source, each as soon as it is computed. watch: is given the items, and passes them on."""
-    padding = {}
-    if settings.tutorial:
-        padding = {"pad_to": pipeline.longest(model, source.items(model, settings), settings)}
+    """Yield the rows of a source as they are computed. watch: sees each item and passes it on."""
+    padded = padding(model, settings, lambda: source.items(model, settings))
     items = watch(source.items(model, settings))
-    return source.rows(source.compute(model, items, settings, budget, **padding))
+    return source.rows(source.compute(model, items, settings, budget, **padded))
+
+
+def padding(
+    model: Checkpoint, settings: Settings, items: Callable[[], Iterable[Item | Single]]
+) -> dict[str, Sequence[int]]:
+    """What tutorial mode tells `pipeline` to pad to; `items` is called for it, and read to its end."""
+    return {"pad_to": pipeline.longest(model, items(), settings)} if settings.tutorial else {}
 
 
 def run(
