@@ -2,11 +2,12 @@
 
 import random
 import re
+from xml.etree import ElementTree
 
 import pytest
 
 import make_expected_tables as expected
-from conftest import TEST_DATA
+from conftest import ROOT, TEST_DATA
 
 NUMBER = re.compile(r"\(\?#([^)]+)\)(\(\?:(?:[^()]|\([^()]*\))*\))")
 
@@ -87,3 +88,36 @@ def test_the_tutorials_numbers_are_told_from_the_corrected_ones(tutorial, fewest
         cells = ["0" if cell is None else getattr(cell, "value", cell) for cell in row]
         n_told += not re.match(pattern, "\t".join(map(str, cells)))
     assert n_told >= fewest
+
+
+def readable(table):
+    """The lines of an expected table with its numbers in place of their intervals, and with any number for others."""
+    text = (TEST_DATA / "expected" / f"{table}.re").read_text()
+    text = NUMBER.sub(r"\1", text)
+    text = re.sub(r"\(\?:\\t-\?\[\\d\.\]\+\(\?:e-\\d\+\)\?\)\{(\d+)\}", lambda found: "\t1.0" * int(found[1]), text)
+    text = text.replace(r"-?[\d.]+(?:e-\d+)?", "1.0")
+    return [re.sub(r"\\(\W)", r"\1", line.removesuffix("$")) for line in text.splitlines()]
+
+
+def compared_tables():
+    """(wrapper, table, the lines that its test asserts as well) for each expected table of each test."""
+    for wrapper in sorted((ROOT / "tools").glob("dna_lm_*.xml")):
+        for compared in ElementTree.parse(wrapper).iter("expand"):
+            if compared.get("macro") == "expected":
+                lines = [found.get("expression") for found in compared.findall("assert_contents/has_line_matching")]
+                yield pytest.param(compared.get("file"), lines, id=f"{wrapper.stem}-{compared.get('file')}")
+
+
+@pytest.mark.parametrize(("table", "asserted"), list(compared_tables()))
+def test_a_table_of_intervals_has_readable_cells_beside_it(table, asserted):
+    """A wrapper says in plain cells what comes out, and the cells are those of the table."""
+    lines = readable(table)
+    cells = [line for line in asserted if not line.startswith("##")]
+    assert cells
+    for expression in cells:
+        assert any(re.fullmatch(expression, line) for line in lines), expression
+
+
+def test_every_expected_table_is_compared():
+    used = {parameter.values[0] for parameter in compared_tables()}
+    assert used == {path.stem for path in (TEST_DATA / "expected").glob("*.re")}
