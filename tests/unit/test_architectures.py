@@ -78,8 +78,8 @@ def test_scores_are_those_of_transformers(model):
 
 
 def bits_promised():
-    """Family -> what docs/method.md promises for one thread and for several: `same bits` or `rounding`."""
-    text = (ROOT / "docs" / "method.md").read_text()
+    """Family -> what docs/measurements.md promises for one thread and for several: `same bits` or `rounding`."""
+    text = (ROOT / "docs" / "measurements.md").read_text()
     rows = re.findall(r"^\| (`.+`) \| (same bits|rounding) \| (same bits|rounding) \|$", text, re.MULTILINE)
     return {family: promises for families, *promises in rows for family in re.findall("`(.+?)`", families)}
 
@@ -97,7 +97,7 @@ def threads():
 
 
 def assert_same_scores(loaded, pairs, promise):
-    """A pair has the same score in other batches: to the last bit or within rounding, as docs/method.md says."""
+    """A pair has the same score in other batches: to the last bit or within rounding, as docs/measurements.md says."""
     rows = score_pairs(loaded, pairs, scores_of(loaded))
     order = random.Random(4).sample(range(len(pairs)), len(pairs))
     for batch_tokens, chosen in ((1, order[:6]), (100, order[:7]), (5000, order[5:])):

@@ -69,7 +69,7 @@ def test_links_of_wrappers_workflows_and_tours_lead_somewhere():
 
 
 def test_paths_of_pages_in_code_and_text_exist():
-    """As in a comment or an error: `docs/NAME.md`."""
+    """As in a comment or an error: a path below docs/."""
     for path in tracked("*.py", "*.xml", "*.sh", "*.yml", "Makefile"):
         for name in re.findall(r"(?<![\w/.-])docs/[\w/-]+\.md\b", path.read_text()):
             assert (ROOT / name).exists(), f"{path.relative_to(ROOT)}: {name}"
