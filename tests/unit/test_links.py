@@ -14,7 +14,7 @@ PAGES = re.compile(
     r"(?:@DOCS@|https://github\.com/dna-lm/dna_lm/blob/(?:main|v[\d.]+))/([\w./-]+?)(#[\w-]+)?(?=[>\s)\"'`\]\\]|$)"
 )
 FENCED = re.compile(r"^( *)```.*?^\1```", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\]\(([^)\s]+)\)")
+LINK = re.compile(r"\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"")
 
 
 def tracked(*patterns):
@@ -47,7 +47,7 @@ def broken(page, anchor):
 @pytest.mark.parametrize("path", tracked("*.md"), ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_of_a_page_lead_somewhere(path):
     problems = []
-    for target in LINK.findall(FENCED.sub("", path.read_text())):
+    for target in map("".join, LINK.findall(FENCED.sub("", path.read_text()))):
         if re.match(r"[a-z+]+:|\{%", target):
             continue
         name, _, anchor = target.partition("#")
