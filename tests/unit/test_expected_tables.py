@@ -109,7 +109,7 @@ def compared_tables():
 
 
 @pytest.mark.parametrize(("table", "asserted"), list(compared_tables()))
-def test_a_table_of_intervals_has_readable_cells_beside_it(table, asserted):
+def test_a_table_of_intervals_has_readable_cells_next_to_it(table, asserted):
     """A wrapper says in plain cells what comes out, and the cells are those of the table."""
     lines = readable(table)
     cells = [line for line in asserted if not line.startswith("##")]

@@ -46,7 +46,8 @@ def meanings(max_tokens: int | None = None, precision: str = "this precision") -
         if max_tokens is None
         else f"more than the {max_tokens} tokens that the model reads",
         TOO_SHORT: "fewer bases than one token of the model has",
-        CHANGE_NOT_READ: "the model is given the same tokens for both: bases at an end that fill no token are not read",
+        CHANGE_NOT_READ: "wild type and mutant look identical to the model: "
+        "the change lies in end bases too short to fill a token",
         NOT_FINITE: f"the model's output, or a score of it, is not a finite number in {precision}",
         SYMBOLIC_ALLELE: "<...>, *, or a breakend: no sequence",
         MISSING_ALT: "ALT is '.'",
