@@ -119,14 +119,14 @@ def test_two_groups(groups):
     says(f"exceeds a random one of the substitutions {100 * auc:.0f} % of the time (AUC {auc:.3f}, 95 % interval")
     says(f"Mann–Whitney U p = {p:.2g}, corrected for two tests {2 * p:.2g}.")
     tokens = [numbers(groups[name], "changed_tokens") for name in ("indels", "substitutions")]
-    says(f"Here the groups are alike in it (AUC {auc_of(*tokens):.3f}, 95 % interval")
+    says(f"Here the groups do not differ in it (AUC {auc_of(*tokens):.3f}, 95 % interval")
     correlations = [spearmanr(scores[name], numbers(rows, "changed_tokens")).statistic for name, rows in groups.items()]
     says("is {:.2f} in the substitutions and {:.2f} in the indels".format(*correlations))
 
 
 def test_the_reports_sentence(groups, run_any, folder):
     """The intervals, which the report has; `test_groups.py` compares them with other programs."""
-    for column, text in (("l2", "62 % of the time ({})"), ("changed_tokens", "alike in it ({})")):
+    for column, text in (("l2", "62 % of the time ({})"), ("changed_tokens", "do not differ in it ({})")):
         options = []
         for name, rows in groups.items():
             lines = [["id", "status", column], *([row["id"], row["status"], row[column]] for row in rows)]
