@@ -12,5 +12,8 @@ Each module is written from the papers and from the layout of the published weig
   which are not those of a `torch.nn.Linear`: on the CPU, `model.products` puts its own product there;
 - `IS_CAUSAL`, whether the model reads from left to right.
 
+Where transformers has the architecture under other names, a module has only `configure`, which gives the configuration
+of transformers' class, `IS_CAUSAL`, and `parts_of`, the class's names of a published weight, if they differ.
+
 `registry` finds the family of a checkpoint, `settings` reads single settings, and `bert` has what two families share.
 """

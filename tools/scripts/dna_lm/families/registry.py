@@ -22,13 +22,15 @@ class Family:
     """A family.
 
     label: its name as people write it. module: the module of this package. stems: what the names of the authors'
-    classes in `auto_map` begin with. fits: whether a checkpoint's weights have what only this family has.
+    classes in `auto_map` begin with. fits: whether a checkpoint's weights have what only this family has. model_type:
+    what config.json must say, where the weights are those of another architecture too; `None` when they tell.
     """
 
     label: str
     module: str
     stems: tuple[str, ...]
     fits: Callable[[Shapes], bool]
+    model_type: str | None = None
 
     def load(self) -> ModuleType:
         """Import the family's module, which registers its model with transformers' Auto classes."""
@@ -37,7 +39,8 @@ class Family:
 
 def find(settings: Settings, shapes: Shapes) -> Family | None:
     """The family whose weights these are, unless `auto_map` names classes of another; or `None`."""
-    families = (family for family in FAMILIES if family.fits(shapes))
+    families = (family for family in FAMILIES if family.model_type in (None, settings.get("model_type")))
+    families = (family for family in families if family.fits(shapes))
     return next((family for family in families if _names_only(settings, family.stems)), None)
 
 
@@ -127,6 +130,20 @@ FAMILIES = (
         "caduceus",
         ("Caduceus",),
         lambda shapes: any(_having(f"layers.0.mixer.{inner}mamba_fwd.A_log")(shapes) for inner in ("", "submodule.")),
+    ),
+    # The weights have the names and shapes of Llama's.
+    Family(
+        "GENERanno",
+        "generanno",
+        ("Generanno",),
+        _having("layers.0.self_attn.q_proj.weight"),
+        model_type="generanno",
+    ),
+    Family(
+        "Omni-DNA",
+        "omni_dna",
+        ("OLMo", "OLMoModel"),
+        _having("transformer.blocks.0.att_proj.weight"),
     ),
 )
 

@@ -7,7 +7,7 @@ tokenizer.
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -222,12 +222,14 @@ class _Architecture:
     name: what messages call it.
     is_exact: whether the checkpoint may have no weights at all that the architecture does not know, not even outside of
     the layers: its config.json may name other code, and a weight that is left over shows that this is not the same.
+    parts_of: the architecture's names of a stored weight (see `internals.stored_weights`).
     """
 
     name: str
     config: transformers.PreTrainedConfig
     is_causal: bool
     is_exact: bool
+    parts_of: Callable[[str], Sequence[str]] = lambda name: (name,)
 
     @property
     def model_class(self) -> type:
@@ -245,7 +247,8 @@ def _architecture(folder: Path, settings: dict, weights: files.Weights) -> _Arch
         module = family.load()
         _refuse_masked_decoder(settings, module.IS_CAUSAL)
         config = _prepared(module.configure(settings, weights.shapes))
-        return _Architecture(family.label, config, module.IS_CAUSAL, is_exact=True)
+        renamed = {"parts_of": module.parts_of} if hasattr(module, "parts_of") else {}
+        return _Architecture(family.label, config, module.IS_CAUSAL, is_exact=True, **renamed)
     if settings.get("auto_map") and not registry.is_wrapper(settings):
         raise files.own_code(files.CONFIG)
     is_causal = _is_causal(settings)
@@ -307,7 +310,7 @@ def _load_model(
         model, report = model_class.from_pretrained(
             None,
             config=config,
-            state_dict=internals.stored_weights(weights.paths, dtype),
+            state_dict=internals.stored_weights(weights.paths, dtype, architecture.parts_of),
             dtype=dtype,
             local_files_only=True,
             trust_remote_code=False,

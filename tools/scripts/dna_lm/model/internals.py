@@ -11,7 +11,7 @@ import os
 import platform
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -116,16 +116,28 @@ class StoredWeight:
     transformers treats the values of a `state_dict` like this because those that it makes are safetensors' own slices.
     A weight that is copied while it is loaded (to another precision, or into a larger tensor) has a mapping to itself,
     which ends with the copy. Otherwise the pages of the whole file would count as the job's until loading ends.
+
+    part, n_parts: which of so many equal parts of the stored rows the weight is.
     """
 
-    def __init__(self, file: "_WeightsFile", name: str, precision: torch.dtype) -> None:
+    def __init__(
+        self, file: "_WeightsFile", name: str, precision: torch.dtype, part: int = 0, n_parts: int = 1
+    ) -> None:
         self.file, self.name, self.precision = file, name, precision
+        self.part, self.n_parts = part, n_parts
 
     def __getitem__(self, index: object) -> torch.Tensor:
         """The weight, or a part of it, as it is stored."""
-        tensor = self.file.opened.get_slice(self.name)[index]
+        tensor = self._read(self.file.opened, index)
         is_copied = tensor.dtype != self.precision or _MERGED.search(self.name)
-        return self.file.open().get_slice(self.name)[index] if is_copied else tensor
+        return self._read(self.file.open(), index) if is_copied else tensor
+
+    def _read(self, file: safe_open, index: object) -> torch.Tensor:
+        stored = file.get_slice(self.name)
+        if self.n_parts == 1:
+            return stored[index]
+        n_rows = stored.get_shape()[0] // self.n_parts
+        return stored[self.part * n_rows : (self.part + 1) * n_rows][index]
 
 
 class _WeightsFile:
@@ -140,13 +152,22 @@ class _WeightsFile:
         return self.open()
 
 
-def stored_weights(paths: Iterable[Path], precision: torch.dtype) -> dict[str, StoredWeight]:
+def stored_weights(
+    paths: Iterable[Path], precision: torch.dtype, parts_of: Callable[[str], Sequence[str]] = lambda name: (name,)
+) -> dict[str, StoredWeight]:
     """The weights of safetensors files by their names, for the `state_dict` of `from_pretrained`.
 
-    precision: that of the model which is made of them.
+    precision: that of the model which is made of them. parts_of: the model's names of a stored weight, several when it
+    has equal numbers of rows of each.
     """
     files = map(_WeightsFile, paths)
-    return {name: StoredWeight(file, name, precision) for file in files for name in file.opened.keys()}  # noqa: SIM118
+    return {
+        part: StoredWeight(file, name, precision, number, len(parts))
+        for file in files
+        for name in file.opened.keys()  # noqa: SIM118
+        for parts in [parts_of(name)]
+        for number, part in enumerate(parts)
+    }
 
 
 # transformers: what a model computes with
