@@ -24,8 +24,8 @@ from dna_lm.scoring.settings import Settings
 from scored import assert_same_bits, embed, random_pairs, score_pairs, scores_of
 
 ORACLES = ROOT / "tests" / "oracles"
-PLANT, PS, PS_UNFUSED, PH = (
-    ORACLES / name for name in ("plantcaduceus", "caduceus_ps", "caduceus_ps_unfused", "caduceus_ph")
+PLANT, PLANT_2, PS, PS_UNFUSED, PH = (
+    ORACLES / name for name in ("plantcaduceus", "plantcad2", "caduceus_ps", "caduceus_ps_unfused", "caduceus_ph")
 )
 COMPLEMENT = np.array([0, 1, 2, 3, 4, 5, 6, 10, 9, 8, 7, 11, 12, 13, 14, 15])
 
@@ -56,6 +56,15 @@ def random_model(folder, of_scan=None, **settings):
         "D": (inner,),
         "out_proj.weight": (width, inner),
     }
+    if head := of_scan.get("headdim"):
+        others = ("x_proj.weight", "dt_proj.weight", "dt_proj.bias")
+        shapes = {name: shape for name, shape in shapes.items() if name not in others} | {
+            "in_proj.weight": (2 * inner + 2 * n + inner // head, width),
+            "conv1d.weight": (inner + 2 * n, 1, kernel),
+            "conv1d.bias": (inner + 2 * n,),
+            **dict.fromkeys(("dt_bias", "A_log", "D"), (inner // head,)),
+            "norm.weight": (inner,),
+        }
     is_wrapped = config["rcps"] and not config["fused_add_norm"]
     norm, submodule = "submodule." * is_wrapped, "submodule." * config["rcps"]
     rng = np.random.default_rng(0)
@@ -88,8 +97,35 @@ def silu(x):
     return x / (1 + np.exp(-x))
 
 
+def naive_mamba2(states, weights, prefix, n):
+    """One direction of Mamba-2, head by head: states (tokens, width)."""
+
+    def get(name):
+        return weights[f"{prefix}.{name}"]
+
+    n_heads, inner = len(get("D")), len(get("norm.weight"))
+    gate, source, steps = np.split(states @ get("in_proj.weight").T, [inner, 2 * inner + 2 * n], axis=1)
+    kernel, rates = get("conv1d.weight")[:, 0], -np.exp(get("A_log"))
+    outputs, state = [], np.zeros((n_heads, inner // n_heads, n))
+    for t in range(len(source)):
+        u = get("conv1d.bias").copy()
+        for back in range(min(t + 1, kernel.shape[1])):
+            u += source[t - back] * kernel[:, -1 - back]
+        u, drive, readout = np.split(silu(u), [inner, inner + n])
+        output = []
+        for head, of_head in enumerate(np.split(u, n_heads)):
+            step = np.log1p(np.exp(steps[t, head] + get("dt_bias")[head]))
+            state[head] = np.exp(rates[head] * step) * state[head] + step * np.outer(of_head, drive)
+            output.append(state[head] @ readout + get("D")[head] * of_head)
+        gated = np.concatenate(output) * silu(gate[t])
+        outputs.append(gated / np.sqrt((gated**2).mean() + 1e-5) * get("norm.weight"))
+    return np.array(outputs) @ get("out_proj.weight").T
+
+
 def naive_mamba(states, weights, prefix, n):
     """One direction: states (tokens, width)."""
+    if f"{prefix}.dt_bias" in weights:
+        return naive_mamba2(states, weights, prefix, n)
 
     def get(name):
         return weights[f"{prefix}.{name}"]
@@ -165,6 +201,15 @@ KINDS = {
     "products of each direction": {"bidirectional_weight_tie": False},
     "one direction": {"bidirectional": False},
     "other sizes": {"of_scan": {"d_state": 5, "d_conv": 3, "expand": 3, "dt_rank": 7}, "d_model": 17, "n_layer": 2},
+    "mamba 2": {"of_scan": {"headdim": 11}},
+    "mamba 2, two additions": {"of_scan": {"headdim": 4, "d_state": 6}, "fused_add_norm": False},
+    "mamba 2, ph": {"of_scan": {"headdim": 44, "layer": "Mamba2"}, "rcps": False, "d_intermediate": 0},
+    "mamba 2, products of each direction": {"of_scan": {"headdim": 2}, "bidirectional_weight_tie": False},
+    "mamba 2, one direction": {
+        "of_scan": {"headdim": 17, "d_state": 5, "d_conv": 3, "expand": 3},
+        "d_model": 17,
+        "bidirectional": False,
+    },
     "one layer": {"n_layer": 1, "residual_in_fp32": True, "bidirectional_strategy": None, "bidirectional": False},
 }
 
@@ -196,9 +241,10 @@ def test_the_model_is_a_loop_over_tokens(tmp_path, kind):
     assert_equals_naive(tmp_path, config, weights)
 
 
-def test_a_long_sequence_is_read_in_blocks(tmp_path, monkeypatch):
+@pytest.mark.parametrize("of_scan", [{}, {"headdim": 4}], ids=["mamba", "mamba 2"])
+def test_a_long_sequence_is_read_in_blocks(tmp_path, monkeypatch, of_scan):
     """Neither the convolution nor the state ends where a block does, in either direction."""
-    config, weights = random_model(tmp_path, n_layer=1, d_model=8)
+    config, weights = random_model(tmp_path, of_scan, n_layer=1, d_model=8)
     for tokens in (1, 7, 64):
         monkeypatch.setitem(selective_scan._TOKENS, "cpu", 4 * tokens)
         assert_equals_naive(tmp_path, config, weights, n_tokens=150)
@@ -350,8 +396,8 @@ def test_an_unpadded_vocabulary_is_filled_up(tmp_path):
         ({"d_model": "16"}, "d_model is '16'"),
         ({"n_layer": None}, "n_layer is 'None'"),
         ({"rcps": 1}, "rcps is '1'"),
-        ({"d_intermediate": 0}, "Mamba-2"),
-        ({"of_scan": {"layer": "Mamba2"}}, "Mamba-2"),
+        ({"d_intermediate": 32}, "d_intermediate is '32': of Caduceus, only models with '0'"),
+        ({"of_scan": {"layer": "Mamba2"}}, "layer of ssm_cfg is 'Mamba2', and the weights are of another kind"),
         ({"n_layer": 3}, "lacks weights"),
         ({"n_layer": 1}, "more layers"),
         ({"d_model": 32}, "another shape"),
@@ -373,16 +419,39 @@ def test_other_settings_are_refused_in_one_line(tmp_path, settings, message):
     assert "\n" not in str(caught.value)
 
 
-def test_blocks_of_mamba_2_are_refused(tmp_path):
-    """Their rates are one number for each head."""
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"d_intermediate": 32}, "d_intermediate is '32'"),
+        ({"of_scan": {"layer": "Mamba1"}}, "layer of ssm_cfg is 'Mamba1', and the weights are of another kind"),
+        ({"of_scan": {"ngroups": 2}}, "ngroups is '2'"),
+        ({"of_scan": {"norm_before_gate": True}}, "norm_before_gate is 'True'"),
+        ({"of_scan": {"rmsnorm": False}}, "rmsnorm is 'False'"),
+        ({"of_scan": {"headdim": 5}}, "headdim 5 does not divide the 32 channels"),
+        ({"of_scan": {"headdim": 16}}, "another shape"),
+        ({"of_scan": {"d_state": 16}}, "another shape"),
+        ({"of_scan": {"expand": 1}}, "another shape"),
+        ({"n_layer": 3}, "lacks weights"),
+        ({"n_layer": 1}, "more layers"),
+        ({"fused_add_norm": False}, "another one"),
+    ],
+)
+def test_other_settings_of_mamba_2_are_refused_in_one_line(tmp_path, settings, message):
+    with pytest.raises(UserError, match=message) as caught:
+        load_checkpoint(edit(PLANT_2, tmp_path, **settings))
+    assert "\n" not in str(caught.value)
+
+
+def test_rates_of_mamba_2_among_the_weights_of_mamba_are_refused(tmp_path):
+    """One number for each head."""
 
     def shorten(weights):
         for name in weights:
             if name.endswith("A_log"):
                 weights[name] = weights[name][:, 0].contiguous()
 
-    with pytest.raises(UserError, match="Mamba-2"):
-        load_checkpoint(edit(PLANT, tmp_path, shorten))
+    with pytest.raises(UserError, match="weights of another shape than config.json says"):
+        load_checkpoint(edit(PLANT, tmp_path, shorten, of_scan={"headdim": 8}))
 
 
 def test_mamba_of_transformers_is_another_family():
@@ -403,7 +472,9 @@ def pairs_of(n, seed=3, longest=60):
     return list(random_pairs(n, seed, (8, longest), removed=(1, 1, 1, 3), added=(1, 1, 1, 4)))
 
 
-@pytest.mark.parametrize("kind", ["ps", "ph", "other sizes", "products of each direction"])
+@pytest.mark.parametrize(
+    "kind", ["ps", "ph", "other sizes", "products of each direction", "mamba 2", "mamba 2, one direction"]
+)
 def test_a_score_belongs_to_its_pair(tmp_path, kind, one_thread):
     """Widths that do not fill vector registers: 22 and 17 channels, 44 and 51 in the scan."""
     random_model(tmp_path, **KINDS[kind])
@@ -411,7 +482,7 @@ def test_a_score_belongs_to_its_pair(tmp_path, kind, one_thread):
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-@pytest.mark.parametrize("source", [PH, PLANT], ids=lambda path: path.name)
+@pytest.mark.parametrize("source", [PH, PLANT, PLANT_2], ids=lambda path: path.name)
 def test_16_bits_give_about_the_same(source, precision):
     records = [Record("a", sequence_of(60), "ok")]
     exact, rough = (
@@ -423,7 +494,7 @@ def test_16_bits_give_about_the_same(source, precision):
 
 # --- two strands ---------------------------------------------------------------------------------------------------
 
-BOTH_STRANDS = [PLANT, PS, PS_UNFUSED]
+BOTH_STRANDS = [PLANT, PLANT_2, PS, PS_UNFUSED]
 
 
 @pytest.fixture(scope="module", params=BOTH_STRANDS, ids=lambda path: path.name)

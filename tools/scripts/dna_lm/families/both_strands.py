@@ -24,10 +24,10 @@ class OnBothStrands(nn.Module):
 class Norm(nn.Module):
     """RMSNorm (Zhang & Sennrich 2019, arXiv:1910.07467), in float32."""
 
-    def __init__(self, config: PreTrainedConfig) -> None:
+    def __init__(self, width: int, epsilon: float) -> None:
         super().__init__()
-        self.epsilon = config.norm_epsilon
-        self.weight = nn.Parameter(torch.ones(config.d_model))
+        self.epsilon = epsilon
+        self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         return states * torch.rsqrt(states.square().mean(dim=-1, keepdim=True) + self.epsilon) * self.weight.float()

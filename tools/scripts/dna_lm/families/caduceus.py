@@ -1,4 +1,4 @@
-"""Caduceus and PlantCaduceus: Mamba in both directions.
+"""Caduceus, PlantCaduceus, and PlantCAD2, which is PlantCaduceus with Mamba-2.
 
 Schiff et al. 2024, arXiv:2403.03234; Zhai et al. 2025, doi:10.1073/pnas.2421738122. A block adds its input to a
 residual stream, normalises that (RMSNorm), and gives it to a mixer (`mamba`).
@@ -28,7 +28,8 @@ _LABEL = "Caduceus"
 class Config(PreTrainedConfig):
     """Settings of a model: names are those of the published config.json and of its `ssm_cfg`.
 
-    dt_rank: the width from which the steps are computed. hidden_size: the width of a state, that of both strands.
+    dt_rank: the width from which the steps are computed. head_width: the channels in a head of Mamba-2, 0 for Mamba.
+    hidden_size: the width of a state, that of both strands.
     """
 
     model_type = "dna_lm_caduceus"
@@ -42,6 +43,7 @@ class Config(PreTrainedConfig):
         d_conv: int = 4,
         expand: int = 2,
         dt_rank: int = 16,
+        head_width: int = 0,
         norm_epsilon: float = 1e-5,
         bidirectional: bool = True,
         bidirectional_weight_tie: bool = True,
@@ -51,6 +53,7 @@ class Config(PreTrainedConfig):
     ) -> None:
         self.vocab_size, self.d_model, self.num_hidden_layers = vocab_size, d_model, num_hidden_layers
         self.d_state, self.d_conv, self.expand, self.dt_rank = d_state, d_conv, expand, dt_rank
+        self.head_width = head_width
         self.norm_epsilon = norm_epsilon
         self.bidirectional, self.bidirectional_weight_tie = bidirectional, bidirectional_weight_tie
         self.rcps, self.fused_add_norm = rcps, fused_add_norm
@@ -66,24 +69,36 @@ def configure(settings: Settings, shapes: Shapes) -> Config:
     is_rcps = flag(settings, "rcps", False)
     mamba = f"layers.0.mixer{'.submodule' * is_rcps}.mamba_fwd"
     rates = shape_of(shapes, f"{mamba}.A_log")
-    if "d_intermediate" in settings or "layer" in of_scan or (rates and len(rates) != 2):
+    # In Mamba-2 a head has one rate. What config.json says of it is not the same in all releases.
+    is_mamba2 = rates is not None and len(rates) == 1
+    kind = of_scan.get("layer")
+    if kind is not None and is_mamba2 != (kind == "Mamba2"):
         raise UserError(
-            "model: its blocks are of Mamba-2, as those of PlantCAD2: only Caduceus with Mamba-1 can be read"
+            f"model: in config.json, layer of ssm_cfg is {quoted(kind)}, and the weights are of another kind"
         )
     require(settings, _LABEL, rms_norm=True, tie_word_embeddings=True)
+    # A feed-forward layer in each block.
+    require(settings, _LABEL, d_intermediate=0)
     require(of_scan, _LABEL, bias=False, conv_bias=True)
+    if is_mamba2:
+        require(of_scan, _LABEL, ngroups=1, rmsnorm=True, norm_before_gate=False, D_has_hdim=False, d_ssm=None)
     if settings.get("bidirectional_strategy") is not None:
         require(settings, _LABEL, bidirectional_strategy="add")
     d_model = whole_number(settings, "d_model")
+    expand = whole_number(of_scan, "expand", 2)
+    head_width = whole_number(of_scan, "headdim", 64) if is_mamba2 else 0
+    if is_mamba2 and expand * d_model % head_width:
+        raise UserError(f"model: in config.json, headdim {head_width} does not divide the {expand * d_model} channels")
     dt_rank = of_scan.get("dt_rank", "auto")
     multiple = whole_number(settings, "pad_vocab_size_multiple", 8)
     config = Config(
         vocab_size=-(-whole_number(settings, "vocab_size") // multiple) * multiple,
         d_model=d_model,
         num_hidden_layers=whole_number(settings, "n_layer"),
-        d_state=whole_number(of_scan, "d_state", 16),
+        d_state=whole_number(of_scan, "d_state", 128 if is_mamba2 else 16),
         d_conv=whole_number(of_scan, "d_conv", 4),
-        expand=whole_number(of_scan, "expand", 2),
+        expand=expand,
+        head_width=head_width,
         dt_rank=-(-d_model // 16) if dt_rank == "auto" else whole_number(of_scan, "dt_rank"),
         norm_epsilon=number(settings, "norm_epsilon", 1e-5),
         bidirectional=flag(settings, "bidirectional", True),
@@ -92,7 +107,8 @@ def configure(settings: Settings, shapes: Shapes) -> Config:
         fused_add_norm=flag(settings, "fused_add_norm", True),
     )
     check_shape(shapes, f"word_embeddings{'.embedding' * is_rcps}.weight", [config.vocab_size, d_model])
-    check_shape(shapes, f"{mamba}.in_proj.weight", [2 * config.expand * d_model, d_model])
+    n_others = 2 * config.d_state + expand * d_model // head_width if is_mamba2 else 0
+    check_shape(shapes, f"{mamba}.in_proj.weight", [2 * expand * d_model + n_others, d_model])
     return config
 
 
@@ -192,9 +208,10 @@ class _Block(nn.Module):
 
 def _norm(config: Config) -> nn.Module:
     """A normalisation under the name that it has with these settings."""
+    sizes = config.d_model, config.norm_epsilon
     if not config.rcps:
-        return Norm(config)
-    return NormOfBothStrands(config) if config.fused_add_norm else OnBothStrands(Norm(config))
+        return Norm(*sizes)
+    return NormOfBothStrands(*sizes) if config.fused_add_norm else OnBothStrands(Norm(*sizes))
 
 
 AutoConfig.register(Config.model_type, Config)
