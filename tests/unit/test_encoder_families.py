@@ -1,4 +1,4 @@
-"""GENA-LM, DNABERT-2 and Nucleotide Transformer v2: every form of a published file, and what only looks like one."""
+"""Encoders that transformers lacks: every form of a published file, plain loops, and what only looks like one."""
 
 import json
 import random
@@ -16,7 +16,8 @@ from dna_lm.engine.encoder import Budget, Embedding
 from dna_lm.engine.loading import load_checkpoint
 from dna_lm.errors import UserError
 from dna_lm.families import dnabert2
-from scored import assert_same_bits, random_pairs
+from dna_lm.model import pickles
+from scored import assert_same_bits, random_pairs, score_pairs
 from test_layers import MODULES, imports_of
 
 ORACLES = ROOT / "tests" / "oracles"
@@ -275,7 +276,7 @@ def test_the_longest_input_is_that_of_the_table_of_positions(edited):
 
 
 class Plain:
-    """The three architectures in numpy, from the tensors of a file. Every method takes one sequence."""
+    """The architectures in numpy, from the tensors of a file. Every method takes one sequence."""
 
     def __init__(self, folder):
         weights = load_file(folder / "model.safetensors")
@@ -291,6 +292,9 @@ class Plain:
         return states @ self.weights[f"{name}.weight"].T + self.weights.get(f"{name}.bias", 0)
 
     def norm(self, name, states):
+        if f"{name}.bias" not in self.weights:
+            # RMSNorm.
+            return states / np.sqrt((states**2).mean(-1, keepdims=True) + self.eps) * self.weights[f"{name}.weight"]
         centred = states - states.mean(-1, keepdims=True)
         scaled = centred / np.sqrt((centred**2).mean(-1, keepdims=True) + self.eps)
         return scaled * self.weights[f"{name}.weight"] + self.weights[f"{name}.bias"]
@@ -353,6 +357,37 @@ class Plain:
             states = self.norm(f"{layer}.mlp.layernorm", self.linear(f"{layer}.mlp.wo", gelu(gate) * up) + states)
         return self.bert_head(states)
 
+    def mutbert(self, ids):
+        embeddings = "bert.embeddings"
+        states = self.weights[f"{embeddings}.word_embeddings.weight"][ids]
+        states = self.norm(
+            f"{embeddings}.LayerNorm", states + self.weights[f"{embeddings}.token_type_embeddings.weight"][0]
+        )
+        for number in self.layers():
+            layer = f"bert.encoder.layer.{number}"
+            parts = [self.linear(f"{layer}.attention.self.{name}", states) for name in ("query", "key", "value")]
+            attended = self.linear(f"{layer}.attention.output.dense", self.attention(*parts, turn=turned))
+            states = self.norm(f"{layer}.attention.output.LayerNorm", attended + states)
+            inner = self.linear(f"{layer}.output.dense", gelu(self.linear(f"{layer}.intermediate.dense", states)))
+            states = self.norm(f"{layer}.output.LayerNorm", inner + states)
+        return self.bert_head(states)
+
+    def aido_dna(self, ids):
+        def turn(states):
+            n_turned = int(self.config.get("rotary_percent", 1) * states.shape[1])
+            return np.concatenate([turned(states[:, :n_turned]), states[:, n_turned:]], axis=1)
+
+        states = self.weights["bert.embeddings.word_embeddings.weight"][ids]
+        for number in self.layers():
+            layer = f"bert.encoder.layer.{number}"
+            entering = self.norm(f"{layer}.attention.ln", states)
+            parts = [self.linear(f"{layer}.attention.self.{name}", entering) for name in ("query", "key", "value")]
+            states = states + self.linear(f"{layer}.attention.output.dense", self.attention(*parts, turn=turn))
+            entering = self.norm(f"{layer}.ln", states)
+            gate, up = (self.linear(f"{layer}.mlp.{name}_proj", entering) for name in ("gate", "up"))
+            states = states + self.linear(f"{layer}.mlp.down_proj", gate / (1 + np.exp(-gate)) * up)
+        return self.bert_head(self.norm("bert.encoder.ln", states))
+
     def nucleotide_transformer(self, ids):
         states = self.weights["esm.embeddings.word_embeddings.weight"][ids]
         for number in self.layers():
@@ -389,14 +424,22 @@ RANDOM = {
     "gena_lm": {"layer_norm_eps": 1e-5},
     "dnabert2": {"hidden_size": 96, "num_attention_heads": 12},
     "nucleotide_transformer": {"position_embedding_type": "rotary", "add_bias_fnn": False},
+    "mutbert": {"architectures": ["RoPEBertForMaskedLM"], "layer_norm_eps": 1e-12},
+    "aido_dna": {"layer_norm_eps": 1e-5},
+    "aido_dna of the second size": {
+        "layer_norm_eps": 1e-5,
+        "normalization_type": "RMSNorm",
+        "add_linear_bias": False,
+        "rotary_percent": 0.5,
+    },
 }
 
 
 @pytest.fixture(scope="module", params=RANDOM)
 def random_model(request, tmp_path_factory):
     """A family's name and the folder of a model of random weights."""
-    folder = tmp_path_factory.mktemp("model")
-    return request.param, random_models.save_own_family(folder, request.param, **RANDOM[request.param])
+    family, folder = request.param.split()[0], tmp_path_factory.mktemp("model")
+    return family, random_models.save_own_family(folder, family, **RANDOM[request.param])
 
 
 @torch.inference_mode()
@@ -410,6 +453,89 @@ def test_logits_are_those_of_a_plain_loop(random_model):
         expected = getattr(plain, family)(ids)
         assert found.std() > 0.1
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * abs(expected).max())
+
+
+# --- MutBERT and AIDO.DNA ---------------------------------------------------------------------------------------------
+
+
+def test_mutbert_as_published(tmp_path):
+    """A pickle, whose class has another name than BERT's; the names of the shared table and bias are both there."""
+    source, folder = tmp_path / "published", tmp_path / "converted"
+    random_models.save_own_family(source, "mutbert", **RANDOM["mutbert"])
+    weights = load_file(source / "model.safetensors")
+    weights["cls.predictions.decoder.weight"] = weights["bert.embeddings.word_embeddings.weight"]
+    weights["cls.predictions.decoder.bias"] = weights["cls.predictions.bias"]
+    torch.save(weights, source / "pytorch_model.bin")
+    (source / "model.safetensors").unlink()
+    config = json.loads((source / "config.json").read_text())
+    classes = {"AutoConfig": "Config", "AutoModel": "Model", "AutoModelForMaskedLM": "ForMaskedLM"}
+    config["auto_map"] = {name: f"modeling_mutbert.RoPEBert{ending}" for name, ending in classes.items()}
+    (source / "config.json").write_text(json.dumps(config | {"model_type": "bert"}))
+    pickles.copy_model(source, folder)
+    pairs = list(random_pairs(4, 2))
+    rows = score_pairs(load_checkpoint(folder), pairs, ("l2", "llr"))
+    random_models.save_own_family(tmp_path / "plain", "mutbert", **RANDOM["mutbert"])
+    assert rows == score_pairs(load_checkpoint(tmp_path / "plain"), pairs, ("l2", "llr"))
+
+
+def test_bert_without_positions_that_no_class_explains_is_refused(tmp_path):
+    """It may be any of several architectures."""
+    random_models.save_own_family(tmp_path, "mutbert", model_type="bert", architectures=["BertForMaskedLM"])
+    with pytest.raises(UserError, match="lacks weights .*position_embeddings"):
+        load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"rope_scaling": {"type": "dynamic", "factor": 2}}, "rope_scaling is .*: of MutBERT"),
+        ({"rope_theta": 500000.0}, "rope_theta is '500000.0'"),
+        ({"hidden_act": "relu"}, "hidden_act is 'relu'"),
+        ({"num_hidden_layers": 1}, "more layers than config.json says"),
+    ],
+)
+def test_another_mutbert_is_refused(tmp_path, settings, message):
+    random_models.save_own_family(tmp_path, "mutbert", **RANDOM["mutbert"])
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | settings))
+    with pytest.raises(UserError, match=message):
+        load_checkpoint(tmp_path)
+
+
+def test_aido_dna_as_published(tmp_path):
+    """Shards whose index is of pickles that are not there, and no file of a tokenizer."""
+    source, folder = tmp_path / "published", tmp_path / "copied"
+    shutil.copytree(ORACLES / "aido_dna", source)
+    weights = list(load_file(source / "model.safetensors").items())
+    (source / "model.safetensors").unlink()
+    index = {}
+    for number in (0, 1):
+        name = f"pytorch_model-0000{number + 1}-of-00002"
+        save_file(dict(weights[number::2]), source / f"{name}.safetensors", {"format": "pt"})
+        index |= {key: f"{name}.bin" for key, _ in weights[number::2]}
+    (source / "pytorch_model.bin.index.json").write_text(json.dumps({"metadata": {}, "weight_map": index}))
+    pickles.copy_model(source, folder)
+    pairs = list(random_pairs(4, 2))
+    expected = score_pairs(load_checkpoint(ORACLES / "aido_dna"), pairs, ("l2", "llr"))
+    assert score_pairs(load_checkpoint(folder), pairs, ("l2", "llr")) == expected
+    assert any(row.status == "ok" for row in expected)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"hidden_act": "gelu"}, "hidden_act is 'gelu': of AIDO.DNA"),
+        ({"position_embedding_type": "absolute"}, "position_embedding_type is 'absolute'"),
+        ({"normalization_type": "BatchNorm"}, "normalization_type is 'BatchNorm', not 'LayerNorm' or 'RMSNorm'"),
+        ({"normalization_type": "RMSNorm"}, "another one"),
+        ({"add_linear_bias": False}, "another one"),
+        ({"rotary_percent": 0.1}, "rotary_percent is '0.1': a head cannot be divided so"),
+        ({"model_type": "bert"}, "the folder has no tokenizer.json, so its tokenizer is missing"),
+    ],
+)
+def test_another_aido_dna_is_refused(edited, settings, message):
+    with pytest.raises(UserError, match=message):
+        load_checkpoint(edited("aido_dna", **settings))
 
 
 def test_slopes_of_linear_biases():

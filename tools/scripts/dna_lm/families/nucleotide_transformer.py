@@ -11,11 +11,11 @@ from torch.nn import functional
 from transformers import AutoConfig, AutoModelForMaskedLM, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput
 
+from dna_lm.families import rotary
 from dna_lm.families.registry import Shapes
 from dna_lm.families.settings import Settings, check_heads, flag, number, require, token_id, whole_number
 
 IS_CAUSAL = False
-_ROTARY_BASE = 10_000
 
 
 class Config(PreTrainedConfig):
@@ -129,9 +129,9 @@ class _Encoder(nn.Module):
         self.emb_layer_norm_after = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
 
     def forward(self, states: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        rotary = _rotary(states.shape[1], self.head_width, states)
+        angles = rotary.angles(states.shape[1], self.head_width, states)
         for layer in self.layer:
-            states = layer(states, mask, rotary)
+            states = layer(states, mask, angles)
         return self.emb_layer_norm_after(states)
 
 
@@ -144,10 +144,8 @@ class _Layer(nn.Module):
         self.intermediate = nn.ModuleDict({"dense": nn.Linear(width, 2 * inner, bias=config.add_bias_fnn)})
         self.output = nn.ModuleDict({"dense": nn.Linear(inner, width, bias=config.add_bias_fnn)})
 
-    def forward(
-        self, states: torch.Tensor, mask: torch.Tensor | None, rotary: tuple[torch.Tensor, torch.Tensor]
-    ) -> torch.Tensor:
-        states = states + self.attention(states, mask, rotary)
+    def forward(self, states: torch.Tensor, mask: torch.Tensor | None, angles: rotary.Angles) -> torch.Tensor:
+        states = states + self.attention(states, mask, angles)
         gate, up = self.intermediate["dense"](self.LayerNorm(states)).chunk(2, dim=-1)
         return states + self.output["dense"](functional.silu(gate) * up)
 
@@ -161,30 +159,10 @@ class _Attention(nn.Module):
         self.self = nn.ModuleDict({name: nn.Linear(width, width) for name in ("query", "key", "value")})
         self.output = nn.ModuleDict({"dense": nn.Linear(width, width)})
 
-    def forward(
-        self, states: torch.Tensor, mask: torch.Tensor | None, rotary: tuple[torch.Tensor, torch.Tensor]
-    ) -> torch.Tensor:
+    def forward(self, states: torch.Tensor, mask: torch.Tensor | None, angles: rotary.Angles) -> torch.Tensor:
         states = self.LayerNorm(states)
-        query, key, value = (
-            self.self[name](states).unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
-            for name in ("query", "key", "value")
-        )
-        query, key = _rotated(query, *rotary), _rotated(key, *rotary)
-        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        return self.output["dense"](attended.transpose(1, 2).flatten(2))
-
-
-def _rotary(n_tokens: int, width: int, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosines and sines of the angle of each position and frequency, both (tokens, width / 2)."""
-    frequencies = _ROTARY_BASE ** (-torch.arange(0, width, 2, device=like.device).float() / width)
-    angles = torch.outer(torch.arange(n_tokens, device=like.device).float(), frequencies)
-    return angles.cos().to(like.dtype), angles.sin().to(like.dtype)
-
-
-def _rotated(states: torch.Tensor, cosines: torch.Tensor, sines: torch.Tensor) -> torch.Tensor:
-    """Turn each pair of numbers, one of either half of the width, by its angle: states (..., tokens, width)."""
-    first, second = states.chunk(2, dim=-1)
-    return torch.cat((first * cosines - second * sines, second * cosines + first * sines), dim=-1)
+        parts = (self.self[name](states) for name in ("query", "key", "value"))
+        return self.output["dense"](rotary.attend(*parts, self.n_heads, angles, mask))
 
 
 class _Head(nn.Module):

@@ -22,15 +22,15 @@ class Family:
     """A family.
 
     label: its name as people write it. module: the module of this package. stems: what the names of the authors'
-    classes in `auto_map` begin with. fits: whether a checkpoint's weights have what only this family has. model_type:
-    what config.json must say, where the weights are those of another architecture too; `None` when they tell.
+    classes in `auto_map` begin with. fits: whether a checkpoint's weights have what only this family has. is_named:
+    whether config.json says that it is this family, which counts where the weights are another architecture's too.
     """
 
     label: str
     module: str
     stems: tuple[str, ...]
     fits: Callable[[Shapes], bool]
-    model_type: str | None = None
+    is_named: Callable[[Settings], bool] = lambda _settings: True
 
     def load(self) -> ModuleType:
         """Import the family's module, which registers its model with transformers' Auto classes."""
@@ -39,8 +39,7 @@ class Family:
 
 def find(settings: Settings, shapes: Shapes) -> Family | None:
     """The family whose weights these are, unless `auto_map` names classes of another; or `None`."""
-    families = (family for family in FAMILIES if family.model_type in (None, settings.get("model_type")))
-    families = (family for family in families if family.fits(shapes))
+    families = (family for family in FAMILIES if family.fits(shapes) and family.is_named(settings))
     return next((family for family in families if _names_only(settings, family.stems)), None)
 
 
@@ -137,7 +136,28 @@ FAMILIES = (
         "generanno",
         ("Generanno",),
         _having("layers.0.self_attn.q_proj.weight"),
-        model_type="generanno",
+        is_named=lambda settings: settings.get("model_type") == "generanno",
+    ),
+    # BERT without a table of positions, as RoFormer is: the classes say what takes its place.
+    Family(
+        "MutBERT",
+        "mutbert",
+        ("RoPEBert",),
+        lambda shapes: (
+            _having("encoder.layer.0.attention.output.LayerNorm.weight")(shapes)
+            and _having("embeddings.token_type_embeddings.weight")(shapes)
+            and not _having("embeddings.position_embeddings.weight")(shapes)
+        ),
+        is_named=lambda settings: "RoPEBert" in f"{settings.get('auto_map')} {settings.get('architectures')}",
+    ),
+    Family(
+        "AIDO.DNA",
+        "aido_dna",
+        ("RNABert",),
+        lambda shapes: (
+            _having("encoder.layer.0.attention.ln.weight")(shapes)
+            and _having("encoder.layer.0.mlp.gate_proj.weight")(shapes)
+        ),
     ),
     Family(
         "Omni-DNA",

@@ -1,6 +1,6 @@
-"""Tokenizers with one token for each base: those of HyenaDNA and Caduceus, and bytes.
+"""Tokenizers with one token for each base: those of HyenaDNA and Caduceus, of AIDO.DNA, and bytes.
 
-Checkpoints of the first two have no vocabulary: seven special tokens come first, then the letters.
+Their checkpoints have no vocabulary. Of the first two, seven special tokens come first, then the letters.
 """
 
 from pathlib import Path
@@ -14,6 +14,11 @@ from dna_lm.model.tokens import assembly
 
 _SPECIAL = ("[CLS]", "[SEP]", "[BOS]", "[MASK]", "[PAD]", "[RESERVED]", "[UNK]")
 _LETTERS = ("A", "C", "G", "T", "N")
+# The list of AIDO.DNA, in its order.
+_OF_AIDO_DNA = (
+    *("[PAD]", "[MASK]", "[CLS]", "[SEP]", "[UNK]", "A", "G", "C", "T", "U", "N"),
+    *("[BOS]", "[EOS]", "[UNUSED1]", "[UNUSED2]", "[UNUSED3]"),
+)
 _ROLES = {"cls": "[CLS]", "sep": "[SEP]", "bos": "[BOS]", "mask": "[MASK]", "pad": "[PAD]", "unk": "[UNK]"}
 
 
@@ -34,6 +39,26 @@ def load(folder: Path, fold_case: bool) -> transformers.PreTrainedTokenizerFast:
         backend.normalizer = tokenizers.normalizers.Sequence(capitals)
     backend.post_processor = assembly.between(None, tokens["sep"], vocabulary)
     backend.add_special_tokens(list(_SPECIAL))
+    return assembly.wrapped(backend, folder, tokens)
+
+
+def load_aido_dna(folder: Path) -> transformers.PreTrainedTokenizerFast:
+    """AIDO.DNA's tokenizer: each letter is a token, and what is between letters and blanks is one `[UNK]`.
+
+    `[CLS]` comes first and `[SEP]` last.
+    """
+    vocabulary = {token: number for number, token in enumerate(_OF_AIDO_DNA)}
+    tokens = assembly.roles(folder, _ROLES, vocabulary, needed=("cls", "sep", "unk"))
+    backend = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token=tokens["unk"]))
+    letters = tokenizers.Regex(f"[{''.join(token for token in vocabulary if len(token) == 1)}]")
+    backend.pre_tokenizer = tokenizers.pre_tokenizers.Sequence(
+        [
+            tokenizers.pre_tokenizers.WhitespaceSplit(),
+            tokenizers.pre_tokenizers.Split(letters, behavior="isolated"),
+        ]
+    )
+    backend.post_processor = assembly.between(tokens["cls"], tokens["sep"], vocabulary)
+    backend.add_special_tokens([token for token in vocabulary if len(token) > 1])
     return assembly.wrapped(backend, folder, tokens)
 
 

@@ -38,6 +38,10 @@ _OWN_CLASSES: dict[str, Callable[[Path], Tokenizer]] = {
     "ByteTokenizer": lambda folder: (characters.load_bytes(folder, with_start=True), Reading()),
     "CharLevelTokenizer": lambda folder: (characters.load_bytes(folder, with_start=False), Reading()),
 }
+# Tokenizers that are code of the authors' package: the folder has no file of them. By config.json's `model_type`.
+_WITHOUT_FILES: dict[str, Callable[[Path], Tokenizer]] = {
+    "rnabert": lambda folder: (characters.load_aido_dna(folder), Reading()),
+}
 # Classes with a list of tokens, where there is no tokenizer.json. Early releases name none: they are BERT's.
 _LIST_CLASSES: dict[str | None, Callable[[Path], Tokenizer]] = {
     "EsmTokenizer": kmers.load_longest_first,
@@ -61,7 +65,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
             tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
         reading = Reading()
     elif not (folder / files.VOCABULARY).exists():
-        raise UserError("model: the folder has no tokenizer.json, so its tokenizer is missing")
+        tokenizer, reading = _without_files(folder, name)
     elif isinstance(name, str | None) and name in _LIST_CLASSES:
         tokenizer, reading = _LIST_CLASSES[name](folder)
     else:
@@ -84,6 +88,14 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         backend.model.dropout = None
     keep_no_words(tokenizer)
     return tokenizer, reading
+
+
+def _without_files(folder: Path, name: object) -> Tokenizer:
+    """The tokenizer of a folder that has no file of one. name: the class of tokenizer that it names, or `None`."""
+    model_type = files.read_json(folder / files.CONFIG).get("model_type")
+    if name is not None or not isinstance(model_type, str) or model_type not in _WITHOUT_FILES:
+        raise UserError("model: the folder has no tokenizer.json, so its tokenizer is missing")
+    return _WITHOUT_FILES[model_type](folder)
 
 
 def _check_growth(normalizer: object) -> None:
