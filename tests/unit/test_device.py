@@ -35,7 +35,7 @@ def checkpoint(request, monkeypatch):
     monkeypatch.setenv("DNA_LM_DEVICE", "meta")
     checkpoint, model = load_unchecked(*request.param)
     shares = checkpoint.is_causal and checkpoint.has_mask and internals.replace_attention(model, attention.NAME)
-    if request.param[0].name.startswith("gpn"):
+    if request.param[0].name.startswith(("gpn", "ntv3", "phylogpn")):
         # It arranges its weights when it first reads something, which `meta` allows outside of inference mode only.
         checkpoint.trunk(torch.zeros((1, 8), dtype=torch.long, device="meta"))
     return replace(checkpoint, max_shared_tokens=lengths.max_shared_tokens(model.config) if shares else 0)

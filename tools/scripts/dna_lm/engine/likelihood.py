@@ -7,6 +7,9 @@ token that is not special is masked in turn and its log-probability summed. The 
 2021 (doi:10.1101/2021.07.09.450648): *masked marginals* for substitutions, that is, all changed tokens are masked at
 once and log p(mutant token) - log p(wild-type token) is summed over them. When the sequence's length changes, tokens do
 not correspond like this, and the difference of the two pseudo-log-likelihoods is taken.
+
+Of a model whose authors read predictions without masks, nothing is masked: the ratio of a substitution is read from the
+predictions for the wild type, and the log-probabilities of a sequence from one pass.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -64,7 +67,7 @@ def log_likelihoods(checkpoint: Checkpoint, token_lists: Sequence[Sequence[int]]
 
 def require_mask(checkpoint: Checkpoint, purpose: str) -> None:
     """Raise `UserError` when a `purpose` needs a masked model's mask token and the tokenizer has none."""
-    if checkpoint.mask_token_id is None:
+    if checkpoint.mask_token_id is None and not checkpoint.is_unmasked:
         raise UserError(f"{purpose} of a masked model needs its mask token, which tokenizer_config.json would name")
 
 
@@ -99,17 +102,21 @@ def _queries(
                 for position in changed
             ]
             if terms:
-                yield _masked(mutant, changed, checkpoint.mask_token_id), terms
+                given = wild_type if checkpoint.is_unmasked else _masked(mutant, changed, checkpoint.mask_token_id)
+                yield tuple(given), terms
             continue
         for ids, sign in ((mutant, 1), (wild_type, -1)):
             yield from _one_by_one(checkpoint, pair, ids, sign)
 
 
 def _one_by_one(checkpoint: Checkpoint, row: int, ids: Sequence[int], sign: int) -> Iterator[_Query]:
-    """Each token that is not special, masked alone."""
-    for position, token in enumerate(ids):
-        if token not in checkpoint.special_token_ids:
-            yield _masked(ids, (position,), checkpoint.mask_token_id), [_Term(row, position, token, sign)]
+    """Each token that is not special, masked alone; or all of them in one pass where nothing is masked."""
+    terms = [_Term(row, at, token, sign) for at, token in enumerate(ids) if token not in checkpoint.special_token_ids]
+    if checkpoint.is_unmasked:
+        yield tuple(ids), terms
+        return
+    for term in terms:
+        yield _masked(ids, (term.position,), checkpoint.mask_token_id), [term]
 
 
 def _masked(ids: Sequence[int], positions: Collection[int], mask: int) -> Tokens:

@@ -7,7 +7,8 @@ Each module is written from the papers and from the layout of the published weig
   the module does not follow;
 - a `PreTrainedModel` with a language-model head, whose weights have the published names, registered with transformers'
   Auto classes, so that the rest of the library sees a model like any other. `has_mask = False` in its class says that
-  it cannot be told which tokens are padding;
+  it cannot be told which tokens are padding, and `is_unmasked = True` that a token's prediction is read without
+  masking it;
 - `matrix_product = staticmethod(torch.nn.functional.linear)` in the class of each module that multiplies by weights
   which are not those of a `torch.nn.Linear`: on the CPU, `model.products` puts its own product there;
 - `IS_CAUSAL`, whether the model reads from left to right.

@@ -160,6 +160,24 @@ FAMILIES = (
         ),
     ),
     Family(
+        "Nucleotide Transformer v3",
+        "ntv3",
+        ("NTv3PreTrained", "Ntv3PreTrained"),
+        lambda shapes: (
+            _having("conv_tower_blocks.0.conv.conv.weight")(shapes)
+            and _having("transformer_blocks.0.sa_layer.mha_output.weight")(shapes)
+        ),
+    ),
+    Family(
+        "PhyloGPN",
+        "phylogpn",
+        ("PhyloGPN",),
+        lambda shapes: (
+            _any_ends(shapes, "output_conv.parametrizations.weight.original", "output_conv.weight")
+            and _having("blocks.0.layer_norm3.weight")(shapes)
+        ),
+    ),
+    Family(
         "Omni-DNA",
         "omni_dna",
         ("OLMo", "OLMoModel"),

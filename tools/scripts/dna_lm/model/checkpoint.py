@@ -51,6 +51,7 @@ class Checkpoint:
     pad_token_id: the id of the token that fills a batch in tutorial mode.
     is_causal: whether the model reads from left to right; otherwise it fills masks.
     has_mask: whether the model can be told which tokens are padding.
+    is_unmasked: whether what it predicts for a token is read without masking the token.
     mirror: how the model's output for the other strand follows from that for the given one, or `None` if it does not.
     max_tokens: the longest input, special tokens included.
     max_shared_tokens: the longest input that can share a prefix with others in one forward pass; 0 when none can.
@@ -73,6 +74,7 @@ class Checkpoint:
     mask_token_id: int | None
     is_causal: bool
     has_mask: bool
+    is_unmasked: bool
     mirror: Mirror | None
     max_tokens: int
     max_shared_tokens: int
@@ -177,6 +179,7 @@ def load_unchecked(
         is_causal=architecture.is_causal,
         # Of the suite's own families some have none.
         has_mask=getattr(model, "has_mask", True),
+        is_unmasked=getattr(model, "is_unmasked", False),
         mirror=Mirror(complement) if complement else None,
         max_tokens=lengths.max_tokens(model, trunk, dna_tokenizer),
         max_shared_tokens=0,

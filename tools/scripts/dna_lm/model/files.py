@@ -31,6 +31,8 @@ INDEX = "model.safetensors.index.json"
 # Nucleotide Transformer, GENERator, DNABERT and ESM-2 come with a list of tokens, one per line, instead of a
 # tokenizer.json.
 VOCABULARY = "vocab.txt"
+# Of Nucleotide Transformer v3: each token with its number.
+NUMBERED = "vocab.json"
 # Carbon's has which k-mers it reads, and their numbers; its tokenizer.json is for other text.
 DNA_CONFIG = "dna_config.json"
 # Classes of tokenizers, in a checkpoint's own code, whose rules `tokenizer` knows.
@@ -42,6 +44,8 @@ OWN_TOKENIZERS = frozenset(
         "CaduceusTokenizer",
         "ByteTokenizer",
         "CharLevelTokenizer",
+        "NTv3Tokenizer",
+        "PhyloGPNTokenizer",
     }
 )
 # Every file that is ever read, as patterns for names.
@@ -51,6 +55,7 @@ READ = (
     TOKENIZER_CONFIG,
     SPECIAL_TOKENS,
     VOCABULARY,
+    NUMBERED,
     DNA_CONFIG,
     WEIGHTS,
     INDEX,

@@ -1,8 +1,10 @@
-"""Tokenizers with one token for each base: those of HyenaDNA and Caduceus, of AIDO.DNA, and bytes.
+"""Tokenizers with one token for each base: their authors' code, and bytes.
 
-Their checkpoints have no vocabulary. Of the first two, seven special tokens come first, then the letters.
+Checkpoints of HyenaDNA and Caduceus have no vocabulary: seven special tokens come first, then the letters. Those of
+PhyloGPN and AIDO.DNA have none either.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import tokenizers
@@ -14,6 +16,7 @@ from dna_lm.model.tokens import assembly
 
 _SPECIAL = ("[CLS]", "[SEP]", "[BOS]", "[MASK]", "[PAD]", "[RESERVED]", "[UNK]")
 _LETTERS = ("A", "C", "G", "T", "N")
+_ESM_ROLES = {name: f"<{name}>" for name in ("unk", "pad", "mask", "cls", "eos", "bos")}
 # The list of AIDO.DNA, in its order.
 _OF_AIDO_DNA = (
     *("[PAD]", "[MASK]", "[CLS]", "[SEP]", "[UNK]", "A", "G", "C", "T", "U", "N"),
@@ -32,14 +35,38 @@ def load(folder: Path, fold_case: bool) -> transformers.PreTrainedTokenizerFast:
         raise UserError(f"model: in {files.TOKENIZER_CONFIG}, characters is not a list of letters: {quoted(letters)}")
     vocabulary = {token: number for number, token in enumerate((*_SPECIAL, *letters))}
     tokens = assembly.roles(folder, _ROLES, vocabulary, needed=("sep", "unk"))
-    # Byte pairs without any merge: five times as fast as a pre-tokenizer that cuts a sequence into letters.
-    backend = tokenizers.Tokenizer(tokenizers.models.BPE(vocabulary, [], unk_token=tokens["unk"], fuse_unk=False))
-    if fold_case:
-        capitals = [tokenizers.normalizers.Replace(letter.lower(), letter) for letter in letters if letter.isupper()]
-        backend.normalizer = tokenizers.normalizers.Sequence(capitals)
+    backend = _single(vocabulary, tokens["unk"], fold_case)
     backend.post_processor = assembly.between(None, tokens["sep"], vocabulary)
     backend.add_special_tokens(list(_SPECIAL))
     return assembly.wrapped(backend, folder, tokens)
+
+
+def load_numbered(folder: Path) -> transformers.PreTrainedTokenizerFast:
+    """The tokenizer of Nucleotide Transformer v3: each letter, in either case, is a token, and nothing is added."""
+    vocabulary = files.read_json(folder / files.NUMBERED)
+    if sorted(map(str, vocabulary.values())) != sorted(map(str, range(len(vocabulary)))):
+        raise UserError(f"model: {files.NUMBERED} does not number its tokens from 0 on")
+    tokens = assembly.roles(folder, _ESM_ROLES, vocabulary, needed=("unk",))
+    backend = _single(vocabulary, tokens["unk"], fold_case=True)
+    backend.add_special_tokens([token for token in vocabulary if len(token) > 1])
+    return assembly.wrapped(backend, folder, tokens)
+
+
+def load_phylogpn(folder: Path) -> transformers.PreTrainedTokenizerFast:
+    """The tokenizer of PhyloGPN: A, C, G, T, N and the gap are tokens, any other character is N, nothing is added."""
+    vocabulary = {token: number for number, token in enumerate("ACGTN-")}
+    return assembly.wrapped(_single(vocabulary, "N", fold_case=False), folder, {"unk": "N", "pad": "-"})
+
+
+def _single(vocabulary: Mapping[str, int], unknown: str, fold_case: bool) -> tokenizers.Tokenizer:
+    """What looks up each character. fold_case: whether lower-case letters are read as capitals."""
+    # Byte pairs without any merge: five times as fast as a pre-tokenizer that cuts a sequence into letters.
+    backend = tokenizers.Tokenizer(tokenizers.models.BPE(dict(vocabulary), [], unk_token=unknown, fuse_unk=False))
+    if fold_case:
+        letters = [token for token in vocabulary if len(token) == 1 and token.isupper()]
+        capitals = [tokenizers.normalizers.Replace(letter.lower(), letter) for letter in letters]
+        backend.normalizer = tokenizers.normalizers.Sequence(capitals)
+    return backend
 
 
 def load_aido_dna(folder: Path) -> transformers.PreTrainedTokenizerFast:

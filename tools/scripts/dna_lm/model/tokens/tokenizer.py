@@ -34,6 +34,8 @@ _OWN_CLASSES: dict[str, Callable[[Path], Tokenizer]] = {
     "HybridDNATokenizer": kmers.load_tagged,
     "HyenaDNATokenizer": lambda folder: (characters.load(folder, fold_case=False), Reading()),
     "CaduceusTokenizer": lambda folder: (characters.load(folder, fold_case=True), Reading()),
+    "NTv3Tokenizer": lambda folder: (characters.load_numbered(folder), Reading()),
+    "PhyloGPNTokenizer": lambda folder: (characters.load_phylogpn(folder), Reading()),
     # Evo 1: its authors put token 0 before every sequence that they score. Evo 2: nothing.
     "ByteTokenizer": lambda folder: (characters.load_bytes(folder, with_start=True), Reading()),
     "CharLevelTokenizer": lambda folder: (characters.load_bytes(folder, with_start=False), Reading()),
