@@ -63,7 +63,8 @@ def one_batch(checkpoint):
 
 def test_the_host_gets_the_embeddings_of_a_batch_and_nothing_else(checkpoint, copies):
     ids = one_batch(checkpoint)
-    for (representation, layer), pooling in product([("logits", -1), ("hidden", 1)], POOLINGS):
+    layer_of_hidden = 1 if checkpoint.blocks else -1
+    for (representation, layer), pooling in product([("logits", -1), ("hidden", layer_of_hidden)], POOLINGS):
         copies.clear()
         embedding = Embedding(representation, layer, pooling)
         embeddings, _ = encoder.encode(checkpoint, ids, embedding, False, Budget(10**6))

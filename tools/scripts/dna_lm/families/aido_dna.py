@@ -1,6 +1,6 @@
-"""AIDO.DNA (Ellington et al. 2024, doi:10.1101/2024.12.01.625444): BERT that normalises before each step, with rotary
-positions and a gate (Shazeer 2020, arXiv:2002.05202).
+"""AIDO.DNA (GenBio AI 2024, doi:10.1101/2024.12.01.625444): an encoder with rotary positions and a gate.
 
+BERT that normalises before each step, with silu(a) * b in its feed-forward layer (Shazeer 2020, arXiv:2002.05202).
 What config.json says of interpolated positions is not followed, as in the authors' code.
 """
 

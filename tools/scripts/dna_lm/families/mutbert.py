@@ -1,4 +1,4 @@
-"""MutBERT (Long et al. 2025, doi:10.1101/2025.01.23.634452): BERT with rotary positions instead of a table of them.
+"""MutBERT (2025, doi:10.1101/2025.01.23.634452): BERT with rotary positions instead of a table of them.
 
 Its authors' code takes the probabilities of tokens at each place. Those of a sequence are 1 for one token, which gives
 the token's row of the table.
