@@ -12,13 +12,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from dna_lm.families.long_filter import BLOCK, GROUP_NUMBERS, convolve_past
+from dna_lm.families.long_filter import BLOCK, convolve_past
 
 # Three of these make a projection of a token: two gates and a value.
 Split = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
 
-# Numbers of a filter that is kept for the next sequence of its length: 128 MB for each layer.
-_KEPT_NUMBERS = 2**25
+# Distances in a part of a filter that is a sum of powers.
+_PART = 128
 
 
 class Norm(nn.Module):
@@ -67,7 +67,6 @@ class Filter(nn.Module):
             self.short_filter_bias = nn.Parameter(torch.empty(3 * width))
         if has_skip:
             self.D = nn.Parameter(torch.empty(width))
-        self._kept: torch.Tensor | None = None
 
     def of_past(self, channels: slice, n_tokens: int) -> torch.Tensor:
         """The filter (channels, up to n_tokens) of some channels: the weight of this token, the one before, and so on.
@@ -91,22 +90,9 @@ class Filter(nn.Module):
 
     def convolve(self, signal: torch.Tensor) -> None:
         """Replace a signal, (sequences, channels, tokens), by its convolution with the filter over the past."""
-        n_channels, n_tokens = signal.shape[1:]
+        n_tokens = signal.shape[2]
         skip = _wide(self.D) if hasattr(self, "D") else None
-        filter_of = self._kept_filter(n_channels, n_tokens) if signal.device.type == "cpu" else None
-        convolve_past(signal, filter_of or (lambda group: self.of_past(group, n_tokens)), skip)
-
-    def _kept_filter(self, n_channels: int, n_tokens: int) -> Callable[[slice], torch.Tensor] | None:
-        """The filter of sequences of this length, made once; `None` when it would take much memory."""
-        if n_channels * n_tokens > _KEPT_NUMBERS:
-            return None
-        if self._kept is None or self._kept.shape[1] != n_tokens:
-            n_grouped = max(1, GROUP_NUMBERS // n_tokens)
-            starts = range(0, n_channels, n_grouped)
-            found = torch.cat([self.of_past(slice(start, start + n_grouped), n_tokens) for start in starts])
-            self._kept = functional.pad(found, (0, n_tokens - found.shape[1]))
-        kept = self._kept
-        return lambda group: kept[group]
+        convolve_past(signal, lambda group: self.of_past(group, n_tokens), skip)
 
 
 class Block(nn.Module):
@@ -208,6 +194,23 @@ def angles(frequencies: torch.Tensor, factor: float, start: int, n_tokens: int) 
     positions = torch.arange(start, start + n_tokens, device=frequencies.device, dtype=frequencies.dtype) / factor
     phases = torch.outer(positions, frequencies)
     return phases.cos(), phases.sin()
+
+
+def sums_of_powers(logarithms: torch.Tensor, factors: torch.Tensor, n_tokens: int, dtype: torch.dtype) -> torch.Tensor:
+    """Of each channel, the real part of the sum of factor * base ** j for j = 0, 1, ...: (channels, n_tokens).
+
+    logarithms: of the bases, (channels, terms); factors: (channels, terms), both real or complex, in float64: the phase
+    of a far token is that of thousands of turns. A distance j is a multiple of 128 and a rest. Exponentials are taken
+    of these alone, and a product of matrices multiplies them.
+    """
+    device = logarithms.device
+    rests = torch.arange(_PART, device=device, dtype=torch.float64)
+    multiples = torch.arange(-(-n_tokens // _PART), device=device, dtype=torch.float64) * _PART
+    far = factors[:, None] * torch.exp(logarithms[:, None] * multiples[:, None])
+    near = torch.exp(logarithms[:, :, None] * rests)
+    if near.is_complex():
+        far, near = torch.cat((far.real, -far.imag), dim=2), torch.cat((near.real, near.imag), dim=1)
+    return (far.to(dtype) @ near.to(dtype)).flatten(1)[:, :n_tokens]
 
 
 def _turned(vectors: torch.Tensor, turn: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:

@@ -5,8 +5,6 @@ layers with attention. Frequencies of the positions are computed, whatever the c
 the same.
 """
 
-import math
-
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
@@ -191,20 +189,13 @@ class _ComplexModes(striped.Filter):
         self.residues = nn.Parameter(torch.empty(width, n_states, 1, 2))
 
     def of_past(self, channels: slice, n_tokens: int) -> torch.Tensor:
-        # Phases of thousands of turns, in float64: in float32 their last digits would be lost.
         poles, residues = (
             torch.view_as_complex(part[channels, :, 0].to(torch.float64).contiguous())
             for part in (self.poles, self.residues)
         )
-        distances = torch.arange(n_tokens, device=self.poles.device, dtype=torch.float64)
-        total = self.poles.new_zeros((len(poles), n_tokens))
-        for pole, residue in zip(poles.unbind(1), residues.unbind(1), strict=True):
-            # A pole of 0 has a filter of one number.
-            rates = pole.abs().log().clamp(min=-1e9)
-            phases = torch.outer(pole.angle(), distances).add_(residue.angle()[:, None]).remainder_(2 * math.pi)
-            sizes = torch.outer(rates, distances).exp_().mul_(residue.abs()[:, None])
-            total += sizes.to(total.dtype) * phases.to(total.dtype).cos_()
-        return total
+        # A pole of 0 has a filter of one number.
+        logarithms = torch.complex(poles.abs().log().clamp(min=-1e9), poles.angle())
+        return striped.sums_of_powers(logarithms, residues, n_tokens, self.poles.dtype)
 
 
 class _ComputedRotary(nn.Module):

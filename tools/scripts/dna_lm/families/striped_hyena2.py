@@ -164,13 +164,8 @@ class _RealModes(striped.Filter):
         self.residues = nn.Parameter(torch.empty(width, n_states))
 
     def of_past(self, channels: slice, n_tokens: int) -> torch.Tensor:
-        distances = torch.arange(n_tokens, device=self.residues.device, dtype=self.residues.dtype)
-        rates, residues = self.log_poles[channels, :, 0], self.residues[channels]
-        total = self.residues.new_zeros((len(residues), n_tokens))
-        # One after the other: all together would take as many times the memory.
-        for rate, residue in zip(rates.unbind(1), residues.unbind(1), strict=True):
-            total.addcmul_(torch.outer(rate, distances).exp_(), residue[:, None])
-        return total
+        logarithms, residues = self.log_poles[channels, :, 0].double(), self.residues[channels].double()
+        return striped.sums_of_powers(logarithms, residues, n_tokens, self.residues.dtype)
 
 
 class _StoredRotary(nn.Module):
