@@ -17,8 +17,10 @@ TOKENIZED = {
     "arcinstitute/evo2_7b": ORACLES / "evo2",
     "LongSafari/hyenadna-tiny-1k-seqlen-hf": ORACLES / "hyenadna",
     "kuleshov-group/caduceus-ps_seqlen-131k_d_model-256_n_layer-16": ORACLES / "caduceus_ps",
-    "kuleshov-group/PlantCaduceus_l20": ORACLES / "plantcaduceus",
-    "songlab/gpn-brassicales": ORACLES / "gpn",
+    "kuleshov-group/caduceus-ph_seqlen-131k_d_model-256_n_layer-16": ORACLES / "caduceus_ph",
+    "kuleshov-group/PlantCAD2-Small-l24-d0768": ORACLES / "plantcad2",
+    "genbio-ai/AIDO.DNA-300M": ORACLES / "aido_dna",
+    "GenerTeam/GENERator-v2-eukaryote-1.2b-base": ORACLES / "generator_v2",
     "InstaDeepAI/nucleotide-transformer-v2-50m-multi-species": ORACLES / "nucleotide_transformer_v2",
     "InstaDeepAI/nucleotide-transformer-v2-50m-3mer-multi-species": ORACLES / "nucleotide_transformer_v2_3mer",
     "GenerTeam/GENERator-eukaryote-1.2b-base": ORACLES / "generator_v1",
@@ -26,7 +28,7 @@ TOKENIZED = {
 }
 
 
-@pytest.mark.parametrize("model_id", [name for name in TOKENIZED if name in answers.known_models()])
+@pytest.mark.parametrize("model_id", TOKENIZED)
 def test_the_tokens_of_each_piece_of_dna_are_those_published(model_id):
     checkpoint, _ = load_unchecked(TOKENIZED[model_id], "float32")
     known = answers.answers(model_id)
@@ -36,8 +38,7 @@ def test_the_tokens_of_each_piece_of_dna_are_those_published(model_id):
     assert counts == {probe: answer.tokens for probe, answer in known.items()}
 
 
-def test_most_of_these_models_have_known_answers():
-    assert len(TOKENIZED.keys() & set(answers.known_models())) >= 7
+def test_there_are_answers_of_most_models():
     assert len(answers.known_models()) > 90
 
 
@@ -120,4 +121,7 @@ def test_the_folder_may_say_the_id(tmp_path):
     ):
         assert answers.id_of(tmp_path / name) == "arcinstitute/evo2_7b"
     assert answers.id_of(tmp_path / "arcinstitute--evo2_7b_base_0123") == "arcinstitute/evo2_7b_base"
+    for name in ("LongSafari--hyenadna-tiny-1k-seqlen-hf", "models--LongSafari--hyenadna-tiny-1k-seqlen-hf/snapshots/x"):
+        assert answers.id_of(tmp_path / name) == "LongSafari/hyenadna-tiny-1k-seqlen"
+        assert answers.id_of(tmp_path / f"{name}_0123") == "LongSafari/hyenadna-tiny-1k-seqlen"
     assert answers.id_of(tmp_path / "mine") is None

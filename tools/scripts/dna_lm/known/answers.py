@@ -72,10 +72,13 @@ def known_models() -> list[str]:
 
 
 def answers(model_id: str) -> dict[str, Answer]:
-    """Probe -> answer; of several strides the largest, which takes the fewest passes. Raises `UserError` for none."""
+    """Probe -> answer; of several strides the largest, which takes the fewest passes. Raises `UserError` for none.
+
+    HyenaDNA's copies for transformers, `...-hf`, have the weights of those that the audit ran.
+    """
     found: dict[str, Answer] = {}
     for row in _rows("answers.tsv"):
-        if row["model"] == model_id:
+        if row["model"] == model_id.removesuffix("-hf"):
             answer = Answer(int(row["tokens"]), int(row["stride"] or 0), float(row["sum_log_p"]))
             if row["probe"] not in found or answer.stride > found[row["probe"]].stride:
                 found[row["probe"]] = answer
@@ -88,10 +91,10 @@ def answers(model_id: str) -> dict[str, Answer]:
 
 def id_of(folder: Path) -> str | None:
     """The id of the model in a folder that is called after it, as the data manager and Hugging Face's caches do."""
-    names = folder.resolve().parts
+    names = [name.removesuffix("-hf") for name in folder.resolve().parts]
     for model_id in sorted(known_models(), key=len, reverse=True):
         plain = model_id.replace("/", "--")
-        if any(name in (plain, f"models--{plain}") or name.startswith(f"{plain}_") for name in names):
+        if any(name in (plain, f"models--{plain}") or name.startswith((f"{plain}_", f"{plain}-hf_")) for name in names):
             return model_id
     return None
 
