@@ -68,7 +68,7 @@ def test_only_one_module_uses_private_names(module):
         # argparse does not document how to list the options of a parser.
         names = [(line, name) for line, name in names if name != "_actions"]
     if module.name == "unpickling.py":
-        # A process of its own, which does not import transformers as `internals` does.
+        # It runs as a separate process and does not import transformers, unlike `internals`.
         of_torch = {"_open_zipfile_reader", "_load", "_weights_only_unpickler"}
         names = [(line, name) for line, name in names if name not in of_torch]
     if module.name == "internals.py":

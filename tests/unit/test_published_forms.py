@@ -10,7 +10,8 @@ from conftest import TEST_DATA
 from dna_lm.engine.encoder import Embedding
 from dna_lm.engine.loading import load_checkpoint
 from dna_lm.errors import UserError
-from dna_lm.model import pickles
+from dna_lm.model import files, pickles
+from dna_lm.model.tokens import tokenizer
 from scored import random_pairs, score_pairs
 
 ESM = TEST_DATA / "models" / "tiny-esm"
@@ -29,7 +30,7 @@ def with_rows(folder, n_rows):
     return folder
 
 
-@pytest.mark.parametrize("n_rows", [4105, 4106], ids=["Nucleotide Transformer, AgroNT", "GROVER"])
+@pytest.mark.parametrize("n_rows", [4105, 4106], ids=["two rows fewer", "one row fewer"])
 def test_tokens_without_a_row_that_no_sequence_has_do_no_harm(tmp_path, n_rows):
     """The last two are `<eos>` and `<bos>`, which the tokenizer never puts anywhere. States are those of all rows."""
     pairs = list(random_pairs(12, 1))
@@ -86,3 +87,7 @@ def test_weights_are_found_under_other_names_and_without_an_index(tmp_path, name
         (folder / names[1]).unlink()
         with pytest.raises(UserError, match=f"the weights come in {len(names)} files, of which number 2 is missing"):
             load_checkpoint(folder)
+
+
+def test_code_of_a_tokenizer_is_allowed_where_the_suite_has_its_rules():
+    assert tokenizer.OWN_CLASSES.keys() == files.OWN_TOKENIZERS

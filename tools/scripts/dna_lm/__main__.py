@@ -11,9 +11,10 @@ COMMANDS = sorted(_MODULES - {"options"})
 
 def main() -> None:
     """Run the command that the first argument names."""
-    name = sys.argv[1].replace("-", "_") if len(sys.argv) > 1 else ""
+    given = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    name = given.replace("-", "_")
     if name not in COMMANDS:
-        is_help = name in ("", "__help", "_h")
+        is_help = given in ("--help", "-h")
         print(
             f"usage: dna_lm COMMAND ...\n\ncommands, each with --help: {', '.join(COMMANDS)}",
             file=sys.stdout if is_help else sys.stderr,

@@ -18,8 +18,7 @@ def stay_offline() -> None:
 
 def share_processors() -> None:
     """Let threads that wait give their processor to others soon. To be called before torch is imported."""
-    # A thread that waits for the others keeps its processor busy, by default for some milliseconds. That is right on a
-    # quiet node. On one that is shared, those that wait take the time of those that work. This many turns are a
-    # fraction of a millisecond, longer than most products. To sleep at once (OMP_WAIT_POLICY=passive) doubles the time
-    # of small models.
+    # A thread that waits for the others keeps its processor busy, by default for 300,000 turns. On a shared node it
+    # takes the time of those that work. A fifteenth of the turns costs nothing on a quiet node. To sleep at once
+    # (OMP_WAIT_POLICY=passive) doubles the time of small models there.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")

@@ -89,6 +89,24 @@ SCORES = {
 }
 
 
+def meaning(name: str, of_one: str, of_two: str, low_ratio: str) -> str:
+    """What a score says, for a report.
+
+    of_one, of_two: what is compared, such as "the window" and "the two windows". low_ratio: what a low log-likelihood
+    ratio says, as the end of a sentence.
+    """
+    score = SCORES[name]
+    if name in LIKELIHOODS:
+        of_tokens = ", as a mean over the tokens" if name == LLR_MEAN else ""
+        text = f"log P(mutant) − log P(wild type), in nats{of_tokens}. Below 0, the model finds the mutant less "
+        text += f"likely, so {low_ratio}. It does not predict expression."
+    elif score.grows:
+        text = f"how much the model's output for {of_one} changes. 0 is no change. The score has no unit."
+    else:
+        text = f"how similar the model's outputs for {of_two} are. A smaller value means more change."
+    return f"{score.label}: {text}"
+
+
 def count_differences(wild_type: str, mutant: str) -> int:
     """Bases that differ: positions when the lengths are equal, else the edit distance (Levenshtein)."""
     if len(wild_type) == len(mutant):

@@ -128,12 +128,13 @@ def convert(folder: Path, target: Path, seconds: int = SECONDS) -> None:
     with tempfile.TemporaryDirectory(dir=target, prefix=".converted-") as temporary:
         # The other files of the model are in `target` already.
         pickled = check(folder, target)
-        if is_evo2 := any(map(evo2.is_file, pickled)):
+        if any(map(evo2.is_file, pickled)):
             name = evo2.joined_in(folder, Path(temporary), target)
             converted.append(_convert_file(name, Path(temporary, files.WEIGHTS), seconds))
             shapes = files.read_header(Path(temporary, files.WEIGHTS))[1]
             evo2.write_settings(target, Path(temporary), name.name, shapes)
-        for name, expected in [] if is_evo2 else sorted(pickled.items()):
+            pickled = {}
+        for name, expected in sorted(pickled.items()):
             new_name = f"{name.removeprefix('pytorch_').removesuffix('.bin')}.safetensors"
             new_file = Path(temporary, new_name)
             converted.append(_convert_file(folder / name, new_file, seconds))

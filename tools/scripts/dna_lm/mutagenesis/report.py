@@ -16,7 +16,7 @@ from dna_lm.mutagenesis import hover_map
 from dna_lm.mutagenesis.source import MutationRow
 from dna_lm.outputs.markdown import Blocks, fitting, inert, limited, number_text, table
 from dna_lm.outputs.report_blocks import model_and_settings, unscored, warning_list
-from dna_lm.scores import LIKELIHOODS, LLR_MEAN, SCORES
+from dna_lm.scores import SCORES, meaning
 from dna_lm.scoring.job import Facts
 from dna_lm.statuses import OK
 
@@ -210,18 +210,9 @@ def _warnings(summary: Summary) -> list[str]:
 
 
 def _meaning(summary: Summary) -> str:
-    score = SCORES[summary.score]
-    if score.name in LIKELIHOODS:
-        text = "log P(mutant) − log P(wild type), in nats"
-        text += ", as a mean over the tokens." if score.name == LLR_MEAN else "."
-        text += " Below 0, the model finds the mutant less likely, so a base "
-        text += "with a low mean is one that the model expects. It does not predict expression."
-    elif score.grows:
-        text = "how much the model's output for the sequence changes. 0 is no change. The score has no unit."
-    else:
-        text = "how similar the model's outputs for sequence and mutant are. A smaller value means more change."
+    expected = "a base with a low mean is one that the model expects"
     lines = [
-        f"{score.label}: {text}",
+        meaning(summary.score, "the sequence", "sequence and mutant", expected),
         "The mean of a position is that of its substitutions. The ends of a sequence have less context than its "
         "middle; intervals can be read with bases on either side.",
         "Compare scores only within one model, one length and one choice of settings.",

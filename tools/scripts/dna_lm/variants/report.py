@@ -13,7 +13,7 @@ import numpy as np
 from dna_lm.galaxy import FILES, Page
 from dna_lm.outputs.markdown import Blocks, fitting, inert, limited, number_text, table
 from dna_lm.outputs.report_blocks import model_and_settings, unscored, warning_list
-from dna_lm.scores import LIKELIHOODS, LLR_MEAN, SCORES
+from dna_lm.scores import SCORES, meaning
 from dna_lm.scoring.job import Facts
 from dna_lm.variants import distribution
 from dna_lm.variants.ranking import INDELS, SUBSTITUTIONS, UNSCORED, Largest, group_of
@@ -182,19 +182,10 @@ def _distribution_table(summary: Summary) -> str:
 
 
 def _meaning(summary: Summary) -> str:
-    score = SCORES[summary.score]
-    if score.name in LIKELIHOODS:
-        text = "log P(mutant) − log P(wild type), in nats"
-        text += ", as a mean over the tokens." if score.name == LLR_MEAN else "."
-        text += " Below 0, the model finds the mutant less likely, so the "
-        text += "lowest ratio counts as the largest impact. It does not predict expression."
-    elif score.grows:
-        text = "how much the model's output for the window changes. 0 is no change. The score has no unit."
-    else:
-        text = "how similar the model's outputs for the two windows are. A smaller value means more change."
-    lines = [f"{score.label}: {text}"]
+    largest = "the lowest ratio counts as the largest impact"
+    lines = [meaning(summary.score, "the window", "the two windows", largest)]
     if summary.has_percentiles:
-        impact = "less" if score.grows else "more"
+        impact = "less" if SCORES[summary.score].grows else "more"
         lines.append(
             f"A percentile of 97 means that 97 % of random mutations nearby score lower, and so have {impact} impact. "
             "Of 100 variants without any effect, about 5 are among the most extreme 5 %."

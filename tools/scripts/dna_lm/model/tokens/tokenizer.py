@@ -29,7 +29,7 @@ _OF_BASES = re.compile("(##|[\u2581\u0120])?[ACGTN]+(</w>)?", re.IGNORECASE)
 _NO_WORDS = {"type": "BPE", "vocab": {}, "merges": []}
 
 # Classes of authors whose rules the suite implements. They have no tokenizer.json, or one for text.
-_OWN_CLASSES: dict[str, Callable[[Path], Tokenizer]] = {
+OWN_CLASSES: dict[str, Callable[[Path], Tokenizer]] = {
     "DNAKmerTokenizer": kmers.load_blocks,
     "HybridDNATokenizer": kmers.load_tagged,
     "HyenaDNATokenizer": lambda folder: (characters.load(folder, fold_case=False), Reading()),
@@ -59,8 +59,8 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     Raises `UserError` when none can be read.
     """
     name = files.tokenizer_class(assembly.settings_of(folder))
-    if isinstance(name, str) and name in _OWN_CLASSES:
-        tokenizer, reading = _OWN_CLASSES[name](folder)
+    if isinstance(name, str) and name in OWN_CLASSES:
+        tokenizer, reading = OWN_CLASSES[name](folder)
     elif (folder / files.TOKENIZER).exists():
         _check_growth(files.read_json(folder / files.TOKENIZER).get("normalizer"))
         with files.refusing(f"{files.TOKENIZER} cannot be used"):
