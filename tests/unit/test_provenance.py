@@ -33,6 +33,8 @@ OTHER_VALUES = {
     "precision": ["--precision", "bfloat16"],
     "tutorial": ["--tutorial", "--strand", "forward"],
     "truncate": ["--truncate"],
+    "settings": ["--settings", "recommended"],
+    "window_before": ["--window-before", "3"],
     "model_id": ["--model-id", "somebody/model"],
     "revision": ["--revision", "1"],
     "model": ["--model", str(TEST_DATA / "models" / "tiny-esm")],

@@ -21,12 +21,13 @@ from dna_lm.model.checkpoint import Checkpoint
 from dna_lm.mutagenesis.source import MutationRow, MutationSource
 from dna_lm.scoring import job, pipeline
 from dna_lm.scoring.pipeline import Item, Single
+from dna_lm.scoring.recommended import of as recommended
 from dna_lm.scoring.rows import EmbeddedRecord, ScoredPair
 from dna_lm.scoring.settings import Settings
 from dna_lm.variants.background import Background
 from dna_lm.variants.source import VariantRow, VariantSource
 
-__all__ = ["Embedding", "Record", "Settings", "embed", "load", "mutate", "score_pairs", "score_variants"]
+__all__ = ["Embedding", "Record", "Settings", "embed", "load", "mutate", "recommended", "score_pairs", "score_variants"]
 
 # A text, or a record that keeps its identifier.
 Dna = str | Record
@@ -92,10 +93,13 @@ def score_variants(
     window: int = 201,
     background: Background | None = None,
     indel_window: str = SAME_FLANKS,
+    before: int | None = None,
     batch_tokens: int | None = None,
     **settings: Any,
 ) -> Iterator[VariantRow]:
     """Score the variants of a VCF: the row of each alternate allele, in windows of the reference.
+
+    before: bases of a window before a substitution, by default half of it.
 
     >>> from dna_lm import api
     >>> model = api.load("test-data/models/demo-mixtral")
@@ -109,7 +113,8 @@ def score_variants(
     def rows() -> Iterator[VariantRow]:
         opened = nullcontext(reference) if isinstance(reference, Reference) else open_reference(str(reference))
         with opened as genome:
-            source = VariantSource(str(variants), genome, window, background, indel_window=indel_window)
+            placed = {"indel_window": indel_window, "before": before}
+            source = VariantSource(str(variants), genome, window, background, **placed)
             source.check()
             yield from job.rows(model, chosen, source, _budget(model, batch_tokens))
 

@@ -11,6 +11,7 @@ from dna_lm.embedding.source import SequenceSource
 from dna_lm.errors import UserError
 from dna_lm.inputs import fasta, tables
 from dna_lm.outputs import figures
+from dna_lm.scoring import recommended
 from dna_lm.scoring.job import Facts, Output
 
 
@@ -78,6 +79,9 @@ def identifiers(labelled: list[tuple[str, str]]) -> Iterator[str]:
 def main(argv: list[str]) -> None:
     """Run the command."""
     arguments = parse_arguments(argv)
+    options.choose_settings(
+        arguments, options.DEFAULTS, options.advice_for_embeddings, lambda _best: recommended.EMBEDDINGS
+    )
     source = read_source(arguments)
     columns = partial(sinks.cells, with_log_likelihood=arguments.log_likelihood, with_group=source.is_grouped)
     collector = None

@@ -17,9 +17,12 @@ from dna_lm.mutagenesis.source import MutationSource
 from dna_lm.outputs import figures, markdown, tables
 from dna_lm.scores import SCORES
 from dna_lm.scoring.job import Facts, Output
+from dna_lm.scoring.recommended import Recommended
 
 # A base's effect depends on its neighbours, and a short sequence has few.
 FLANK = 100
+# Of the options that `--settings` chooses.
+DEFAULTS = options.DEFAULTS | {"scores": ["l2"], "strand": "mean", "flank": None}
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
@@ -71,6 +74,11 @@ def _add_dependency_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--influence", action="store_true", help="column of each substitution's mean dependency")
 
 
+def advice(best: Recommended, with_flank: bool) -> dict[str, object]:
+    """What is recommended for a model."""
+    return options.advice_for_scores(best) | {"flank": best.flank if with_flank else None}
+
+
 def score_to_draw(arguments: argparse.Namespace) -> str:
     """The score in pictures, tracks and report. Raises `UserError` for options that contradict each other."""
     if bool(arguments.sequences) == bool(arguments.intervals):
@@ -101,6 +109,7 @@ def score_to_draw(arguments: argparse.Namespace) -> str:
 def main(argv: list[str]) -> None:
     """Run the command."""
     arguments = parse_arguments(argv)
+    options.choose_settings(arguments, DEFAULTS, partial(advice, with_flank=bool(arguments.intervals)))
     drawn = score_to_draw(arguments)
     with contextlib.ExitStack() as stack:
         reference = stack.enter_context(open_reference(arguments.reference)) if arguments.intervals else None

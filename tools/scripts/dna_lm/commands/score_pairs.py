@@ -34,6 +34,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
 def main(argv: list[str]) -> None:
     """Run the command."""
     arguments = parse_arguments(argv)
+    options.choose_settings(arguments, options.DEFAULTS | {"scores": ["l2"]}, options.advice_for_scores)
     source = PairSource(arguments.wild_type, arguments.mutant, arguments.pair_by, arguments.allow_identical)
     options.run(
         arguments,

@@ -8,17 +8,29 @@ from functools import partial
 
 from dna_lm import cli, galaxy, names
 from dna_lm.commands import options
+from dna_lm.errors import UserError
 from dna_lm.inputs import alleles, regions
 from dna_lm.inputs.reference import Reference, open_reference
 from dna_lm.marks import Mark
 from dna_lm.outputs import markdown, tables
+from dna_lm.scores import LIKELIHOODS
 from dna_lm.scoring.job import Facts, Output
+from dna_lm.scoring.recommended import Recommended
 from dna_lm.variants import ranking, sinks
 from dna_lm.variants import report as variant_report
 from dna_lm.variants.background import MOST_DRAWN, Background
 from dna_lm.variants.source import VariantSource
 
 log = logging.getLogger(__name__)
+
+# Of the options that `--settings` chooses.
+DEFAULTS = options.DEFAULTS | {
+    "scores": ["l2"],
+    "strand": "mean",
+    "window": 201,
+    "window_before": None,
+    "indel_window": alleles.SAME_FLANKS,
+}
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
@@ -40,14 +52,18 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--window",
         type=cli.at_least(1),
-        default=201,
         metavar="N",
         help="bases around a substitution (default: 201)",
     )
     parser.add_argument(
+        "--window-before",
+        type=cli.at_least(0),
+        metavar="N",
+        help="bases of the window before a substitution (default: half of the window)",
+    )
+    parser.add_argument(
         "--indel-window",
         choices=alleles.INDEL_WINDOWS,
-        default=alleles.SAME_FLANKS,
         help="windows of an insertion or deletion: the same bases before and after the two alleles, so one window is "
         "longer; or both N bases, so that one ends further to the right in the reference (default: same-flanks)",
     )
@@ -106,6 +122,16 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     return arguments
 
 
+def advice(best: Recommended) -> dict[str, object]:
+    """What is recommended for a model. A log-likelihood of another length is another number: windows are of one."""
+    is_likelihood = set(best.scores) & set(LIKELIHOODS)
+    return options.advice_for_scores(best) | {
+        "window": best.window,
+        "window_before": best.before,
+        "indel_window": alleles.SAME_LENGTH if is_likelihood else alleles.SAME_FLANKS,
+    }
+
+
 def _prefix(text):
     if not re.fullmatch("[A-Za-z][0-9A-Za-z_]{0,30}", text):
         raise argparse.ArgumentTypeError("a letter, then letters, digits or underscores")
@@ -130,6 +156,12 @@ def open_regions(arguments: argparse.Namespace, reference: Reference) -> regions
 def main(argv: list[str]) -> None:
     """Run the command."""
     arguments = parse_arguments(argv)
+    options.choose_settings(arguments, DEFAULTS, advice)
+    if arguments.window_before is not None and arguments.window_before >= arguments.window:
+        raise UserError(
+            f"--window-before {arguments.window_before}: a window of {arguments.window} bases has the substitution in "
+            "it, so give a smaller number"
+        )
     scores = tuple(arguments.scores)
     annotation = sinks.Annotation(arguments.info_prefix, scores, arguments.background > 0)
     background = None
@@ -145,6 +177,7 @@ def main(argv: list[str]) -> None:
             refused_ids=annotation.ids if arguments.output_vcf else frozenset(),
             allow_ref_mismatches=arguments.allow_ref_mismatches,
             indel_window=arguments.indel_window,
+            before=arguments.window_before,
             sort_by_impact=arguments.sort == "impact",
         )
 

@@ -7,11 +7,11 @@ An allele is trimmed and left-aligned against the reference first (Tan, Abecasis
 doi:10.1093/bioinformatics/btv112), so that all spellings of a variant have one window. An insertion or deletion keeps
 one neighbouring base, as in VCF: the base before, or at a sequence's start the base after.
 
-Windows begin `window // 2` bases before the reference allele. There are two kinds. With the *same flanks*, the
-wild-type window ends `window - 1 - window // 2` bases after the reference allele, and the mutant window has the
-alternate allele in its place: an indel has windows of different lengths. With the *same length*, both have `window`
-bases, so the mutant window of a deletion reads further into the reference, and that of an insertion less far. For a
-substitution of one base both kinds are equal. Where a sequence ends, the windows are shifted to lie in it.
+Windows begin `window // 2` bases before the reference allele, unless told otherwise. There are two kinds. With the
+*same flanks*, the wild-type window ends `window - 1 - window // 2` bases after the reference allele, and the mutant
+window has the alternate allele in its place: an indel has windows of different lengths. With the *same length*, both
+have `window` bases, so the mutant window of a deletion reads further into the reference, and that of an insertion less
+far. For a substitution of one base both kinds are equal. Where a sequence ends, the windows are shifted to lie in it.
 """
 
 import logging
@@ -290,13 +290,16 @@ def read_alleles(
     window: int,
     indel_window: str = SAME_FLANKS,
     contigs: Mapping[str, str] | None = None,
+    before: int | None = None,
 ) -> Iterator[Allele]:
     """Yield an `Allele` for each alternate allele of each line of the VCF at `path`.
 
-    indel_window: one of `INDEL_WINDOWS`. contigs: those of `check_vcf`; without them, CHROM is a name of the reference.
+    indel_window: one of `INDEL_WINDOWS`. before: bases of a window before the reference allele, by default half of it.
+    contigs: those of `check_vcf`; without them, CHROM is a name of the reference.
     """
     contigs = {name: name for name in reference.lengths} if contigs is None else contigs
     placed = {SAME_FLANKS: _with_same_flanks, SAME_LENGTH: _with_same_length}[indel_window]
+    left = window // 2 if before is None else before
     for line in vcf.read_lines(path):
         ref = normalised(line.ref)
         contig = contigs.get(line.chrom)
@@ -306,7 +309,7 @@ def read_alleles(
             place = {"status": status}
             if status == OK:
                 normal = normalise(reference, contig, line.pos - 1, ref, alt)
-                place = placed(reference, contig, *normal, window)
+                place = placed(reference, contig, *normal, window, left)
                 place["shift"] = shift(reference, contig, *normal)
             yield Allele(line, written, number == len(line.alts), contig=contig, **place)
 
@@ -333,8 +336,8 @@ def _status(line, contig, ref, written, alt, reference):
     return NO_CHANGE if ref == alt else OK
 
 
-def _with_same_flanks(reference, contig, start, ref, alt, window):
-    stretch = around(start, len(ref), window, reference.lengths[contig])
+def _with_same_flanks(reference, contig, start, ref, alt, window, left):
+    stretch = around(start, len(ref), window, reference.lengths[contig], left)
     if stretch is None:
         return {"status": WINDOW_OFF_END}
     wild_type = reference.fetch(contig, *stretch)
@@ -342,12 +345,12 @@ def _with_same_flanks(reference, contig, start, ref, alt, window):
     return {"status": status, "start": start, "ref": ref, "alt": alt, "window": stretch, "wild_type": wild_type}
 
 
-def _with_same_length(reference, contig, start, ref, alt, window):
+def _with_same_length(reference, contig, start, ref, alt, window, left):
     n_moved_in = max(0, len(ref) - len(alt))
     last = reference.lengths[contig] - n_moved_in - window
     if last < 0:
         return {"status": WINDOW_OFF_END}
-    first = min(max(0, start - window // 2), last)
+    first = min(max(0, start - left), last)
     end = first + window
     bases = reference.fetch(contig, first, end + n_moved_in)
     placed = {"start": start, "ref": ref, "alt": alt, "window": (first, end)}
@@ -417,9 +420,12 @@ def shift(reference: Reference, contig: str, start: int, ref: str, alt: str) -> 
     return moved
 
 
-def around(start: int, n_bases: int, window: int, length: int) -> tuple[int, int] | None:
-    """The window around `n_bases` bases at `start`, half-open, within a sequence of `length`, or None if too short."""
-    left = window // 2
+def around(start: int, n_bases: int, window: int, length: int, before: int | None = None) -> tuple[int, int] | None:
+    """The window around `n_bases` bases at `start`, half-open, within a sequence of `length`, or None if too short.
+
+    before: bases of the window before `start`, by default half of it.
+    """
+    left = window // 2 if before is None else before
     size = window - 1 + n_bases
     if size > length:
         return None

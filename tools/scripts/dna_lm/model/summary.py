@@ -24,13 +24,23 @@ def longest_input(model: Checkpoint) -> str:
     """The longest sequence that the model reads: `12 kb`, or `about 2.1 kb` if tokens differ in length."""
     if model.max_tokens == NO_LIMIT:
         return "any length"
+    n_bases, is_exact = longest_bases(model)
+    return ("" if is_exact else "about ") + scaled(n_bases, (" bp", " kb", " Mb"))
+
+
+def longest_bases(model: Checkpoint) -> tuple[int, bool]:
+    """The bases of the longest sequence that the model reads, and whether that is so for all sequences.
+
+    `NO_LIMIT` bases, if it reads any length.
+    """
+    if model.max_tokens == NO_LIMIT:
+        return NO_LIMIT, True
     letters = random.Random(0)
     sequences = ["".join(letters.choices("ACGT", k=length)) for length in (_SHORT, _LONG, _LONG)]
     short, long, other = map(len, model.tokenise(sequences))
     tokens_per_base = (long - short) / (_LONG - _SHORT)
     n_special = short - tokens_per_base * _SHORT
-    n_bases = max(1, int((model.max_tokens - n_special) / tokens_per_base))
-    return ("" if long == other else "about ") + scaled(n_bases, (" bp", " kb", " Mb"))
+    return max(1, int((model.max_tokens - n_special) / tokens_per_base)), long == other
 
 
 def scaled(number: int, units: tuple[str, ...]) -> str:

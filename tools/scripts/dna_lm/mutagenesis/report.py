@@ -15,7 +15,7 @@ from dna_lm.inputs.stretches import DELETION, Stretch
 from dna_lm.mutagenesis import hover_map
 from dna_lm.mutagenesis.source import MutationRow
 from dna_lm.outputs.markdown import Blocks, fitting, inert, limited, number_text, table
-from dna_lm.outputs.report_blocks import model_and_settings, unscored, warning_list
+from dna_lm.outputs.report_blocks import model_and_settings, recommended_settings, unscored, warning_list
 from dna_lm.scores import SCORES, meaning
 from dna_lm.scoring.job import Facts
 from dna_lm.statuses import OK
@@ -135,6 +135,7 @@ def written(summary: Summary, facts: Facts, picture: str | None, page: Page = FI
 
     def compose(rows: int) -> Blocks:
         blocks = ["# Score of every mutation", *_answer(summary, largest)]
+        blocks += recommended_settings(facts.provenance)
         blocks += unscored(summary.statuses, "Mutations, sequences or intervals")
         blocks += warning_list(warnings)
         if picture:

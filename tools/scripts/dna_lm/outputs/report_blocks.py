@@ -12,6 +12,8 @@ _NAMES = {
     "weights_sha256": "SHA-256",
     "representation": "Model output",
     "window": "Bases in a window",
+    "window_before": "Of these before a substitution",
+    "settings": "Settings",
     "indel_window": "Windows of insertions and deletions",
     "flank": "Bases on either side",
     "deletions": "Deletions of one base",
@@ -34,6 +36,15 @@ def unscored(counts: Mapping[str, int], noun: str) -> Blocks:
 def warning_list(warnings: Sequence[str]) -> Blocks:
     """The warnings under one heading; nothing without any."""
     return ["## Please note", "\n".join(f"- {warning}" for warning in warnings)] if warnings else []
+
+
+def recommended_settings(settings: Mapping[str, object]) -> Blocks:
+    """A sentence on who recommends the settings, if somebody does. settings: the provenance."""
+    if "settings" not in settings:
+        return []
+    chosen = {name: settings[name] for name in ("window", "flank", "strand") if name in settings}
+    listed = ", ".join(f"{_NAMES.get(name, name)} {value}" for name, value in chosen.items())
+    return [f"Settings {inert(str(settings['settings']))}: {inert(listed)}."]
 
 
 def model_and_settings(settings: Mapping[str, object]) -> Blocks:

@@ -24,7 +24,8 @@ class Settings:
     `scores` are names of `scores.SCORES`; empty when only embeddings are wanted. `tutorial`: sequences are padded as in
     the tutorial. `truncate`: pairs that are too long for the model are cut to the bases around their change.
     `dependencies`: whether the predictions for the other bases are compared (see `dependencies`).
-    `log_likelihood`: an embedded sequence gets its log-likelihood too.
+    `log_likelihood`: an embedded sequence gets its log-likelihood too. `chosen_by`: who recommends these settings, in
+    words, if somebody does.
     """
 
     embedding: Embedding = field(default_factory=Embedding)
@@ -34,6 +35,7 @@ class Settings:
     truncate: bool = False
     dependencies: bool = False
     log_likelihood: bool = False
+    chosen_by: str = ""
 
     @property
     def distances(self) -> list[str]:
@@ -87,5 +89,6 @@ class Settings:
             "pooling": self.embedding.pooling,
             "strand": self.strand,
         }
+        texts = ({"settings": self.chosen_by} if self.chosen_by else {}) | texts
         texts |= {"padding": "as in the tutorial"} if self.tutorial else {}
         return texts | ({"too long": "cut to the bases around the change"} if self.truncate else {})

@@ -12,7 +12,7 @@ import numpy as np
 
 from dna_lm.galaxy import FILES, Page
 from dna_lm.outputs.markdown import Blocks, fitting, inert, limited, number_text, table
-from dna_lm.outputs.report_blocks import model_and_settings, unscored, warning_list
+from dna_lm.outputs.report_blocks import model_and_settings, recommended_settings, unscored, warning_list
 from dna_lm.scores import SCORES, meaning
 from dna_lm.scoring.job import Facts
 from dna_lm.variants import distribution
@@ -82,7 +82,7 @@ def written(summary: Summary, facts: Facts, plot: str | None, page: Page = FILES
     warnings = warning_list(facts.warnings.texts())
 
     def compose(rows: int) -> Blocks:
-        blocks = ["# Variant scores", *_answer(summary), *warnings]
+        blocks = ["# Variant scores", *_answer(summary), *recommended_settings(facts.provenance), *warnings]
         for group in summary.groups:
             blocks += [f"## Largest impact: {GROUPS[group]}", _largest_table(summary, group, rows)]
         if summary.groups:

@@ -76,9 +76,9 @@ class VariantRow(ScoredPair):
 class VariantSource:
     """The alleles of a VCF, to score in windows of `window` bases of an open reference; `indel_window`: their kind.
 
-    `refused_ids`: INFO fields that the VCF must not have. `sort_by_impact`: whether the rows are to be sorted, which
-    those of a chunk are not. `header`: the lines of the VCF's header, and `contigs`: CHROM -> the reference's name of
-    it, known after `check`.
+    `before`: the bases of a window before a substitution, by default half of it. `refused_ids`: INFO fields that the
+    VCF must not have. `sort_by_impact`: whether the rows are to be sorted, which those of a chunk are not. `header`:
+    the lines of the VCF's header, and `contigs`: CHROM -> the reference's name of it, known after `check`.
     """
 
     noun = "alleles"
@@ -92,6 +92,7 @@ class VariantSource:
     allow_ref_mismatches: bool = False
     indel_window: str = alleles.SAME_FLANKS
     sort_by_impact: bool = False
+    before: int | None = None
     header: list[str] = field(default_factory=list)
     contigs: dict[str, str] = field(default_factory=dict)
     compute = staticmethod(pipeline.score)
@@ -117,7 +118,8 @@ class VariantSource:
         return self.sort_by_impact and not self.is_chunk
 
     def items(self, _checkpoint: Checkpoint, _settings: Settings) -> Iterator[Item]:
-        for allele in alleles.read_alleles(self.path, self.reference, self.window, self.indel_window, self.contigs):
+        given = self.path, self.reference, self.window, self.indel_window, self.contigs, self.before
+        for allele in alleles.read_alleles(*given):
             drawn = self.background.draw(allele) if self.background else []
             payload = _Scored(allele, len(drawn))
             yield Item(payload, *allele.windows(), len(allele.line.text), allele.shifting, allele.is_cut)
@@ -159,5 +161,6 @@ class VariantSource:
         return {
             "window": self.window,
             "indel_window": self.indel_window,
+            "window_before": self.before,
             **(self.background.as_text() if self.background else {}),
         }
