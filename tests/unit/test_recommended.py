@@ -19,7 +19,7 @@ VARIANTS = "--variants", TEST_DATA / "variants.vcf", "--reference", TEST_DATA / 
 # Published ids, and the family whose settings they get.
 FAMILIES = {
     "RaphaelMourad/Mistral-DNA-v1-17M-hg38": "Mistral-DNA",
-    "dna-lm/demo-mixtral": "Mistral-DNA",
+    "dna-lm/demo-mixtral": "the demonstration model",
     "InstaDeepAI/nucleotide-transformer-2.5b-multi-species": "Nucleotide Transformer v1",
     "InstaDeepAI/nucleotide-transformer-v2-50m-3mer-multi-species": "Nucleotide Transformer v2, AgroNT",
     "InstaDeepAI/agro-nucleotide-transformer-1b": "Nucleotide Transformer v2, AgroNT",
@@ -162,10 +162,15 @@ def test_scans_and_embeddings_and_pairs_have_theirs(run_script, tmp_path):
     demo = "--model", MODELS / "demo-mixtral", "--settings", "recommended"
     intervals = "--intervals", TEST_DATA / "intervals.bed", *VARIANTS[2:]
     assert run_script("mutagenesis.py", *demo, *intervals, "--report", "r.md", "--output", "a.tsv").returncode == 0
-    by_hand = "--flank", "100", "--scores", "l2", "--strand", "forward", "--output", "b.tsv"
+    by_hand = "--flank", "100", "--scores", "l2", "--strand", "mean", "--output", "b.tsv"
     assert run_script("mutagenesis.py", *demo[:2], *intervals, *by_hand).returncode == 0
     assert read_table(tmp_path / "a.tsv") == read_table(tmp_path / "b.tsv")
-    assert "recommended for Mistral-DNA (the public tutorial)" in (tmp_path / "r.md").read_text()
+    for flank in ("0", "20"):
+        own = "--flank", flank, "--output"
+        assert run_script("mutagenesis.py", *demo, *intervals, *own, "c.tsv").returncode == 0
+        assert run_script("mutagenesis.py", *demo[:2], *intervals, *own, "d.tsv").returncode == 0
+        assert read_table(tmp_path / "c.tsv") == read_table(tmp_path / "d.tsv")
+    assert "recommended for the demonstration model (the tutorial of this suite)" in (tmp_path / "r.md").read_text()
     fasta = TEST_DATA / "cftr_wild_type.fasta"
     assert run_script("embed.py", *demo, "--input", fasta, "--output", "a.tsv").returncode == 0
     by_hand = "--representation", "hidden", "--pooling", "mean", "--output", "b.tsv"
@@ -173,7 +178,7 @@ def test_scans_and_embeddings_and_pairs_have_theirs(run_script, tmp_path):
     assert read_table(tmp_path / "a.tsv") == read_table(tmp_path / "b.tsv")
     pairs = "--wild-type", fasta, "--mutant", TEST_DATA / "cftr_mutant.fasta"
     assert run_script("score_pairs.py", *demo, *pairs, "--output", "a.tsv").returncode == 0
-    assert run_script("score_pairs.py", *demo[:2], *pairs, "--output", "b.tsv").returncode == 0
+    assert run_script("score_pairs.py", *demo[:2], *pairs, "--strand", "mean", "--output", "b.tsv").returncode == 0
     assert read_table(tmp_path / "a.tsv") == read_table(tmp_path / "b.tsv")
     done = run_script("score_pairs.py", *demo, *pairs, "--tutorial", "--output", "c.tsv")
     assert done.returncode == 1 and "--tutorial has settings of its own" in done.stderr

@@ -358,7 +358,6 @@ def test_what_cannot_be_scored_is_one_line_and_no_output(run_script, tmp_path, o
         ("mutagenesis.py", ["--heatmap-format", "png"], "--heatmap-format has no effect without --heatmap"),
         ("mutagenesis.py", ["--draw", "l2"], "--draw has no effect without --heatmap, --track"),
         ("mutagenesis.py", ["--report-for", "galaxy"], "--report-for has no effect without --report"),
-        ("mutagenesis.py", ["--draw", "llr", "--heatmap", "x"], "--draw llr: it is not among the scores to compute"),
         ("split.py", ["--pair-by", "order"], "--pair-by has no effect without --wild-type"),
         ("split.py", ["--allow-identical"], "--allow-identical has no effect without --wild-type"),
     ],
@@ -561,10 +560,6 @@ def test_a_heat_map_holds_so_many_bases_and_says_what_it_leaves_out(tmp_path, mo
             ["--sequences", TEST_DATA / "cftr_wild_type.fasta", "--base-tracks", *"ACGT"],
             "--base-tracks needs --intervals",
         ),
-        (
-            ["--sequences", TEST_DATA / "cftr_wild_type.fasta", "--draw", "llr"],
-            "--draw llr: it is not among the scores",
-        ),
         (["--sequences", TEST_DATA / "bad_protein.fasta"], "is not a nucleotide code"),
         (
             ["--intervals", TEST_DATA / "bad_intervals.bed", "--reference", REFERENCE, "--fail-on-unscored"],
@@ -584,6 +579,13 @@ def test_a_heat_map_holds_so_many_bases_and_says_what_it_leaves_out(tmp_path, mo
 def test_what_cannot_be_mutated_is_one_line_and_no_output(run_script, tmp_path, options, message):
     done = run_script("mutagenesis.py", "--model", DEMO, "--output", "out.tsv", "--heatmap", "out.png", *options)
     assert_refused(done, message, tmp_path)
+
+
+def test_the_score_that_is_drawn_is_computed_too(run_script, tmp_path):
+    given = "--sequences", TEST_DATA / "cftr_wild_type.fasta", "--heatmap", "x.png", "--output"
+    assert run_script("mutagenesis.py", "--model", DEMO, *given, "a.tsv", "--draw", "llr").returncode == 0
+    assert run_script("mutagenesis.py", "--model", DEMO, *given, "b.tsv", "--scores", "l2", "llr").returncode == 0
+    assert read_table(tmp_path / "a.tsv") == read_table(tmp_path / "b.tsv")
 
 
 # --- the dbSNP variants of the README --------------------------------------------------------------------------------

@@ -17,12 +17,11 @@ from dna_lm.mutagenesis.source import MutationSource
 from dna_lm.outputs import figures, markdown, tables
 from dna_lm.scores import SCORES
 from dna_lm.scoring.job import Facts, Output
-from dna_lm.scoring.recommended import Recommended
 
 # A base's effect depends on its neighbours, and a short sequence has few.
 FLANK = 100
 # Of the options that `--settings` chooses.
-DEFAULTS = options.DEFAULTS | {"scores": ["l2"], "strand": "mean", "flank": None}
+DEFAULTS = options.DEFAULTS | {"scores": ["l2"], "strand": "mean"}
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
@@ -37,14 +36,17 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
         "--flank",
         type=cli.at_least(0),
         metavar="N",
-        help=f"bases read on either side of an interval (default: {FLANK})",
+        help=f"bases read on either side of an interval (default: {FLANK}; with --settings recommended, half a window)",
     )
     parser.add_argument("--deletions", action="store_true", help="delete each base too")
     options.add_score_option(parser)
     outputs = parser.add_argument_group("outputs")
     outputs.add_argument("--output", required=True, metavar="TSV", help="score table, one row per mutant")
     outputs.add_argument(
-        "--draw", choices=tuple(SCORES), metavar="SCORE", help="score in pictures, tracks and report (default: first)"
+        "--draw",
+        choices=tuple(SCORES),
+        metavar="SCORE",
+        help="score in pictures, tracks and report; computed too if it is not among the others (default: first)",
     )
     outputs.add_argument("--heatmap", metavar="FILE", help="picture of the scores")
     outputs.add_argument("--heatmap-format", choices=figures.FORMATS, help="(default: png)")
@@ -74,11 +76,6 @@ def _add_dependency_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--influence", action="store_true", help="column of each substitution's mean dependency")
 
 
-def advice(best: Recommended, with_flank: bool) -> dict[str, object]:
-    """What is recommended for a model."""
-    return options.advice_for_scores(best) | {"flank": best.flank if with_flank else None}
-
-
 def score_to_draw(arguments: argparse.Namespace) -> str:
     """The score in pictures, tracks and report. Raises `UserError` for options that contradict each other."""
     if bool(arguments.sequences) == bool(arguments.intervals):
@@ -89,7 +86,8 @@ def score_to_draw(arguments: argparse.Namespace) -> str:
     if tracks and not arguments.intervals:
         name = "track" if arguments.track else "base-tracks"
         raise UserError(f"--{name} needs --intervals: sequences have no coordinates")
-    cli.refuse_unless_given(arguments, "intervals", intervals_format="bed", flank=FLANK, reference=None)
+    flank = arguments.best.flank if arguments.best else FLANK
+    cli.refuse_unless_given(arguments, "intervals", intervals_format="bed", flank=flank, reference=None)
     cli.refuse_unless_given(arguments, "heatmap", heatmap_format="png")
     cli.refuse_unless_given(arguments, "dependency_map", dependency_map_format="png")
     if not arguments.dependency_map:
@@ -100,16 +98,15 @@ def score_to_draw(arguments: argparse.Namespace) -> str:
             "--draw has no effect without --heatmap, --track, --base-tracks or --report: give one of them, or leave "
             "--draw out"
         )
-    drawn = arguments.draw or arguments.scores[0]
-    if drawn not in arguments.scores:
-        raise UserError(f"--draw {drawn}: it is not among the scores to compute ({', '.join(arguments.scores)})")
-    return drawn
+    if arguments.draw and arguments.draw not in arguments.scores:
+        arguments.scores.append(arguments.draw)
+    return arguments.draw or arguments.scores[0]
 
 
 def main(argv: list[str]) -> None:
     """Run the command."""
     arguments = parse_arguments(argv)
-    options.choose_settings(arguments, DEFAULTS, partial(advice, with_flank=bool(arguments.intervals)))
+    options.choose_settings(arguments, DEFAULTS, options.advice_for_scores)
     drawn = score_to_draw(arguments)
     with contextlib.ExitStack() as stack:
         reference = stack.enter_context(open_reference(arguments.reference)) if arguments.intervals else None

@@ -94,9 +94,11 @@ def choose_settings(
     """Set the options that decide numbers and were not given: to their defaults, or to what is recommended.
 
     defaults: option -> value. advice: the same of what is recommended for the model, which is then loaded. words: what
-    that is, for headers. Raises `UserError` for an option that is given although the recommended settings are wanted.
+    that is, for headers. `arguments.best` is the recommendation, if one is wanted. Raises `UserError` for an option
+    that is given although the recommended settings are wanted.
     """
-    arguments.loaded, arguments.chosen_by = None, ""
+    arguments.loaded = arguments.best = None
+    arguments.chosen_by = ""
     if arguments.settings == RECOMMENDED:
         if getattr(arguments, "tutorial", False):
             raise UserError(f"--tutorial has settings of its own: leave out --settings {RECOMMENDED}")
@@ -105,7 +107,7 @@ def choose_settings(
                 option = f"--{name.replace('_', '-')}"
                 raise UserError(f"--settings {RECOMMENDED} chooses {option}: leave one of the two out")
         arguments.loaded = _load(arguments)
-        best = recommended.of(arguments.loaded)
+        best = arguments.best = recommended.of(arguments.loaded)
         arguments.chosen_by = words(best)
         defaults = advice(best)
         listed = ", ".join(

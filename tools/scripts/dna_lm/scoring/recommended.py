@@ -54,13 +54,23 @@ class Recommended:
 TABLE = (
     Recommended(
         "Mistral-DNA",
-        "mistral-dna|demo-mixtral",
+        "mistral-dna",
         201,
         ("l2",),
         "forward",
         "the public tutorial",
         "the defaults of *Score mutation pairs*; the public tutorial, with "
         "[these data](https://github.com/raphaelmourad/Mistral-DNA/tree/main/data/SNP)",
+        Embedding(),
+    ),
+    Recommended(
+        "the demonstration model",
+        "demo-mixtral",
+        201,
+        ("l2",),
+        "mean",
+        "the tutorial of this suite",
+        "as in the [tutorial](tutorial.md) of this suite: those of Mistral-DNA on both strands",
         Embedding(),
     ),
     Recommended(
