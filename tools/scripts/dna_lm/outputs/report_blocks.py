@@ -42,9 +42,11 @@ def recommended_settings(settings: Mapping[str, object]) -> Blocks:
     """A sentence on who recommends the settings, if somebody does. settings: the provenance."""
     if "settings" not in settings:
         return []
-    chosen = {name: settings[name] for name in ("window", "flank", "strand") if name in settings}
-    listed = ", ".join(f"{_NAMES.get(name, name)} {value}" for name, value in chosen.items())
-    return [f"Settings {inert(str(settings['settings']))}: {inert(listed)}."]
+    of_each = {"window": "windows of {:,} bases", "flank": "{:,} bases on either side"}
+    parts = [text.format(settings[name]) for name, text in of_each.items() if name in settings]
+    strand = str(settings["strand"])
+    parts.append("the mean of both strands" if strand == "mean" else f"the {strand} strand")
+    return [f"Settings {inert(str(settings['settings']))}: {', '.join(parts)}."]
 
 
 def model_and_settings(settings: Mapping[str, object]) -> Blocks:
