@@ -12,6 +12,8 @@ import pytest
 from scipy.stats import mannwhitneyu, rankdata, spearmanr
 
 from conftest import ROOT, TEST_DATA, read_table, script_runner
+from dna_lm.engine.loading import load
+from dna_lm.scoring import recommended
 
 DEMO = TEST_DATA / "models" / "demo-mixtral"
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text()
@@ -117,7 +119,7 @@ def test_two_groups(groups):
     auc = auc_of(scores["indels"], scores["substitutions"])
     p = mannwhitneyu(scores["indels"], scores["substitutions"]).pvalue
     says(f"exceeds a random one of the substitutions {100 * auc:.0f} % of the time (AUC {auc:.3f}, 95 % interval")
-    says(f"Mann–Whitney U p = {p:.2g}, corrected for two tests {2 * p:.2g}.")
+    says(f"Mann–Whitney U p = {p:.2g}.")
     tokens = [numbers(groups[name], "changed_tokens") for name in ("indels", "substitutions")]
     says(f"Here the groups do not differ in it (AUC {auc_of(*tokens):.3f}, 95 % interval")
     correlations = [spearmanr(scores[name], numbers(rows, "changed_tokens")).statistic for name, rows in groups.items()]
@@ -223,13 +225,18 @@ def test_scores_and_measurements():
 
 def test_the_forms_preselect_what_the_tutorial_leaves_unchanged():
     """The options above that the tutorial does not mention are the defaults of the forms."""
-    for tool, strand in (("score_pairs", None), ("score_variants", "mean"), ("mutagenesis", "mean")):
+    for tool, n_settings in (("score_pairs", 0), ("score_variants", 1), ("mutagenesis", 1)):
         wrapper = ElementTree.parse(ROOT / "tools" / f"dna_lm_{tool}.xml")
-        expands = [found for found in wrapper.iter("expand") if found.get("macro") == "strand"]
-        assert [found.get("mean") for found in expands] == (["true"] if strand else [])
+        macros = [found.get("macro") for found in wrapper.iter("expand")]
+        assert macros.count("settings") == n_settings and "strand" not in macros
+    form = ElementTree.parse(ROOT / "tools" / "macros.xml")
+    [settings] = [param for param in form.iter("param") if param.get("argument") == "--settings"]
+    assert [option.get("value") for option in settings if option.get("selected")] == ["recommended"]
+    best = recommended.of(load(TEST_DATA / "models" / "demo-mixtral"))
+    assert (best.window, best.flank, best.strand, best.scores) == (201, 100, "mean", ("l2",))
     wrapper = ElementTree.parse(ROOT / "tools" / "dna_lm_mutagenesis.xml")
     [flank] = [param for param in wrapper.iter("param") if param.get("argument") == "--flank"]
-    assert flank.get("value") == "100"
+    assert flank.get("value") is None
 
 
 def test_every_picture_is_there_and_is_shown():

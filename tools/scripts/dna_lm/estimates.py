@@ -15,7 +15,8 @@ Z = special.ndtri((1 + CONFIDENCE) / 2)
 
 # With fewer rows (of one group, or pairs that differ) an effect size has no interval: no method reaches 95 %.
 MIN_FOR_INTERVAL = 3
-FEW = 5  # the usual bound for trusting the normal approximation of a proportion
+# Below so many expected trials of the rarer outcome, an interval from an estimated variance is widened.
+FEW = 1
 
 NO_INTERVAL = "too few rows for an interval"
 
@@ -113,12 +114,15 @@ def on_logit_scale(probability: float, standard_error: float, df: float) -> tupl
     return float(special.expit(centre - half_width)), float(special.expit(centre + half_width))
 
 
-def with_few_trials(limits: tuple[float, float], probability: float, trials: float) -> tuple[float, float]:
-    """Limits widened to contain Wilson's if the expected number of the rarer outcome in these trials is below `FEW`.
+def with_few_trials(
+    limits: tuple[float, float], probability: float, trials: float, few: float = FEW
+) -> tuple[float, float]:
+    """Limits widened to contain Wilson's if the expected number of the rarer outcome in these trials is below `few`.
 
-    The estimated variance is then usually too small, because the scores that would raise it are rare.
+    The estimated variance is then usually too small, because the scores that would raise it are rare. A larger `FEW`
+    makes the intervals of an AUC up to twice as wide as they must be (docs/measurements.md).
     """
-    if trials * min(probability, 1 - probability) >= FEW:
+    if trials * min(probability, 1 - probability) >= few:
         return limits
     low, high = wilson(probability, trials)
     return min(limits[0], low), max(limits[1], high)

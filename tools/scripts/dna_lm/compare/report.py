@@ -74,7 +74,7 @@ def write_report(
     heading = inert(limited(title or "Comparison of mutation scores", MAX_TITLE))
     pairs = _by_pair(results)
     overall = [result for result in results if result.a is None]
-    correction_words = _correction_words(results, correction)
+    correction_words = _correction_words(pairs, correction)
 
     def compose(rows: int) -> Blocks:
         blocks = [f"# {heading}"]
@@ -136,7 +136,7 @@ def _findings(
     )
     if overall:
         tests = "; ".join(f"{TITLES[result.test]} {p_text(result.outcome.p)}" for result in overall)
-        lead += f" All groups at once: {tests} (before correction)."
+        lead += f" All groups at once: {tests}."
     which = "Every pair, the largest difference first"
     if rows < len(pairs):
         which = f"The pairs with the largest differences, {rows} of {len(pairs)} (the tests table has them all)"
@@ -213,9 +213,10 @@ def _oriented(result: Result) -> tuple[str, str, str]:
     return f"**{inert(high)}**", f"**{inert(low)}**", f"{name} {value:.3f}, {interval}"
 
 
-def _correction_words(results: Sequence[Result], correction: str) -> str | None:
-    n_tests = sum(not math.isnan(result.outcome.p) for result in results)
-    return None if correction == "none" or n_tests < 2 else f"{CORRECTIONS[correction]}-corrected over {n_tests} tests"
+def _correction_words(pairs: Sequence[Pair], correction: str) -> str | None:
+    """How the quoted test's p-values were corrected: over the pairs of groups."""
+    n_tests = sum(not math.isnan(_quoted_test(tests).outcome.p) for tests in pairs)
+    return None if correction == "none" or n_tests < 2 else f"{CORRECTIONS[correction]}-corrected over {n_tests} pairs"
 
 
 def _warnings(groups: Sequence[Group], paired: bool, tutorial: bool, rows: int) -> Blocks:

@@ -4,6 +4,7 @@ Pure functions on arrays; this module knows no files, plots or Galaxy.
 """
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,7 @@ from dna_lm.compare.effect_sizes import hedges_g, hedges_g_paired, rank_biserial
 from dna_lm.compare.hypothesis_tests import (
     DEFAULT_PAIRED_TESTS,
     DEFAULT_TESTS,
+    DUNN,
     OMNIBUS_TESTS,
     TESTS,
     TUTORIAL_TESTS,
@@ -124,9 +126,9 @@ def compare(
     """Every test of every pair of groups, and with three or more independent groups the tests of all at once.
 
     groups: two or more. tests: names in `TESTS`; None for the design's defaults. paired: rows i of all groups belong
-    together. correction: one of `CORRECTIONS`. tutorial: the tutorial's two tests of every pair of groups instead, and
-    no test of all groups. Tests of all groups come first. Raises `UserError` for groups or tests that do not go
-    together.
+    together. correction: one of `CORRECTIONS`, over the pairs of groups, for each test. tutorial: the tutorial's two
+    tests of every pair of groups instead, and no test of all groups. Tests of all groups come first. Raises `UserError`
+    for groups or tests that do not go together.
     """
     _check_groups(groups)
     # No test and no effect size depends on the scores' unit.
@@ -143,16 +145,25 @@ def compare(
     if len(groups) > 2 and not paired and not tutorial:
         scored = [group.scored for group in groups]
         left_out = sum(len(group.scores) for group in groups) - sum(map(len, scored))
-        for name, test in OMNIBUS_TESTS.items():
+        belonging = {test.omnibus for test in chosen.values()}
+        for name, test in ((name, test) for name, test in OMNIBUS_TESTS.items() if name in belonging):
             rows.append((None, None, name, 0, 0, left_out, run_test(test, *scored), Effects()))
     for a, b in itertools.combinations(groups, 2):
         effects = _paired_effects(*complete_pairs(a, b)) if paired else _effects(a.scored, b.scored)
         for name, test in chosen.items():
             x, y = complete_pairs(a, b) if test.paired else (a.scored, b.scored)
             left_out = len(a.scores) - len(x) if test.paired else len(a.scores) + len(b.scores) - len(x) - len(y)
-            rows.append((a.label, b.label, name, len(x), len(y), left_out, run_test(test, x, y), effects))
-    corrected = correct([outcome.p for *_, outcome, _ in rows], correction)
-    return [Result(*row[:-1], float(p), row[-1]) for row, p in zip(rows, corrected, strict=True)]
+            ranked_too = [group.scored for group in groups if group is not a and group is not b] if name == DUNN else []
+            outcome = run_test(test, x, y, *ranked_too)
+            rows.append((a.label, b.label, name, len(x), len(y), left_out, outcome, effects))
+    results = [Result(*row[:-1], math.nan, row[-1]) for row in rows]
+    # A family is one kind of test over all pairs: what is found of a pair does not depend on what other tests are made.
+    for name in {result.test for result in results}:
+        family = [at for at, result in enumerate(results) if result.test == name]
+        corrected = correct([results[at].outcome.p for at in family], correction)
+        for at, p in zip(family, corrected, strict=True):
+            results[at] = replace(results[at], p_corrected=float(p))
+    return results
 
 
 def complete_pairs(a: Group, b: Group) -> tuple[np.ndarray, np.ndarray]:

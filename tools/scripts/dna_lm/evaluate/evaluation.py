@@ -62,7 +62,8 @@ class Line:
 class Comparison:
     """Column `a` against column `b` on the same rows of a stratum: the difference of AUROCs or correlations, its p.
 
-    `b` is the best baseline or another score. p is corrected after Holm over all comparisons of the stratum.
+    `b` is the best baseline or another score. p is corrected after Holm over the `n_in_family` comparisons of its kind
+    in the stratum: scores with the best baseline, scores with each other, and each of these of the ensemble.
     """
 
     stratum: str
@@ -75,6 +76,7 @@ class Comparison:
     p_corrected: float
     average_precision: Estimate
     test: str
+    n_in_family: int
 
 
 @dataclass
@@ -269,17 +271,29 @@ def _measure_stratum(
     found.comparisons += made
 
 
+def _family(a: Column, b: Column) -> tuple[bool, bool]:
+    """Which comparisons are corrected together: against the best baseline or not, of the ensemble or not."""
+    return b.kind == BASELINE, ENSEMBLE in (a.kind, b.kind)
+
+
 def _comparisons(found: Evaluation, stratum: _Stratum, fits: Fits, clustered: bool) -> list[Comparison]:
     """Each score against the best baseline and, of all rows, against each other score."""
     columns = found.columns
     models = [at for at, column in enumerate(columns) if column.kind != BASELINE]
     others = [at for at, column in enumerate(columns) if column.kind == BASELINE]
-    best = max(others, key=lambda at: np.nan_to_num(fits.fits[at].main.value, nan=-math.inf))
+    # Random numbers are no method. They are chance, which a report has in words.
+    methods = [at for at in others if columns[at].name != baselines.RANDOM] or others
+    best = max(methods, key=lambda at: np.nan_to_num(fits.fits[at].main.value, nan=-math.inf))
     pairs = [(at, best) for at in models]
     if stratum.name == ALL:
         pairs += combinations(models, 2)
     differences = [fits.difference(a, b) for a, b in pairs]
-    corrected = correct([difference.p for difference in differences], "holm")
+    corrected = np.full(len(pairs), math.nan)
+    # What is found of a score does not depend on whether it is compared with others too, or ranks are averaged.
+    families = [_family(columns[a], columns[b]) for a, b in pairs]
+    for family in set(families):
+        of_family = [at for at, one in enumerate(families) if one == family]
+        corrected[of_family] = correct([differences[at].p for at in of_family], "holm")
     test = "bootstrap" if found.is_measured else "delong"
     return [
         Comparison(
@@ -293,6 +307,7 @@ def _comparisons(found: Evaluation, stratum: _Stratum, fits: Fits, clustered: bo
             float(p),
             UNDEFINED if found.is_measured else difference.average_precision,
             "cluster bootstrap" if clustered else test,
+            sum(other == family and not math.isnan(of.p) for other, of in zip(families, differences, strict=True)),
         )
-        for (a, b), difference, p in zip(pairs, differences, corrected, strict=True)
+        for (a, b), difference, p, family in zip(pairs, differences, corrected, families, strict=True)
     ]

@@ -21,6 +21,8 @@ SPECIFICITIES = (0.9, 0.95, 0.99)
 FEWEST = 5
 # With fewer clusters no interval and no test is computed.
 FEWEST_CLUSTERS = 5
+# An average precision is widened below so many expected misses (see `estimates.with_few_trials`).
+_FEW = 5
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ def _limited(value: float, error: float, df: float, trials: int, widen: bool) ->
     if value in (0, 1) or error == 0:
         return Estimate(value, *estimates.wilson(value, trials))
     limits = estimates.on_logit_scale(value, error, df)
-    return Estimate(value, *(estimates.with_few_trials(limits, value, trials) if widen else limits))
+    return Estimate(value, *(estimates.with_few_trials(limits, value, trials, _FEW) if widen else limits))
 
 
 def _sensitivities(labels: np.ndarray, score: np.ndarray) -> tuple[float, ...]:

@@ -46,7 +46,7 @@ def write_report(
         blocks = [f"# {inert(limited(title or 'Evaluation of mutation scores', MAX_TITLE))}", _finding(found, lead)]
         others = [line for line in models if line is not lead and not math.isnan(line.fit.main.value)]
         if others:
-            blocks.append("\n".join(f"- {_short_finding(line)}" for line in others[:rows]))
+            blocks.append("\n".join(f"- {_short_finding(found, line)}" for line in others[:rows]))
         blocks += _which_rows(found, lines[0], rows)
         blocks += _warnings(found, models)
         if plot:
@@ -86,11 +86,14 @@ def _interval(estimate: Estimate) -> str:
 # --- the result in sentences -----------------------------------------------------------------------------------------
 
 
-def _verdict(line: Line) -> str:
+def _verdict(found: Evaluation, line: Line) -> str:
     """Of a score against the best baseline: better, worse, unclear or untested."""
     if math.isnan(line.p_corrected):
         return "untested"
-    return "unclear" if line.p_corrected >= ALPHA else "differs"
+    if line.p_corrected >= ALPHA:
+        return "unclear"
+    against = _against(found, line)
+    return "better" if against and against.difference.value > 0 else "worse"
 
 
 def _against(found: Evaluation, line: Line) -> Comparison | None:
@@ -106,9 +109,9 @@ def _finding(found: Evaluation, lead: Line) -> str:
     if against is None:
         return f"Nothing was computed for {name}: {lead.note}."
     does = "follows the measured effect" if found.is_measured else "separates positive from negative rows"
-    verdict = _verdict(lead)
-    if verdict == "differs":
-        opening = f"{name} {does} {'better' if against.difference.value > 0 else 'worse'} than the best baseline"
+    verdict = _verdict(found, lead)
+    if verdict in ("better", "worse"):
+        opening = f"{name} {does} {verdict} than the best baseline"
     elif verdict == "unclear":
         opening = f"{name} is not clearly better than the best baseline"
     else:
@@ -123,16 +126,18 @@ def _finding(found: Evaluation, lead: Line) -> str:
         f"**{_name(against.b.name)}**{' (constant: chance)' if against.fits[1].is_constant else ''}"
     )
     if verdict != "untested":
-        n_tests = sum(one.stratum == ALL and not math.isnan(one.p) for one in found.comparisons)
         text += f"; difference {_interval(against.difference)}, {TESTS[against.test]} {p_text(against.p)}"
-        text += f" (Holm-corrected over {n_tests} tests: {p_text(against.p_corrected)})" if n_tests > 1 else ""
+        if against.n_in_family > 1:
+            text += f" (Holm-corrected over {against.n_in_family} scores: {p_text(against.p_corrected)})"
     return f"{text}; {counts}."
 
 
-def _short_finding(line: Line) -> str:
-    verdict = {"differs": "differs from the best baseline", "unclear": "not clearly better", "untested": "not tested"}
+def _short_finding(found: Evaluation, line: Line) -> str:
+    verdict = _verdict(found, line)
+    words = {"unclear": "not clearly better than the best baseline", "untested": "not tested"}
+    verdict = words.get(verdict, f"{verdict} than the best baseline")
     p = "" if math.isnan(line.p_corrected) else f", corrected {p_text(line.p_corrected)}"
-    return f"{_name(line.column.name)}: {_interval(line.fit.main)}; {verdict[_verdict(line)]}{p}"
+    return f"{_name(line.column.name)}: {_interval(line.fit.main)}; {verdict}{p}"
 
 
 def _which_rows(found: Evaluation, line: Line, rows: int) -> Blocks:
@@ -183,7 +188,14 @@ def _metrics_table(found: Evaluation, models: Sequence[Line], lines: Sequence[Li
         header = ["Score", "Kind", "Direction", "Spearman (95 %)", "Pearson"]
         numbers = [[_interval(line.fit.main), _plain(line.fit.pearson)] for line in shown]
     else:
-        header = ["Score", "Kind", "Direction", "AUROC (95 %)", "Average precision (95 %)", "Sensitivity at 95 %"]
+        header = [
+            "Score",
+            "Kind",
+            "Direction",
+            "AUROC (95 %)",
+            "Average precision (95 %)",
+            "Sensitivity at 95 % specificity",
+        ]
         numbers = [
             [_interval(line.fit.main), _interval(line.fit.average_precision), _plain(line.fit.sensitivities[1])]
             for line in shown
