@@ -54,7 +54,7 @@ def assert_refused(done, message, folder):
     """One line that says `message`, no traceback, exit code 1, and no output in the folder."""
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1 and re.search(message, errors[0]), done.stderr
-    assert done.stderr.splitlines()[-1] == errors[0] and done.returncode == 1
+    assert done.stderr.splitlines()[0] == errors[0] and done.returncode == 1
     assert not list(folder.glob("out.*")) and not list(folder.glob(".partial-*"))
 
 

@@ -273,3 +273,49 @@ def test_an_option_that_cannot_be_is_one_line(run_script, script, options, messa
     done = run_script(script, *options)
     [line] = done.stderr.splitlines()
     assert re.fullmatch(rf"error: {message} \(--help lists the options\)", line) and done.returncode == 2
+
+
+# --- the order of messages -------------------------------------------------------------------------------------------
+
+_SAYS = (
+    "import logging, sys; sys.path.insert(0, sys.argv[1]); from dna_lm import cli, errors\n"
+    "log = logging.getLogger('x')\n"
+    "def main(argv):\n"
+    "    log.info('detail'); log.info('3 minutes left', extra={'is_live': True}); log.warning('careful')\n"
+    "    log.warning('careful'); cli.note('versions'); cli.result('2 of 2 read')\n"
+    "    if argv[1:]: raise errors.UserError('wrong file')\n"
+    "cli.run(main)"
+)
+
+
+@pytest.mark.parametrize("in_galaxy", [False, True])
+def test_results_come_first_then_warnings_then_the_rest(tmp_path, in_galaxy):
+    command = [sys.executable, "-c", _SAYS, str(ROOT / "tools" / "scripts")]
+    environment = {name: value for name, value in os.environ.items() if name != "GALAXY_SLOTS"}
+    environment |= {"GALAXY_SLOTS": "1"} if in_galaxy else {}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    first, second = ["2 of 2 read", "careful"], ["detail"]
+    said = [line for line in done.stderr.splitlines() if not line.startswith("dna_lm 0")]
+    if in_galaxy:
+        assert done.stdout.splitlines() == first and said == ["3 minutes left", *second, "versions"]
+    else:
+        assert not done.stdout and said == ["3 minutes left", *first, *second, "versions"]
+
+
+@pytest.mark.parametrize("in_galaxy", [False, True])
+def test_an_error_comes_before_what_was_held_back(in_galaxy):
+    command = [sys.executable, "-c", _SAYS.replace("3 minutes left", "detail"), str(ROOT / "tools" / "scripts"), "fail"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | ({"GALAXY_SLOTS": "1"} if in_galaxy else {})
+    )
+    assert done.returncode == 1 and not done.stdout
+    assert done.stderr.splitlines() == ["error: wrong file", "careful", "detail"]
+
+
+def test_messages_appear_at_once_on_a_terminal():
+    controller, terminal = os.openpty()
+    command = [sys.executable, "-c", _SAYS, str(ROOT / "tools" / "scripts"), "fail"]
+    subprocess.run(command, stderr=terminal)
+    os.close(terminal)
+    said = os.read(controller, 10_000).decode().split("\r\n")
+    assert said[:4] == ["detail", "3 minutes left", "careful", "error: wrong file"]

@@ -31,7 +31,9 @@ def run(run_script, tmp_path):
         done = run_script("score_pairs.py", *options, "--output", tmp_path / "out.tsv")
         assert done.returncode == 0, done.stderr
         rows = [row for row in read_table(tmp_path / "out.tsv") if row["status"] == "ok"]
-        return rows, done.stderr.split(" records: ")[0].splitlines()[:-1]
+        result, *log = done.stderr.split(" records: ")[0].splitlines()[:-1]
+        assert result.startswith(f"{len(rows)} of ")
+        return rows, log
 
     return run
 
@@ -88,7 +90,8 @@ def test_embeddings_have_no_warnings_about_pairs(run_script, tmp_path):
     options = "--input", TEST_DATA / "cftr_wild_type.fasta", "--output", tmp_path / "out.tsv"
     done = run_script("embed.py", "--model", MODELS / "demo-mixtral", *options)
     assert done.returncode == 0, done.stderr
-    first, second, third = done.stderr.splitlines()[:3]
+    result, first, second, third = done.stderr.splitlines()[:4]
+    assert result == "2 of 2 records read"
     assert first.startswith(DEMONSTRATION) and second.startswith(STRAND) and third == "2 records: ok 2"
 
 

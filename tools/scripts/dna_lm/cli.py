@@ -38,13 +38,18 @@ _INDICES = ".fai", ".gzi"
 _paths = []
 _folders = []
 
-# What computed the results. Printed last, because Galaxy shows the beginning of a job's messages, which is for the
-# user.
+# Galaxy shows the first 255 characters of what a job prints. So the results come first, and last what computed them.
+_results = []
 _notes = []
 
 
+def result(text: str) -> None:
+    """Print `text` first, when the script has ended well: the result in a line."""
+    _results.append(text)
+
+
 def note(text: str) -> None:
-    """Print `text` when the script has ended well."""
+    """Print `text` last, when the script has ended well."""
     _notes.append(text)
 
 
@@ -56,19 +61,25 @@ def start(command: str) -> NoReturn | None:
 def run(main: Callable[[list[str]], None]) -> NoReturn | None:
     """Run a script's `main(argv)` and exit: 0, 1 for a `UserError`, 137 when memory ran out, 130 after Ctrl-C.
 
-    A `UserError`, an out-of-memory and Ctrl-C are one line on stderr. Anything else is a bug and shows its traceback.
+    A `UserError`, an out-of-memory and Ctrl-C are one line, the first on stderr. Anything else is a bug and shows its
+    traceback. On a terminal messages appear at once. Otherwise they come at the end, in the order of their weight:
+    results, warnings, the rest.
     """
     environment.keep_bits()
     environment.stay_offline()
     environment.share_processors()
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s", force=True)
-    # Inputs are read twice, and what is found in them is said once.
-    logging.getLogger().handlers[0].addFilter(_Once())
+    environment.keep_fonts()
+    messages = _Messages()
+    logging.basicConfig(handlers=[messages], level=logging.INFO, format="%(message)s", force=True)
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     # A job that is stopped leaves as an error would: temporary files are removed.
     earlier = signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    _results.clear()
     _notes[:] = [f"dna_lm {__version__}, Python {platform.python_version()} at {sys.executable}"]
+    has_ended_well = False
     try:
         main(sys.argv[1:])
+        has_ended_well = True
     except UserError as error:
         # The one line that a user sees.
         print(f"error: {error}", file=sys.stderr)
@@ -82,25 +93,52 @@ def run(main: Callable[[list[str]], None]) -> NoReturn | None:
         print("error: interrupted: no output is written", file=sys.stderr)
         sys.exit(INTERRUPTED_EXIT_CODE)
     finally:
+        messages.print_all(has_ended_well)
         # The process may go on, and be stopped for another reason. A handler that Python has not set is `None`.
         signal.signal(signal.SIGTERM, earlier or signal.SIG_DFL)
         pipes.remove_copies()
-    log.info("%s", "\n".join(_notes))
+    print(*_notes, sep="\n", file=sys.stderr)
 
 
-class _Once(logging.Filter):
-    """Leaves out a message that was there before."""
+class _Messages(logging.Handler):
+    """Prints messages on a terminal, and holds them back elsewhere. What is said again is left out.
+
+    Inputs are read twice. A message with the attribute `is_live`, such as the time remaining, is never held back.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self._seen = set()
+        self._seen: set[str] = set()
+        self._held: list[logging.LogRecord] = []
+        self._holds = not sys.stderr.isatty()
 
-    def filter(self, record: logging.LogRecord) -> bool:
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print or keep a message."""
         message = record.getMessage()
         if message in self._seen:
-            return False
+            return
         self._seen.add(message)
-        return True
+        if self._holds and not getattr(record, "is_live", False):
+            self._held.append(record)
+        else:
+            print(message, file=sys.stderr, flush=True)
+
+    def print_all(self, has_ended_well: bool) -> None:
+        """Print the results, if the script has any, and what was held back, and hold back nothing more.
+
+        In a Galaxy job, results and warnings are on stdout, which Galaxy shows before stderr with the time remaining.
+        """
+        # It imports what takes a while, and commands have done so.
+        from dna_lm import galaxy
+
+        stream = sys.stdout if galaxy.is_job() and has_ended_well else sys.stderr
+        if has_ended_well:
+            print(*_results, sep="\n", end="\n" * bool(_results), file=stream)
+        for record in sorted(self._held, key=lambda record: record.levelno < logging.WARNING):
+            is_warning = record.levelno >= logging.WARNING
+            print(record.getMessage(), file=stream if is_warning else sys.stderr)
+        self._held.clear()
+        self._holds = False
 
 
 def parse_arguments(parser: argparse.ArgumentParser, argv: list[str]) -> argparse.Namespace:

@@ -1,6 +1,8 @@
 """What libraries read from the environment when they are first used. Importing this changes nothing."""
 
 import os
+import sys
+from pathlib import Path
 
 
 def keep_bits() -> None:
@@ -22,3 +24,11 @@ def share_processors() -> None:
     # takes the time of those that work. A fifteenth of the turns costs nothing on a quiet node. To sleep at once
     # (OMP_WAIT_POLICY=passive) doubles the time of small models there.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+
+
+def keep_fonts() -> None:
+    """Let matplotlib keep its list of fonts for the next job. To be called before it is imported."""
+    # Galaxy gives each job a home of its own, where the list, which takes seconds, would be made again. The folder of
+    # the Python environment lasts, if it can be written.
+    if "MPLCONFIGDIR" not in os.environ and os.access(sys.prefix, os.W_OK):
+        os.environ["MPLCONFIGDIR"] = str(Path(sys.prefix, "var", "dna_lm-matplotlib"))

@@ -69,6 +69,11 @@ def _ends_as_table(block: str) -> bool:
     return block.rpartition("\n")[2].startswith("|")
 
 
+def is_job() -> bool:
+    """Whether Galaxy runs this process."""
+    return "GALAXY_SLOTS" in os.environ
+
+
 def threads() -> int | None:
     """How many threads Galaxy gave the job, or `None` outside of Galaxy."""
     return _number("GALAXY_SLOTS")

@@ -54,6 +54,11 @@ class MutationRow(ScoredPair):
     mutation: Mutation = field(kw_only=True)
 
     @property
+    def what(self) -> str:
+        at = self.mutation.position
+        return self.id if at is None else f"{self.id} {at} {self.mutation.stretch.bases[at - 1]}→{self.mutation.alt}"
+
+    @property
     def dependencies(self) -> np.ndarray | None:
         """The `changes` of the bases of the stretch: float64 (bases,), NaN for the mutated base and where undefined."""
         stretch = self.mutation.stretch

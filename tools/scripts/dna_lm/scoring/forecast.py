@@ -20,6 +20,9 @@ _SHORTEST = 20
 _LATER = 4
 _UNITS = (("second", 1, 90), ("minute", 60, 90 * 60), ("hour", 3600, 48 * 3600), ("day", 24 * 3600, float("inf")))
 
+# Messages that are for now: see `cli`.
+_LIVE = {"is_live": True}
+
 log = logging.getLogger(__name__)
 
 Given = TypeVar("Given", Item, Single)
@@ -75,7 +78,7 @@ class Forecast:
             return
         done = (self._n_ended + share) / max(self._n_passes, self._n_ended + 1)
         if seconds := self._seconds_in_all(done):
-            log.info("at least %s for %s", _duration(seconds), self._records())
+            log.info("at least %s for %s", _duration(seconds), self._records(), extra=_LIVE)
 
     def _after_portion(self):
         if not self._is_time():
@@ -85,9 +88,9 @@ class Forecast:
         if in_all := self._seconds_in_all(1):
             n_tokens = _rounded(self._given * in_all / seconds)
             left = _duration(max(0, in_all - seconds))
-            log.info("%s left for %s, %s tokens at %s", left, self._records(), n_tokens, rate)
+            log.info("%s left for %s, %s tokens at %s", left, self._records(), n_tokens, rate, extra=_LIVE)
         elif not self._checked.n_bases:
-            log.info("%d records done, %s; it is not known how many there are", self._n_items, rate)
+            log.info("%d records done, %s; it is not known how many there are", self._n_items, rate, extra=_LIVE)
 
     def _is_time(self):
         seconds = self._clock() - self._start

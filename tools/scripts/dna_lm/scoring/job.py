@@ -20,10 +20,13 @@ from dna_lm.engine.encoder import Budget
 from dna_lm.errors import UserError, counted
 from dna_lm.marks import Mark
 from dna_lm.model.checkpoint import Checkpoint
+from dna_lm.outputs.markdown import limited
+from dna_lm.scores import SCORES
 from dna_lm.scoring import pipeline
 from dna_lm.scoring.forecast import Checked, Forecast
 from dna_lm.scoring.pipeline import Item, Single
 from dna_lm.scoring.provenance import provenance
+from dna_lm.scoring.rows import Row, ScoredPair
 from dna_lm.scoring.settings import Settings
 from dna_lm.scoring.warnings import Warnings, of_settings, plain
 
@@ -132,7 +135,7 @@ def run(
                 for sink in sinks:
                     sink(row)
                 warnings.add(row)
-                tally.add(row.status)
+                tally.add(row)
         _log_warnings(warnings.of_rows())
         tally.report(fail_on_unscored)
     return tally
@@ -144,7 +147,7 @@ def _log_warnings(warnings: Iterable[str]) -> None:
 
 
 class Tally:
-    """Counts of the rows' statuses, and the report on them at the end.
+    """Counts of the rows' statuses and the largest impact, and the report on them at the end.
 
     `is_chunk`: the rows are those of one chunk of a larger input, which may have nothing that can be read.
     """
@@ -154,10 +157,17 @@ class Tally:
         self.is_chunk = is_chunk
         self.budget = budget
         self.meanings = statuses.meanings(checkpoint.max_tokens, checkpoint.precision_name)
+        # Of substitutions, if there are any: whether it is one, its impact, and the mutation and its score in words.
+        self._largest: tuple[bool, float, str] | None = None
 
-    def add(self, status: str) -> None:
+    def add(self, row: Row) -> None:
         """Count a row."""
-        self.counts[status] += 1
+        self.counts[row.status] += 1
+        if row.status == statuses.OK and isinstance(row, ScoredPair) and row.scores:
+            name, value = next(iter(row.scores.items()))
+            rank = not row.is_indel, (1 if SCORES[name].grows else -1) * value
+            if self._largest is None or rank > self._largest[:2]:
+                self._largest = *rank, f"largest impact {limited(row.what, 100)} ({name} {value:.4g})"
 
     def report(self, fail_on_unscored: bool = False) -> None:
         """Log the count of each status. Raise `UserError` when nothing could be read, or not all of what must be."""
@@ -168,6 +178,8 @@ class Tally:
         if (n_unread == total and not self.is_chunk) or (n_unread and fail_on_unscored):
             reasons = f" ({meanings})" if meanings else ""
             raise UserError(f"the model could not read {n_unread} of {counted(total, 'record')}: {listed}{reasons}")
+        n_read = self.counts[statuses.OK]
+        cli.result("; ".join([f"{n_read:,} of {total:,} records read", *(self._largest or ())[2:]]))
         log.info("%s: %s", counted(total, "record"), listed)
         if meanings:
             log.info("%s", meanings)

@@ -40,6 +40,11 @@ class ScoredPair:
     changes: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     @property
+    def what(self) -> str:
+        """Which mutation it is, for people."""
+        return self.id
+
+    @property
     def is_indel(self) -> bool:
         """Whether bases are inserted or deleted."""
         return self.counts.wt_length != self.counts.mut_length

@@ -60,6 +60,10 @@ class VariantRow(ScoredPair):
         return vcf.readable(self.allele.written_alt)
 
     @property
+    def what(self) -> str:
+        return f"{self.chrom}:{self.pos} {self.ref}→{self.alt}"
+
+    @property
     def is_indel(self) -> bool:
         return self.allele.kind != SUBSTITUTION
 
