@@ -1,5 +1,6 @@
 """Labels: short ones from the names of datasets, as this suite's tools name them."""
 
+import json
 import re
 from xml.etree import ElementTree
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from conftest import ROOT
 from dna_lm import galaxy, names
+from dna_lm.inputs import tables
 
 TOOLS = ROOT / "tools"
 NAMES = st.lists(st.sampled_from(["Mutation scores of ", "exon", "intron", ".fasta", ".gz", " ", ", put together"]))
@@ -40,6 +42,23 @@ def test_labels_are_equal_only_where_names_are(labels):
     short = galaxy.short_labels(cleaned)
     assert len(set(short)) == len(set(cleaned))
     assert all(label in name and bool(label) == bool(name) for label, name in zip(short, cleaned, strict=True))
+
+
+@given(st.lists(NAMES.map("".join), max_size=8))
+def test_numbered_labels_differ_and_begin_with_what_they_were(labels):
+    found = names.numbered(labels)
+    assert len(set(found)) == len(found) == len(labels)
+    assert all(new == old or new.startswith(f"{old} (") for new, old in zip(found, labels, strict=True))
+    assert names.numbered(["x", "y", "x", "x (2)"]) == ["x", "y", "x (2)", "x (2) (2)"]
+
+
+def test_datasets_of_one_name_are_numbered_on_request(tmp_path):
+    """Two tables of one VCF have the same name in a history."""
+    path = tmp_path / "tables.json"
+    path.write_text(json.dumps([{"name": "Variant scores of a.vcf", "table": f"{n}.tsv"} for n in range(2)]))
+    label = "Variant scores of a.vcf"
+    assert tables.read_table_list(path) == [(label, "0.tsv"), (label, "1.tsv")]
+    assert tables.read_table_list(path, numbered=True) == [(label, "0.tsv"), (f"{label} (2)", "1.tsv")]
 
 
 def output_labels():

@@ -34,6 +34,17 @@ def clean_label(text: str) -> str:
     return " ".join(text.split())
 
 
+def numbered(labels: Iterable[str]) -> list[str]:
+    """Labels that all differ: the second `x` becomes `x (2)`."""
+    found: list[str] = []
+    for label in labels:
+        n = 1
+        while (new := f"{label} ({n})" if n > 1 else label) in found:
+            n += 1
+        found.append(new)
+    return found
+
+
 def split_labels(text: str) -> list[str]:
     """The labels in a comma-separated list."""
     return [label for label in map(clean_label, text.split(",")) if label]

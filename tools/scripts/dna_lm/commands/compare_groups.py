@@ -76,7 +76,7 @@ def read_groups(arguments: argparse.Namespace) -> list[statistics.Group]:
         return score_tables.read_grouped_table(arguments.table, arguments.column, column, arguments.paired, only)
     if arguments.only:
         raise UserError("--only needs --table: leave out the tables of the other groups instead")
-    labelled = tables.read_table_list(arguments.groups) if arguments.groups else []
+    labelled = tables.read_table_list(arguments.groups, numbered=True) if arguments.groups else []
     labelled += [score_tables.split_group(argument) for argument in arguments.group or ()]
     return score_tables.read_groups(labelled, arguments.column, paired=arguments.paired)
 

@@ -96,7 +96,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def read(arguments: argparse.Namespace) -> tuple[joining.Rows, known.Labels, dict[str, list[str]]]:
     """The joined rows, their labels, and the columns of strata and clusters. Raises `UserError`."""
-    labelled = tables.read_table_list(arguments.tables) if arguments.tables else []
+    labelled = tables.read_table_list(arguments.tables, numbered=True) if arguments.tables else []
     labelled += [tables.split_table(argument) for argument in arguments.table]
     column = arguments.label_column if arguments.measured_column is None else arguments.measured_column
     wanted = [name for name in (arguments.stratum_column, arguments.cluster_column) if name is not None]

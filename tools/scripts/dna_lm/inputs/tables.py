@@ -21,7 +21,7 @@ from typing import TextIO
 
 import numpy as np
 
-from dna_lm import pipes
+from dna_lm import names, pipes
 from dna_lm.errors import UserError, counted, quoted
 from dna_lm.galaxy import short_labels
 
@@ -217,11 +217,12 @@ def split_table(argument: str) -> tuple[str, str]:
     return short_labels([os.path.basename(argument)])[0], argument
 
 
-def read_table_list(path: str) -> list[tuple[str, str]]:
+def read_table_list(path: str, numbered: bool = False) -> list[tuple[str, str]]:
     """(label, path) pairs from a JSON list of objects `{"label": …, "table": …}` or `{"name": …, "table": …}`.
 
     A label is not changed. Labels are made from names of datasets by `galaxy.short_labels`. Labels and names may
-    contain any character. Raises `UserError` for another file.
+    contain any character. numbered: datasets of one name are numbered, such as `x`, `x (2)`. Raises `UserError` for
+    another file.
     """
     try:
         with open(path, encoding="utf-8") as handle:
@@ -229,7 +230,8 @@ def read_table_list(path: str) -> list[tuple[str, str]]:
         # open() would take a number for an open file.
         if not all(isinstance(entry["table"], str) for entry in entries):
             raise ValueError("a table is not the path of a file")
-        made = iter(short_labels([entry["name"] for entry in entries if "label" not in entry]))
+        labels = short_labels([entry["name"] for entry in entries if "label" not in entry])
+        made = iter(names.numbered(labels) if numbered else labels)
         return [(entry["label"] if "label" in entry else next(made), entry["table"]) for entry in entries]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f'{quoted(path)} is not a JSON list of {{"label": …, "table": …}}: {error}') from error
