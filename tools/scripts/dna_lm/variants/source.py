@@ -29,14 +29,15 @@ class _Scored(NamedTuple):
 class VariantRow(ScoredPair):
     """An alternate allele.
 
-    percentiles: score -> its percentile among `n_background` mutations, both `None` without a background; region: the
-    names of the regions that the changed bases lie in, or `None` without regions.
+    percentiles: score -> its percentile among `n_background` mutations, both `None` without a background; region: what
+    the changed bases lie in, `None` without regions; gene: of which gene, `None` without genes.
     """
 
     allele: Allele = field(kw_only=True)
     percentiles: Mapping[str, float | None] | None = None
     n_background: int | None = None
     region: str | None = None
+    gene: str | None = None
 
     # The text of a bad record need not be text.
     @property
@@ -141,9 +142,9 @@ class VariantSource:
                 name: percentile(value, [row.scores[name] for row in others]) for name, value in found.scores.items()
             }
             n_background = len(others)
-        region = None
+        regions = {}
         if self.regions:
-            region = self.regions.names(allele.contig or allele.line.chrom, *allele.changed())
+            regions = self.regions.columns(allele.contig or allele.line.chrom, *allele.changed())
         return VariantRow(
             found.id,
             found.status,
@@ -152,7 +153,7 @@ class VariantSource:
             allele=allele,
             percentiles=percentiles,
             n_background=n_background,
-            region=region,
+            **regions,
         )
 
     def as_text(self) -> dict[str, object]:
