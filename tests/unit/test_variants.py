@@ -812,7 +812,7 @@ def test_alleles_are_read_in_the_style_of_the_reference(tmp_path, caplog):
     path, checked = check(tmp_path, reference, lines)
     assert checked.n_of_contig == {"chr1": 1, "chrM": 1, "scaffold": 1}
     assert checked.counts == {"ok": 3, "unknown_contig": 1}
-    assert "'1' as 'chr1', 'MT' as 'chrM'" in caplog.text
+    assert checked.notes == ["VCF: 2 sequences read by the names of the reference: '1' as 'chr1', 'MT' as 'chrM'."]
     assert "1 of 4 alleles of the VCF are on sequences that the reference lacks: '2' 1" in caplog.text
     found = list(alleles.read_alleles(path, reference, 9, contigs=checked.contigs))
     assert [(a.line.chrom, a.contig, a.status) for a in found] == [

@@ -132,7 +132,6 @@ def open_regions(arguments: argparse.Namespace, reference: Reference) -> regions
         reference.lengths,
         arguments.feature_types,
     )
-    alleles.log_styles("regions", named.contigs)
     if not named.contigs:
         alleles.judge_unknown("regions", "region", named.n_of_contig, 0, reference)
     return named

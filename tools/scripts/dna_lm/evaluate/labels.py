@@ -347,8 +347,12 @@ class _Finder:
             if warning:
                 log.warning("%s", warning)
         n_records = self._n_records[ID]
-        kind = POSITION if kind in self._alone else kind
-        return cells, f"{kind}; {n_matched:,} of the {n_records:,} records of {title} have a row in the score table"
+        how = POSITION if kind in self._alone else kind
+        others = [(written, name) for written, name in self._names.items() if name and written != name]
+        if kind == PLACE and others:
+            written, name = (quoted(text, 20) for text in others[0])
+            how += f", with names of chromosomes in another style ({written} as {name})"
+        return cells, f"{how}; {n_matched:,} of the {n_records:,} records of {title} have a row in the score table"
 
     def _fill(self, kind: str, cells: list, title: str) -> int:
         """Put the records into `cells` by their places; returns how many have a row."""

@@ -101,11 +101,13 @@ class VariantSource:
         given = self.path, self.reference, self.refused_ids, self.allow_ref_mismatches
         checked = alleles.check_vcf(*given)
         self.header, self.contigs = checked.header, checked.contigs
+        notes = checked.notes
         if self.regions:
             alleles.judge_regions(self.regions, checked, self.is_chunk)
+            notes = notes + alleles.styles("regions", self.regions.contigs)
         n_pairs = checked.counts[OK] * (1 + (self.background.n if self.background else 0))
         chunk = vcf.mark_of(self.header)
-        return Checked(chunk, checked.counts.total(), 2 * self.window * n_pairs)
+        return Checked(chunk, checked.counts.total(), 2 * self.window * n_pairs, notes)
 
     @property
     def is_chunk(self) -> bool:
