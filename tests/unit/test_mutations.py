@@ -367,6 +367,94 @@ def test_a_line_with_several_alternate_alleles_labels_each(tmp_path):
     assert found.values.tolist() == [1, 1, 0]
 
 
+SCANNED = "ACGTTGCA"
+
+
+def scan(path, names=("promoter",), sequence=SCANNED):
+    """A table of *Score every mutation* of sequences: every substitution, and the deletion of the first base."""
+    rows = [
+        [name, at, ref, alt, at + 0.25 * "ACGT".index(alt) if alt != "-" else 9]
+        for name in names
+        for at, ref in enumerate(sequence, 1)
+        for alt in [*("ACGT".replace(ref, "")), *("-" * (at == 1))]
+    ]
+    return joining.read_tables([("a", write(path, ["id", "position", "ref", "alt", "l2"], rows))], ["l2"], [])
+
+
+MEASURED = [(3, "G", "T", 1.5), (1, "A", "-", 2.5), (8, "A", "C", 3.5), (3, "G", "A", 4.5)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "name", "by"),
+    [
+        ("Position Ref Alt", None, "position, ref and alt"),
+        ("pos REF ALT", None, "position, ref and alt"),
+        ("id position ref alt", "promoter", "id, position, ref and alt"),
+        ("ID Pos Reference_Allele Alternate_Allele", "promoter", "id, position, ref and alt"),
+        ("#CHROM POS REF ALT", "promoter", "id, position, ref and alt"),
+        ("chromosome position ref alt", "promoter", "id, position, ref and alt"),
+        # What each row is called, and not the sequence.
+        ("id position ref alt", "variant{}", "position, ref and alt"),
+    ],
+)
+def test_a_scan_has_the_labels_of_tables_as_people_write_them(tmp_path, columns, name, by):
+    rows = [[*([name.format(at)] if name else []), *row] for at, row in enumerate(MEASURED)]
+    path = write(tmp_path / "y", [*columns.split(), "y"], rows)
+    found, _ = labels.from_file(path, scan(tmp_path / "a"), "y", labels.measured, [])
+    expected = {(pos, alt): value for pos, _, alt, value in MEASURED}
+    keys = [(at, alt) for at, ref in enumerate(SCANNED, 1) for alt in [*("ACGT".replace(ref, "")), *("-" * (at == 1))]]
+    np.testing.assert_equal(found.values, [expected.get(key, math.nan) for key in keys])
+    assert found.found_by == f"{by}; 4 of the 4 records of the table with labels have a row in the score table"
+
+
+def test_labels_of_several_or_of_other_sequences_are_refused(tmp_path):
+    columns = ["position", "ref", "alt", "y"]
+    path = write(tmp_path / "y", columns, MEASURED)
+    with pytest.raises(UserError, match="no column 'id' with the name of a sequence, which the scores of several"):
+        labels.from_file(path, scan(tmp_path / "a", ("p", "q")), "y", labels.measured, [])
+    # Of another sequence a quarter has the same base by chance.
+    other = [[at, ref, "G" if ref != "G" else "C", 1] for at, ref in enumerate("CCGAACCA", 1)]
+    with pytest.raises(
+        UserError, match=r"4 of 8 records .* another base .* first line 2: C at position 1, where it is A"
+    ):
+        labels.from_file(write(tmp_path / "o", columns, other), scan(tmp_path / "a"), "y", labels.measured, [])
+    one = [*([at, ref, "G" if ref != "G" else "C", 1] for at, ref in enumerate(SCANNED, 1)), [3, "G", "T", 2]]
+    one += [[at, ref, "N", 1] for at, ref in enumerate(SCANNED[:2], 1)]
+    found, _ = labels.from_file(
+        write(tmp_path / "n", columns, [*one, [2, "A", "G", 3]]), scan(tmp_path / "a"), "y", labels.measured, []
+    )
+    assert np.nansum(found.values) == 9 + 1
+    named = write(tmp_path / "z", ["id", *columns], [["q", *row] for row in MEASURED])
+    with pytest.raises(UserError, match="no record has the place of a row"):
+        labels.from_file(named, scan(tmp_path / "a", ("p", "r")), "y", labels.measured, [])
+    far = write(tmp_path / "f", columns, [[100 + pos, *row] for pos, *row in MEASURED])
+    with pytest.raises(
+        UserError, match="no record has the place of a row, for example 'promoter:1:A>C' .* '103:G>T' in"
+    ):
+        labels.from_file(far, scan(tmp_path / "a"), "y", labels.measured, [])
+    for genome in ("19", "chr19"):
+        path = write(tmp_path / "c", ["chrom", *columns], [[genome, *row] for row in MEASURED])
+        with pytest.raises(UserError, match="no record has the place of a row"):
+            labels.from_file(path, scan(tmp_path / "a"), "y", labels.measured, [])
+
+
+def test_positions_on_the_only_chromosome_need_no_name(tmp_path):
+    rows = [
+        ["chr1", 100 + at, "promoter", at, ref, alt, at]
+        for at, ref in enumerate(SCANNED, 1)
+        for alt in "ACGT"
+        if alt != ref
+    ]
+    header = ["chrom", "pos", "id", "position", "ref", "alt", "l2"]
+    scores = joining.read_tables([("a", write(tmp_path / "a", header, rows))], ["l2"], [])
+    for shift in (0, 100):
+        path = write(
+            tmp_path / "y", ["Position", "Ref", "Alt", "y"], [[shift + 3, "G", "T", 1.5], [shift + 5, "T", "A", 2.5]]
+        )
+        found, _ = labels.from_file(path, scores, "y", labels.measured, [])
+        assert {rows[at][3]: found.values[at] for at in np.flatnonzero(~np.isnan(found.values))} == {3: 1.5, 5: 2.5}
+
+
 def test_keys_of_rows_in_another_order():
     assert mutations.belonging("abc", "abc") is None
     assert mutations.belonging("abc", "xyz") is None

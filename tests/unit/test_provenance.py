@@ -51,7 +51,8 @@ OTHER_VALUES = {
 CHANGES_NO_NUMBER = {
     "help", "options", "batch_tokens", "fail_on_unscored", "scores", "output", "report", "report_for", "draw", "sort",
     "wild_type", "mutant", "variants", "reference", "sequences", "intervals", "intervals_format", "input", "inputs",
-    "allow_identical", "allow_ref_mismatches", "regions", "regions_format", "region_names", "info_prefix", "output_vcf",
+    "allow_identical", "allow_ref_mismatches", "regions", "regions_format", "region_names", "feature_types",
+    "info_prefix", "output_vcf",
     "wild_type_windows", "mutant_windows", "plot", "track", "base_tracks", "heatmap", "heatmap_format", "dependencies",
     "dependency_map", "dependency_map_format", "dependency_bases", "influence", "groups", "group_column",
     "group_column_number", "format", "log_likelihood", "picture", "picture_format", "coordinates",

@@ -629,16 +629,28 @@ def test_other_styles_of_names_score_the_same(run, run_script, tmp_path):
     inputs = TEST_DATA / "variants.vcf", TEST_DATA / "regions.bed"
     expected, _ = run("score_variants.py", *variants_of(inputs[0]), "--regions", inputs[1], *options, tracks[0])
     bare_inputs = bare("variants.vcf"), bare("regions.bed")
-    rows, log = run("score_variants.py", *variants_of(bare_inputs[0]), "--regions", bare_inputs[1], *options, tracks[1])
+    rows, log = run(
+        "score_variants.py",
+        *variants_of(bare_inputs[0]),
+        "--regions",
+        bare_inputs[1],
+        *options,
+        tracks[1],
+        "--report",
+        tmp_path / "report.md",
+    )
     assert [row["chrom"] for row in rows] == [row["chrom"].removeprefix("chr") for row in expected]
     names = [name for name in rows[0] if name not in ("chrom", "id", "alt")]
     assert [[row[name] for name in names] for row in rows] == [[row[name] for name in names] for row in expected]
     assert {row["region"] for row in rows} > {"exon", "intron"}
     assert tracks[0].read_bytes() == tracks[1].read_bytes()
-    assert log.startswith("regions: sequences are read by the names of the reference: '1' as 'chr1', '2' as 'chr2'")
+    notes = [f"{what}: {n} sequences read by the names of the reference" for what, n in (("VCF", 3), ("regions", 2))]
+    assert all(f"{note}: '1' as 'chr1', '2' as 'chr2'" in log for note in notes)
+    assert all(note in (tmp_path / "report.md").read_text() for note in notes)
     given = "--reference", REFERENCE, "--flank", 20, "--intervals"
     expected, _ = run("mutagenesis.py", *given, TEST_DATA / "intervals.bed", "--track", tracks[0])
-    rows, _ = run("mutagenesis.py", *given, bare("intervals.bed"), "--track", tracks[1])
+    rows, log = run("mutagenesis.py", *given, bare("intervals.bed"), "--track", tracks[1])
+    assert log.count("intervals: 2 sequences read by the names of the reference: '1' as 'chr1', '2' as 'chr2'.") == 1
     assert [row["l2"] for row in rows] == [row["l2"] for row in expected]
     assert {row["chrom"] for row in rows} == {"1", "2"} and tracks[0].read_bytes() == tracks[1].read_bytes()
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from conftest import TEST_DATA
 from dna_lm.errors import UserError
-from dna_lm.inputs import alleles, regions, stretches, vcf
+from dna_lm.inputs import alleles, genes, regions, stretches, vcf
 from dna_lm.inputs.reference import open_reference
 from dna_lm.variants import background
 
@@ -635,17 +635,17 @@ def test_overlaps_are_those_of_a_naive_loop(tmp_path_factory, data):
                 bases = set(range(first, first + length))
                 inside = {start - 1, start} <= bases if start == end else not bases.isdisjoint(range(start, end))
                 names |= {name} if inside else set()
-            assert found.names("c", start, end) == ("+".join(sorted(names)) or "none")
-    assert found.names("other", 1, 2) == "none"
+            assert found.columns("c", start, end)["region"] == ("+".join(sorted(names)) or "none")
+    assert found.columns("other", 1, 2)["region"] == "none"
 
 
 def test_gff_counts_from_one_and_names_may_be_chosen(tmp_path):
     gff = "##gff-version 3\nc\tx\tgene\t5\t9\t.\t+\t.\tID=1\nc\tx\texon\t5\t6\t.\t+\t.\tID=2\n##FASTA\n>c\nACGT\n"
     found = read_regions(tmp_path, gff, "gff")
-    assert [found.names("c", at, at + 1) for at in (3, 4, 5, 6, 8, 9)] == [
+    assert [found.columns("c", at, at + 1)["region"] for at in (3, 4, 5, 6, 8, 9)] == [
         *("none", "exon+gene", "exon+gene", "gene", "gene", "none")
     ]
-    assert read_regions(tmp_path, gff, "gff", ["exon"]).names("c", 6, 7) == "none"
+    assert read_regions(tmp_path, gff, "gff", ["exon"]).columns("c", 6, 7)["region"] == "none"
     with pytest.raises(UserError, match="none is called 'intron'"):
         read_regions(tmp_path, gff, "gff", ["intron"])
 
@@ -668,15 +668,131 @@ def test_bad_regions_are_one_line(tmp_path, text, file_format, message):
 
 
 def test_regions_without_a_name_have_their_place(tmp_path):
-    assert read_regions(tmp_path, "c 5 6\n").names("c", 5, 6) == "c:5-6"
+    assert read_regions(tmp_path, "c 5 6\n").columns("c", 5, 6)["region"] == "c:5-6"
     assert read_regions(tmp_path, "track\tname=x\nbrowser\tposition c\nc 5 6\n").n_of_contig == {"c": 1}
 
 
 def test_a_region_called_none_is_not_outside_all_regions():
     named = regions.Regions([regions.Region("c", 10, 20, "none", 1), regions.Region("c", 30, 40, "exon", 2)])
-    assert [named.names("c", at, at + 1) for at in (12, 32, 50)] == ["none", "exon", "no region"]
-    assert named.names("d", 1, 2) == "no region"
-    assert regions.Regions([regions.Region("c", 30, 40, "exon", 2)]).names("c", 1, 2) == "none"
+    assert [named.columns("c", at, at + 1)["region"] for at in (12, 32, 50)] == ["none", "exon", "no region"]
+    assert named.columns("d", 1, 2)["region"] == "no region"
+    assert regions.Regions([regions.Region("c", 30, 40, "exon", 2)]).columns("c", 1, 2)["region"] == "none"
+
+
+# --- genes ---------------------------------------------------------------------------------------------------------
+
+# As Ensembl writes GFF3: two transcripts of a gene on the minus strand, one of them without a coding sequence; a
+# pseudogene without exons.
+ENSEMBL = """\
+##gff-version 3
+c\tx\tchromosome\t1\t200\t.\t.\t.\tID=chromosome:c
+c\tx\tgene\t11\t100\t.\t-\t.\tID=gene:E1;Name=PEX%2C1;gene_id=E1
+c\tx\tmRNA\t11\t90\t.\t-\t.\tID=transcript:T1;Parent=gene:E1;Name=PEX-201
+c\tx\tthree_prime_UTR\t11\t15\t.\t-\t.\tParent=transcript:T1
+c\tx\texon\t11\t30\t.\t-\t.\tParent=transcript:T1;Name=x
+c\tx\tCDS\t16\t30\t.\t-\t0\tID=CDS:P1;Parent=transcript:T1
+c\tx\tCDS\t51\t70\t.\t-\t0\tID=CDS:P1;Parent=transcript:T1
+c\tx\texon\t51\t90\t.\t-\t.\tParent=transcript:T1
+c\tx\tlnc_RNA\t31\t100\t.\t-\t.\tID=transcript:T2;Parent=gene:E1
+c\tx\texon\t31\t34\t.\t-\t.\tParent=transcript:T2
+c\tx\texon\t86\t100\t.\t-\t.\tParent=transcript:T2
+c\tx\tpseudogene\t121\t130\t.\t+\t.\tID=gene:E2
+"""
+# Of each base of `c`, by hand.
+ENSEMBL_WORDS = [
+    *(["intergenic"] * 10 + ["three_prime_UTR"] * 5 + ["CDS"] * 15 + ["splice_site"] * 2),  # T1's beats T2's exon
+    *(["non_coding_exon"] * 2 + ["splice_site"] * 2 + ["intron"] * 12 + ["splice_site"] * 2 + ["CDS"] * 20),
+    *(["five_prime_UTR"] * 20 + ["non_coding_exon"] * 10 + ["intergenic"] * 20 + ["gene"] * 10 + ["intergenic"] * 70),
+]
+
+
+def read_genes(tmp_path, gff, only=(), **how):
+    (tmp_path / "g").write_text(gff)
+    return genes.read_named(tmp_path / "g", "gff", only, **how)
+
+
+def at_each_base(found, n=200):
+    columns = [found.columns("c", at, at + 1) for at in range(n)]
+    return [cells["region"] for cells in columns], [cells["gene"] for cells in columns]
+
+
+def test_a_base_has_the_first_word_of_its_transcripts_and_its_gene(tmp_path):
+    words, names = at_each_base(read_genes(tmp_path, ENSEMBL))
+    assert words == ENSEMBL_WORDS
+    assert names == [""] * 10 + ["PEX,1"] * 90 + [""] * 20 + ["E2"] * 10 + [""] * 70
+    assert read_genes(tmp_path, ENSEMBL).columns("d", 5, 6) == {"region": "none", "gene": ""}
+
+
+def test_several_bases_have_the_first_word_and_an_insertion_the_last(tmp_path):
+    found = read_genes(tmp_path, ENSEMBL)
+    rank = genes.WORDS.index
+    for start in range(1, 140):
+        assert found.columns("c", start, start + 6)["region"] == min(ENSEMBL_WORDS[start : start + 6], key=rank)
+        assert found.columns("c", start, start)["region"] == max(ENSEMBL_WORDS[start - 1 : start + 1], key=rank)
+
+
+def test_the_words_of_a_gff_may_be_chosen_also_wider_ones(tmp_path):
+    def of(*only):
+        return at_each_base(read_genes(tmp_path, ENSEMBL, only))[0]
+
+    exonic = [word.endswith(("UTR", "CDS", "exon")) for word in ENSEMBL_WORDS]
+    of_intron = [word in ("intron", "splice_site") for word in ENSEMBL_WORDS]
+    assert of("exon", "intron") == [
+        "exon" if exon else "intron" if intron else "none" for exon, intron in zip(exonic, of_intron, strict=True)
+    ]
+    assert of("UTR") == ["UTR" if word.endswith("UTR") else "none" for word in ENSEMBL_WORDS]
+    assert set(of("intergenic")) == {"intergenic", "none"}
+    with pytest.raises(UserError, match=r"regions: none is called 'mRNA': of genes there are CDS, .*Feature types as"):
+        of("mRNA")
+
+
+def test_other_forms_of_annotation_have_the_same_words(tmp_path):
+    def gtf(gene, names=""):
+        return "".join(
+            f'c\tx\t{kind}\t{start}\t{end}\t.\t{strand}\t.\tgene_id "{gene}"; transcript_id "{name}";{names}\n'
+            for kind, start, end, strand, name in [
+                *(
+                    ("exon", 5, 20, "+", "t"),
+                    ("CDS", 10, 20, "+", "t"),
+                    ("UTR", 5, 9, "+", "t"),
+                    ("UTR", 36, 40, "+", "t"),
+                ),
+                *(("exon", 31, 40, "+", "t"), ("CDS", 31, 32, "+", "t"), ("stop_codon", 33, 35, "+", "t")),
+            ]
+        )
+
+    expected = ["intergenic"] * 4 + ["five_prime_UTR"] * 5 + ["CDS"] * 11 + ["splice_site"] * 2 + ["intron"] * 6
+    expected += ["splice_site"] * 2 + ["CDS"] * 5 + ["three_prime_UTR"] * 5 + ["intergenic"]
+    for text, name in ((gtf("E"), "E"), (gtf("E", ' gene_name "BRCA; 1";'), "BRCA; 1")):
+        words, names = at_each_base(read_genes(tmp_path, text), 41)
+        assert (words, set(names)) == (expected, {"", name})
+    # As NCBI writes GFF3: no UTR and no introns; lines in any order; several parents.
+    ncbi = (
+        "c\tx\texon\t31\t40\t.\t+\t.\tID=e2;Parent=rna-1,rna-2;gene=ABC\nc\tx\texon\t5\t20\t.\t+\t.\tParent=rna-1\n"
+        "c\tx\tCDS\t31\t35\t.\t+\t.\tID=p;Parent=rna-1\nc\tx\tCDS\t10\t20\t.\t+\t.\tID=p;Parent=rna-1\n"
+        "c\tx\tmRNA\t5\t40\t.\t+\t.\tID=rna-1;Parent=gene-ABC\n"
+    )
+    words, names = at_each_base(read_genes(tmp_path, ncbi), 41)
+    assert (words, set(names)) == (expected, {"", "ABC"})
+    # Bacteria: coding sequences without a transcript. Without any, an exon is not said to be non-coding.
+    prokka = "c\tx\tCDS\t3\t8\t.\t-\t0\tID=p1;gene=thrL\nc\tx\tCDS\t9\t12\t.\t-\t0\tID=p2;locus_tag=b2;gene=thrA\n"
+    words, names = at_each_base(read_genes(tmp_path, prokka), 13)
+    assert words == ["intergenic"] * 2 + ["CDS"] * 10 + ["intergenic"]
+    assert names == ["", "", *["thrL"] * 6, *["thrA"] * 4, ""]
+    exons = "c\tx\tgene\t1\t9\t.\t+\t.\tID=g\nc\tx\texon\t3\t4\t.\t+\t.\tID=1\nc\tx\texon\t7\t8\t.\t+\t.\tID=2\n"
+    assert at_each_base(read_genes(tmp_path, exons), 8)[0] == [
+        *["gene"] * 2,
+        *["exon"] * 2,
+        *["gene"] * 2,
+        *["exon"] * 2,
+    ]
+
+
+def test_the_types_of_a_gff_are_kept_on_request_and_where_it_has_no_exons(tmp_path):
+    found = read_genes(tmp_path, ENSEMBL, ["exon", "lnc_RNA"], types=True)
+    assert found.columns("c", 88, 89) == {"region": "exon+lnc_RNA"}
+    peaks = "c\tx\tenhancer\t3\t8\t.\t.\t.\tID=1\nc\tx\tpromoter\t8\t9\t.\t.\t.\tID=2\n"
+    assert read_genes(tmp_path, peaks).columns("c", 7, 8) == {"region": "enhancer+promoter"}
 
 
 # --- contigs in another style, and records that are not on the reference -------------------------------------------
@@ -696,7 +812,7 @@ def test_alleles_are_read_in_the_style_of_the_reference(tmp_path, caplog):
     path, checked = check(tmp_path, reference, lines)
     assert checked.n_of_contig == {"chr1": 1, "chrM": 1, "scaffold": 1}
     assert checked.counts == {"ok": 3, "unknown_contig": 1}
-    assert "'1' as 'chr1', 'MT' as 'chrM'" in caplog.text
+    assert checked.notes == ["VCF: 2 sequences read by the names of the reference: '1' as 'chr1', 'MT' as 'chrM'."]
     assert "1 of 4 alleles of the VCF are on sequences that the reference lacks: '2' 1" in caplog.text
     found = list(alleles.read_alleles(path, reference, 9, contigs=checked.contigs))
     assert [(a.line.chrom, a.contig, a.status) for a in found] == [
@@ -734,7 +850,7 @@ def test_regions_are_looked_up_in_the_style_of_the_reference(tmp_path):
     lengths = {"chr1": 40, "scaffold": 40}
     found = regions.Regions(regions.read_regions(tmp_path / "r", "bed"), (), lengths)
     assert found.contigs == {"1": "chr1", "scaffold": "scaffold"}
-    assert [found.names("chr1", at, at + 1) for at in (5, 25, 35)] == ["exon", "intron", "none"]
+    assert [found.columns("chr1", at, at + 1)["region"] for at in (5, 25, 35)] == ["exon", "intron", "none"]
 
 
 def test_regions_of_other_sequences_are_refused_or_counted(tmp_path, caplog):
@@ -757,7 +873,8 @@ def test_blanks_around_cells_are_no_part_of_them(tmp_path):
         (tmp_path / "r").write_text(text)
         assert list(regions.read_regions(tmp_path / "r", "bed")) == [regions.Region("c", 5, 6, "ex", 1, "-")]
     (tmp_path / "r").write_text("c\tx\texon \t6\t6\t.\t- \t.\tID=1\n")
-    assert list(regions.read_regions(tmp_path / "r", "gff")) == [regions.Region("c", 5, 6, "exon", 1, "-")]
+    [found] = regions.read_regions(tmp_path / "r", "gff")
+    assert found._replace(attributes="") == regions.Region("c", 5, 6, "exon", 1, "-")
 
 
 def test_strands_that_are_not_known_are_said(tmp_path, caplog):
@@ -796,7 +913,7 @@ def test_a_circular_feature_goes_on_at_the_beginning(tmp_path):
         found = list(stretches.from_intervals(tmp_path / "g", "gff", reference, 0))
         assert [stretch.record.status for stretch in found] == ["ok", "outside_sequence", "outside_sequence"]
         named = regions.Regions(regions.read_regions(tmp_path / "g", "gff"), ["gene", "exon"], reference.lengths)
-    assert [named.names("c", at, at + 1) for at in (0, 4, 5, 33, 34, 39)] == [
+    assert [named.columns("c", at, at + 1)["region"] for at in (0, 4, 5, 33, 34, 39)] == [
         "gene",
         "gene",
         "none",
@@ -804,4 +921,4 @@ def test_a_circular_feature_goes_on_at_the_beginning(tmp_path):
         "gene",
         "gene",
     ]
-    assert named.names("d", 2, 3) == "none"
+    assert named.columns("d", 2, 3)["region"] == "none"

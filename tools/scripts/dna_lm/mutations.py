@@ -20,14 +20,16 @@ from dna_lm.errors import UserError, quoted
 # mutation", which `id` names.
 ID, PLACE, MUTATION = "id", "chrom, pos, ref and alt", "id, position, ref and alt"
 KEYS = {PLACE: ("chrom", "pos", "ref", "alt"), MUTATION: ("id", "position", "ref", "alt"), ID: ("id",)}
+# Which mutation of a sequence a row of labels is, when only one sequence has scores.
+POSITION = "position, ref and alt"
 NORMALISED = ("norm_pos", "norm_ref", "norm_alt", "shift")
 # Names of these columns in other tables, such as the supplement of Findlay et al. 2018: `position (hg19)`.
 _NAMES = {
     "id": re.compile("id", re.IGNORECASE),
-    "chrom": re.compile("chrom|chromosome|chr", re.IGNORECASE),
-    "pos": re.compile(r"pos|position( \(.*\))?", re.IGNORECASE),
-    "ref": re.compile("ref|reference", re.IGNORECASE),
-    "alt": re.compile("alt|alternate", re.IGNORECASE),
+    "chrom": re.compile("#?chrom|chromosome|chr|contig", re.IGNORECASE),
+    "pos": re.compile(r"pos(ition)?( \(.*\))?", re.IGNORECASE),
+    "ref": re.compile("ref(erence)?([ _.]?(allele|base))?", re.IGNORECASE),
+    "alt": re.compile("alt(ernate|ernative)?([ _.]?(allele|base))?", re.IGNORECASE),
 }
 _OWN = ("position", *NORMALISED)
 
@@ -142,8 +144,9 @@ def normalised_change(cells: Sequence[str]) -> Change | None:
 class Row(NamedTuple):
     """Which mutation one row is. `contig` and `sequence` name what the changes are on; a change is None if unknown.
 
-    id: empty for none; change: at `chrom` and `pos`; in_sequence: at `position` of the sequence `id`; parts: chrom,
-    position and alleles where the columns say only some of them, each None if unknown.
+    id: empty for none; change: at `chrom` and `pos`; in_sequence: at `position` of the sequence `id`, or without a
+    column `id` of one that is not named; parts: chrom, position and alleles where the columns say only some of them,
+    each None if unknown.
     """
 
     id: str
@@ -154,7 +157,10 @@ class Row(NamedTuple):
 
 
 class Columns:
-    """Where a table says which mutation a row is. `kinds`: which of `KEYS` its columns can say; `used`: the columns."""
+    """Where a table says which mutation a row is. `kinds`: which of `KEYS` its columns can say; `used`: the columns.
+
+    `has_position`: whether they say where a mutation is in a sequence; `alt`: where alternate alleles are.
+    """
 
     def __init__(self, names: Sequence[str]) -> None:
         self._at = {}
@@ -165,9 +171,13 @@ class Columns:
             if found:
                 self._at[name] = found[0]
         self._at |= {name: names.index(name) for name in _OWN if name in names}
+        if "chrom" not in self._at and "pos" in self._at:
+            self._at.setdefault("position", self._at["pos"])
         self.kinds = [kind for kind, parts in KEYS.items() if all(part in self._at for part in parts)]
         self.used = sorted(set(self._at.values()))
         self._normalised = all(name in self._at for name in NORMALISED)
+        self.has_position = all(name in self._at for name in KEYS[MUTATION][1:])
+        self.alt = self._at["alt"] if PLACE in self.kinds or self.has_position else None
 
     def place(self, kind: str) -> list[int]:
         """Where the columns of a key are."""
@@ -185,7 +195,7 @@ class Columns:
             if self._normalised:
                 on_contig = normalised_change([cells[at[part]] for part in NORMALISED])
             on_contig = on_contig or change(*(cells[at[part]] for part in KEYS[PLACE][1:]))
-        if MUTATION in self.kinds and name:
+        if self.has_position and (name or "id" not in at):
             in_sequence = change(*(cells[at[part]] for part in KEYS[MUTATION][1:]))
         parts = UNKNOWN
         if PLACE not in self.kinds:

@@ -9,7 +9,7 @@ from functools import partial
 from dna_lm import cli, galaxy, names
 from dna_lm.commands import options
 from dna_lm.errors import UserError
-from dna_lm.inputs import alleles, regions
+from dna_lm.inputs import alleles, genes, regions
 from dna_lm.inputs.reference import Reference, open_reference
 from dna_lm.marks import Mark
 from dna_lm.outputs import markdown, tables
@@ -109,16 +109,25 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
         help="draw only substitutions with the same change and the same two neighbouring bases as the variant",
     )
     background.add_argument("--seed", type=cli.at_least(0), help="random seed of the draws (default: 1)")
-    named = parser.add_argument_group("regions: a column with the names of those a variant lies in")
+    named = parser.add_argument_group(
+        "regions: a column with what a variant lies in, the names of BED regions or one word for the genes of a GFF or "
+        "GTF file, and a column with the gene"
+    )
     named.add_argument("--regions", metavar="FILE", help="BED or GFF (may be gzipped)")
     named.add_argument("--regions-format", choices=regions.FORMATS, help="(default: bed)")
     named.add_argument("--region-names", metavar="A,B", help="use only regions of these names (default: all)")
+    named.add_argument(
+        "--feature-types",
+        action="store_true",
+        default=None,
+        help="all feature types of a GFF or GTF file, as in exon+gene",
+    )
     options.add_model_options(parser, strand="mean")
     arguments = cli.parse_arguments(parser, argv)
     cli.refuse_unless_given(arguments, "output_vcf", info_prefix=sinks.PREFIX)
     cli.refuse_unless_given(arguments, "background", background_width=51, same_change=False, seed=1)
     cli.refuse_unless_given(arguments, "report", report_for="files")
-    cli.refuse_unless_given(arguments, "regions", regions_format="bed", region_names="")
+    cli.refuse_unless_given(arguments, "regions", regions_format="bed", region_names="", feature_types=False)
     return arguments
 
 
@@ -142,12 +151,13 @@ def open_regions(arguments: argparse.Namespace, reference: Reference) -> regions
     """The named regions, if there are any. Raises `UserError` when none is on a sequence of the reference."""
     if not arguments.regions:
         return None
-    named = regions.Regions(
-        regions.read_regions(arguments.regions, arguments.regions_format),
+    named = genes.read_named(
+        arguments.regions,
+        arguments.regions_format,
         names.split_labels(arguments.region_names),
         reference.lengths,
+        arguments.feature_types,
     )
-    alleles.log_styles("regions", named.contigs)
     if not named.contigs:
         alleles.judge_unknown("regions", "region", named.n_of_contig, 0, reference)
     return named

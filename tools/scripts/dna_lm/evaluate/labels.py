@@ -19,7 +19,7 @@ from dna_lm.errors import UserError, quoted
 from dna_lm.evaluate import clinvar
 from dna_lm.evaluate.joining import Rows
 from dna_lm.inputs import tables, vcf
-from dna_lm.mutations import ID, MUTATION, NO_PLACE, PLACE, Row, first_twice
+from dna_lm.mutations import ID, MUTATION, NO_PLACE, PLACE, POSITION, Row, first_twice
 from dna_lm.names import clean_label
 
 log = logging.getLogger(__name__)
@@ -145,9 +145,12 @@ def _declared(header: Sequence[str]) -> dict[str, str]:
 def _table_records(table: tables.Table, wanted: Sequence[str]) -> Iterator[Record]:
     places = [table.place(name, "labels") for name in wanted]
     keys = mutations.Columns(table.names)
-    if not keys.kinds:
-        raise UserError(f"{table.title} has neither a column 'id' nor the columns {PLACE}")
-    alt_at = keys.place(PLACE)[-1] if PLACE in keys.kinds else None
+    if not keys.kinds and not keys.has_position:
+        raise UserError(
+            f"{table.title} has neither a column 'id' nor the columns {PLACE}, nor, for the scores of one sequence, "
+            f"{POSITION}"
+        )
+    alt_at = keys.alt
     for line, fields in table.rows():
         cells = tuple(fields[at] for at in places)
         # A line of a VCF has several alternate alleles.
@@ -207,6 +210,9 @@ class _Finder:
         self._rows = table = rows.mutations
         self._ids = mutations.once(table.ids or ())
         self._index = {kind: _index(*table.places[kind]) if kind in table.places else {} for kind in (PLACE, MUTATION)}
+        # By position alone, where all rows are on one sequence or chromosome.
+        self._alone = {POSITION + kind: kind for kind in (MUTATION, PLACE) if len(self._index[kind]) == 1}
+        self._index |= {alone: {"": next(iter(self._index[kind].values()))} for alone, kind in self._alone.items()}
         self._styles = {}
         for name in self._index[PLACE]:
             self._styles.setdefault(contigs.key(name), []).append(name)
@@ -218,7 +224,9 @@ class _Finder:
         self._faults = {}
         self._n_records = Counter()
         self._n_matched = Counter()
-        self._n_unmatched = {kind: Counter() for kind in (PLACE, MUTATION, ID)}
+        self._n_unmatched = {kind: Counter() for kind in (*self._index, ID)}
+        # Position -> base of the only sequence, and the records that have another one there.
+        self._bases, self._n_other_base, self._other_base = {}, Counter(), {}
         self._wrong_ids = {}
         self._elsewhere = self._contradicting = None
         self._example = {}
@@ -226,10 +234,18 @@ class _Finder:
     def add(self, line: int, row: Row, cells: tuple[str, ...]) -> None:
         """One record: its line, which mutation it is, and its cells."""
         self._n_records[ID] += 1
+        is_on_contig = bool(row.contig)
+        if row.change is not None and self._index[MUTATION] and not self._index[PLACE]:
+            # The column of the sequence of a FASTA file is called chrom.
+            row = Row(row.contig if row.contig in self._index[MUTATION] else row.id, in_sequence=row.change)
         found = self._by_place(line, row, cells) if row.contig else None
         if row.in_sequence is not None:
-            self._n_records[MUTATION] += 1
-            self._hit(MUTATION, row.id, row.id, str(row.in_sequence), line, cells)
+            self._example.setdefault(MUTATION, f"{row.id}:{row.in_sequence}".lstrip(":"))
+            if row.id or is_on_contig:
+                self._n_records[MUTATION] += 1
+                self._hit(MUTATION, row.id, row.id, str(row.in_sequence), line, cells)
+            for alone in self._alone if not is_on_contig else ():
+                self._by_position(alone, row.in_sequence, line, cells)
         elif MUTATION in self._rows.places:
             self._n_unmatched[MUTATION][NO_PLACE] += 1
         if not row.id:
@@ -256,6 +272,18 @@ class _Finder:
         name = self._names[row.contig]
         found = row.change if name is None else self._rows.repeats.leftmost(name, row.change)
         return self._hit(PLACE, row.contig, name, str(found), line, cells)
+
+    def _by_position(self, alone: str, change: mutations.Change, line: int, cells: tuple[str, ...]) -> None:
+        """The rows at a position of the only sequence. Its reference bases tell whether it is the records' sequence."""
+        self._n_records[alone] += 1
+        self._hit(alone, "", "", str(change), line, cells)
+        if alone not in self._bases:
+            parts = (key.replace(">", ":").split(":") for key in self._index[alone][""])
+            self._bases[alone] = {start: ref for start, ref, _ in parts if len(ref) == 1 and ref != "-"}
+        own = self._bases[alone].get(str(change.start + 1), change.ref)
+        if len(change.ref) == 1 and own != change.ref:
+            self._n_other_base[alone] += 1
+            self._other_base.setdefault(alone, (line, change, own))
 
     def _hit(self, kind: str, written: str, name: str | None, key: str, line: int, cells: tuple) -> list[int] | None:
         found = self._index[kind].get(name, {}).get(key)
@@ -290,6 +318,17 @@ class _Finder:
         """The cells of the record of each row, or None, and how they were found. title: what the file is called."""
         # One kind for all rows: a row without a place is not found by its id, which may be the number of a row.
         kind = next((kind for kind in (PLACE, MUTATION) if self._index[kind] and self._n_records[kind]), ID)
+        with_hits = {key if key == ID else key[0] for key in self._hits}
+        if kind != PLACE and kind not in with_hits:
+            kind = next((alone for alone in self._alone if alone in with_hits), kind)
+        if kind in self._alone:
+            self._check_bases(kind, title)
+        elif kind == ID and MUTATION in self._example and ID not in self._example and MUTATION in self._rows.places:
+            self._refuse(
+                f"{title} has no column 'id' with the name of a sequence, which the scores of several sequences need"
+                if MUTATION not in self._alone.values()
+                else self._no_record(MUTATION, (self._rows.example(MUTATION), self._example[MUTATION]), title)
+            )
         if kind == ID and (self._rows.ids is None or ID not in self._example):
             self._refuse(f"they share neither id nor {PLACE}: add one of these to the score table or to {title}")
         cells = [None] * self._rows.n
@@ -308,11 +347,16 @@ class _Finder:
             if warning:
                 log.warning("%s", warning)
         n_records = self._n_records[ID]
-        return cells, f"{kind}; {n_matched:,} of the {n_records:,} records of {title} have a row in the score table"
+        how = POSITION if kind in self._alone else kind
+        others = [(written, name) for written, name in self._names.items() if name and written != name]
+        if kind == PLACE and others:
+            written, name = (quoted(text, 20) for text in others[0])
+            how += f", with names of chromosomes in another style ({written} as {name})"
+        return cells, f"{how}; {n_matched:,} of the {n_records:,} records of {title} have a row in the score table"
 
     def _fill(self, kind: str, cells: list, title: str) -> int:
         """Put the records into `cells` by their places; returns how many have a row."""
-        names = {name: name for name in self._index[MUTATION]}
+        names = {name: name for name in self._index[kind]}
         if kind == PLACE:
             names = contigs.matched(self._names, self._index[PLACE])
         n_matched = 0
@@ -367,6 +411,16 @@ class _Finder:
         text = mutations.contradiction(name, own, place, "the score table", title)
         if warning := mutations.check_ids(sum(one[0] for one in wrong), name, text):
             log.warning("%s", warning)
+
+    def _check_bases(self, kind: str, title: str) -> None:
+        """Refuse records of another sequence, of which some match by chance: few may have another base there."""
+        number = self._n_other_base[kind]
+        if 10 * number > self._n_records[kind]:
+            line, change, own = self._other_base[kind]
+            self._refuse(
+                f"{number:,} of {self._n_records[kind]:,} records of {title} have another base than the sequence, "
+                f"first line {line}: {change.ref} at position {change.start + 1}, where it is {own}. Count from 1"
+            )
 
     def _unmatched(self, kind: str, n_matched: int, title: str) -> str | None:
         n_records = self._n_records[ID]

@@ -146,13 +146,14 @@ class CheckedVcf:
     """What `check_vcf` found.
 
     header: the VCF's own, in lines. counts: status -> alleles, as far as it is known without windows. contigs: CHROM ->
-    the reference's name of the same sequence. n_of_contig: alleles on each of these.
+    the reference's name of the same sequence. n_of_contig: alleles on each of these. notes: of `styles`.
     """
 
     header: list[str]
     counts: Counter[str]
     contigs: dict[str, str]
     n_of_contig: Counter[str]
+    notes: list[str]
 
 
 def check_vcf(
@@ -192,7 +193,6 @@ def check_vcf(
     n_of_contig = Counter()
     for name, number in known.items():
         n_of_contig[contigs[name]] += number
-    log_styles("VCF", {name: contigs[name] for name in known})
     try:
         judge_unknown("VCF", "allele", unknown, known.total(), reference, vcf.is_chunk(header))
         if known and counts[OUTSIDE_SEQUENCE] == known.total():
@@ -207,7 +207,8 @@ def check_vcf(
         if not vcf.is_chunk(header):
             raise
         log.warning("in this chunk, %s", error)
-    return CheckedVcf(header, counts, contigs, n_of_contig)
+    notes = styles("VCF", {name: contigs[name] for name in known})
+    return CheckedVcf(header, counts, contigs, n_of_contig, notes)
 
 
 def _refuse_mismatches(message, reference, line, contig):
@@ -220,11 +221,11 @@ def _refuse_mismatches(message, reference, line, contig):
     )
 
 
-def log_styles(role: str, contigs: Mapping[str, str]) -> None:
-    """Log that sequences of a file are named in another style than the reference's."""
+def styles(role: str, contigs: Mapping[str, str]) -> list[str]:
+    """A sentence if sequences of a file are named in another style than the reference's."""
     others = [f"{quoted(name)} as {quoted(contig)}" for name, contig in contigs.items() if name != contig]
-    if others:
-        log.info("%s: sequences are read by the names of the reference: %s", role, listed(others))
+    what = f"{role}: {counted(len(others), 'sequence')} read by the names of the reference"
+    return [f"{what}: {listed(others)}."] if others else []
 
 
 def judge_unknown(

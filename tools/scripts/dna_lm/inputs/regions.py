@@ -32,7 +32,8 @@ class Region(NamedTuple):
     """A region of a sequence, half-open, from 0, and the line of the file that has it, from 1.
 
     strand: `+`, `-`, or `.` if the file says none. is_circular: whether its end may be after that of its sequence, and
-    mean the sequence's beginning. A faulty region has its end at its start or before, or a start below 0.
+    mean the sequence's beginning. A faulty region has its end at its start or before, or a start below 0. attributes:
+    the last column of a GFF file.
     """
 
     contig: str
@@ -42,6 +43,7 @@ class Region(NamedTuple):
     line: int
     strand: str = "."
     is_circular: bool = False
+    attributes: str = ""
 
 
 def read_regions(path: str, file_format: str, role: str = "regions") -> Iterator[Region]:
@@ -101,7 +103,7 @@ def _gff(line, number, where):
         fault = f"{where}: start {start} and end {end}: GFF counts from 1, and the start is not after the end"
     is_circular = "is_circular=true" in columns[-1].lower()
     name = clean_label(columns[2]) or "unnamed"
-    return Region(columns[0], start - 1, end, name, number, columns[6], is_circular), fault
+    return Region(columns[0], start - 1, end, name, number, columns[6], is_circular, columns[-1]), fault
 
 
 def _numbers(texts, where):
@@ -153,15 +155,25 @@ class Regions:
         self._outside = without("region", self._names)
         self._contigs = {self.contigs.get(name, name): _sorted(*columns) for name, columns in arrays.items()}
 
-    def names(self, contig: str, start: int, end: int) -> str:
+    def has(self, contig: str) -> bool:
+        """Whether a sequence has regions."""
+        return contig in self._contigs
+
+    def columns(self, contig: str, start: int, end: int) -> dict[str, str]:
+        """What a table says of `start` to `end` (from 0, end excluded): in `region` the names of `found`.
+
+        `none` without any, or `no region` if a region is called so. Several names are in alphabetical order, each once,
+        as in `exon+intron`.
+        """
+        return {"region": BETWEEN_NAMES.join(sorted(self.found(contig, start, end))) or self._outside}
+
+    def found(self, contig: str, start: int, end: int) -> set[str]:
         """The names of the regions that share a base with `start` to `end` (from 0, end excluded).
 
-        `none` without any, or `no region` if a region is called so. An empty interval, where bases are inserted, is in
-        a region that has the base before and the base after it. Several names are in alphabetical order, each once, as
-        in `exon+intron`.
+        An empty interval, where bases are inserted, is in a region that has the base before and the base after it.
         """
         if contig not in self._contigs:
-            return self._outside
+            return set()
         starts, ends, highest, names = self._contigs[contig]
         if start == end:
             start, end = start - 1, end + 1
@@ -170,8 +182,7 @@ class Regions:
             overlap = lambda s, e: (s < end) & (e > start)  # noqa: E731
         stop = np.searchsorted(starts, end, "left")
         first = np.searchsorted(highest[:stop], start, "right")
-        hits = names[first:stop][overlap(starts[first:stop], ends[first:stop])]
-        return BETWEEN_NAMES.join(sorted({self._names[name] for name in hits})) or self._outside
+        return {self._names[name] for name in names[first:stop][overlap(starts[first:stop], ends[first:stop])]}
 
 
 def _sorted(starts, ends, names):

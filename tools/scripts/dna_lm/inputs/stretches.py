@@ -69,7 +69,6 @@ def from_intervals(path: str, file_format: str, reference: Reference, flank: int
     names = Counter(interval.contig for interval in regions.read_regions(path, file_format, role))
     contigs = matched(names, reference.lengths)
     unknown = {name: number for name, number in names.items() if name not in contigs}
-    alleles.log_styles(role, contigs)
     alleles.judge_unknown(role, "interval", unknown, names.total() - sum(unknown.values()), reference)
     bad = BadRecords()
     for interval in regions.read_regions(path, file_format, role):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from Bio.Seq import complement
 
+from dna_lm.inputs import alleles
 from dna_lm.inputs.fasta import Record
 from dna_lm.inputs.stretches import BASES, Stretch, mutants
 from dna_lm.model.checkpoint import Checkpoint
@@ -89,11 +90,14 @@ class MutationSource:
 
     def check(self) -> Checked:
         n_mutants = n_bases = 0
+        contigs = {}
         for stretch in self.read():
+            if stretch.contig:
+                contigs[stretch.place[0]] = stretch.contig
             n_of_stretch = (len(BASES) - 1 + self.deletions) * len(stretch.bases)
             n_mutants += n_of_stretch
             n_bases += n_of_stretch * 2 * len(stretch.record.sequence)
-        return Checked(False, n_mutants, n_bases)
+        return Checked(False, n_mutants, n_bases, alleles.styles("intervals", contigs))
 
     def items(self, checkpoint: Checkpoint, settings: Settings) -> Iterator[Item]:
         for stretch in self.read():

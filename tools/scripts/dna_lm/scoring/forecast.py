@@ -6,7 +6,7 @@ before the model is loaded, and their tokens are counted when they are read by t
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -34,11 +34,13 @@ class Checked:
 
     `chunk`: the mark of one chunk of a larger input; None, or false, for a whole one. `n_records`: rows to write.
     `n_bases`: the bases of all sequences that the model will read, about; None for either when it is not known.
+    `notes`: what the log and the report say of it.
     """
 
     chunk: object
     n_records: int | None = None
     n_bases: int | None = None
+    notes: Sequence[str] = ()
 
 
 class Forecast:

@@ -20,7 +20,7 @@ from dna_lm.engine.encoder import Budget
 from dna_lm.errors import UserError, counted
 from dna_lm.marks import Mark
 from dna_lm.model.checkpoint import Checkpoint
-from dna_lm.outputs.markdown import limited
+from dna_lm.outputs.markdown import inert, limited
 from dna_lm.scores import SCORES
 from dna_lm.scoring import pipeline
 from dna_lm.scoring.forecast import Checked, Forecast
@@ -122,6 +122,7 @@ def run(
     settings.check(model)
     warnings = Warnings(source.noun, source.is_ranked)
     warnings.settings = of_settings(model.is_demonstration, settings.strand, pipeline.is_mirrored(model, settings))
+    warnings.settings += map(inert, checked.notes)
     _log_warnings(warnings.settings)
     budget = Budget(batch_tokens) if batch_tokens else Budget.fitting(model)
     tally = Tally(model, budget, bool(checked.chunk))

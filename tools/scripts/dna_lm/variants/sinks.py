@@ -27,8 +27,8 @@ def cells(row: VariantRow) -> Cells:
     """The columns of an allele: name -> value, in their order.
 
     The place, the id, the status; the scores, with a background their percentiles and the number drawn; the counts; the
-    wild-type window, counted from 1 and its end included; the regions, if there are any; the kind of the allele; its
-    normalised spelling, and by how many bases it can be moved.
+    wild-type window, counted from 1 and its end included; the region and the gene, if there are any; the kind of the
+    allele; its normalised spelling, and by how many bases it can be moved.
     """
     allele = row.allele
     found: Cells = {"chrom": row.chrom, "pos": row.pos, "ref": row.ref, "alt": row.alt, "id": row.id}
@@ -37,6 +37,8 @@ def cells(row: VariantRow) -> Cells:
     found |= {"window_start": None if start is None else start + 1, "window_end": end}
     if row.region is not None:
         found["region"] = row.region
+    if row.gene is not None:
+        found["gene"] = row.gene
     # Last, so that the other columns keep their numbers.
     found["kind"] = allele.kind
     normal = (None,) * 4

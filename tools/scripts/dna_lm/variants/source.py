@@ -29,14 +29,15 @@ class _Scored(NamedTuple):
 class VariantRow(ScoredPair):
     """An alternate allele.
 
-    percentiles: score -> its percentile among `n_background` mutations, both `None` without a background; region: the
-    names of the regions that the changed bases lie in, or `None` without regions.
+    percentiles: score -> its percentile among `n_background` mutations, both `None` without a background; region: what
+    the changed bases lie in, `None` without regions; gene: of which gene, `None` without genes.
     """
 
     allele: Allele = field(kw_only=True)
     percentiles: Mapping[str, float | None] | None = None
     n_background: int | None = None
     region: str | None = None
+    gene: str | None = None
 
     # The text of a bad record need not be text.
     @property
@@ -105,11 +106,13 @@ class VariantSource:
         given = self.path, self.reference, self.refused_ids, self.allow_ref_mismatches
         checked = alleles.check_vcf(*given)
         self.header, self.contigs = checked.header, checked.contigs
+        notes = checked.notes
         if self.regions:
             alleles.judge_regions(self.regions, checked, self.is_chunk)
+            notes = notes + alleles.styles("regions", self.regions.contigs)
         n_pairs = checked.counts[OK] * (1 + (self.background.n if self.background else 0))
         chunk = vcf.mark_of(self.header)
-        return Checked(chunk, checked.counts.total(), 2 * self.window * n_pairs)
+        return Checked(chunk, checked.counts.total(), 2 * self.window * n_pairs, notes)
 
     @property
     def is_chunk(self) -> bool:
@@ -147,9 +150,9 @@ class VariantSource:
                 name: percentile(value, [row.scores[name] for row in others]) for name, value in found.scores.items()
             }
             n_background = len(others)
-        region = None
+        regions = {}
         if self.regions:
-            region = self.regions.names(allele.contig or allele.line.chrom, *allele.changed())
+            regions = self.regions.columns(allele.contig or allele.line.chrom, *allele.changed())
         return VariantRow(
             found.id,
             found.status,
@@ -158,7 +161,7 @@ class VariantSource:
             allele=allele,
             percentiles=percentiles,
             n_background=n_background,
-            region=region,
+            **regions,
         )
 
     def as_text(self) -> dict[str, object]:
