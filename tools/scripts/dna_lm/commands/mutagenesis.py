@@ -13,13 +13,10 @@ from dna_lm.inputs.reference import open_reference
 from dna_lm.inputs.stretches import BASES
 from dna_lm.mutagenesis import dependency_sinks, sinks
 from dna_lm.mutagenesis import report as mutation_report
-from dna_lm.mutagenesis.source import MutationSource
+from dna_lm.mutagenesis.source import FLANK, MutationSource
 from dna_lm.outputs import figures, markdown, tables
 from dna_lm.scores import SCORES
 from dna_lm.scoring.job import Facts, Output
-
-# A base's effect depends on its neighbours, and a short sequence has few.
-FLANK = 100
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
