@@ -156,7 +156,9 @@ def naive_cached(folder, sequence, dtype):
 
 def changes_of(checkpoint, stretch, scores=("l2",), batch_tokens=2048, order=None, **how):
     """(at, alt) -> the row of each mutant."""
-    items = [Item((at, alt), stretch.record, Record("x", sequence, "ok")) for at, alt, sequence in mutants(stretch)]
+    items = [
+        Item((at, alt), stretch.record, Record("x", sequence, "ok")) for at, alt, _, sequence, _ in mutants(stretch)
+    ]
     items = items if order is None else [items[number] for number in order]
     wanted = Settings(scores=scores, dependencies=True, **how)
     return dict(pipeline.score(checkpoint, items, wanted, Budget(batch_tokens)))
@@ -174,7 +176,7 @@ def stretch_of(sequence):
 def test_dependencies_equal_a_double_loop(folder, strand):
     rows = changes_of(loaded(folder), stretch_of(SEQUENCE), strand=strand)
     found, float32, float64 = [], [], []
-    for at, alt, mutant in mutants(stretch_of(SEQUENCE)):
+    for at, alt, _, mutant, _ in mutants(stretch_of(SEQUENCE)):
         row = rows[at, alt]
         if row.status != "ok":
             assert row.status == "change_not_read" and row.changes is None
@@ -252,7 +254,9 @@ def test_a_dependency_belongs_to_its_pair(folder, batch_tokens, data):
 )
 def test_dependencies_need_no_more_forward_passes_and_change_no_score(name, scores, embedding):
     checkpoint, stretch = loaded(MODELS / name), stretch_of(SEQUENCE)
-    items = [Item((at, alt), stretch.record, Record("x", mutant, "ok")) for at, alt, mutant in mutants(stretch, True)]
+    items = [
+        Item((at, alt), stretch.record, Record("x", mutant, "ok")) for at, alt, _, mutant, _ in mutants(stretch, True)
+    ]
     results, computed = [], []
     for dependencies in (False, True):
         budget = Budget()
@@ -388,7 +392,7 @@ def test_a_picture_has_so_many_maps_and_says_what_it_leaves_out(tmp_path, monkey
         # The second a is the same DNA again.
         for name, flank in (("a", "A"), ("a", "A"), ("b", "C"), ("c", "G")):
             stretch = Stretch(Record(name, f"ACG{flank}", "ok"), 0, 3)
-            for at, alt, _ in mutants(stretch):
+            for at, alt, *_ in mutants(stretch):
                 changes = (
                     None if (name, at, alt) == ("a", 1, "G") else np.full(3, {"A": 1, "C": 3, "G": 2, "T": 0}[alt])
                 )

@@ -322,11 +322,14 @@ def test_what_is_too_long_is_cut_to_what_surrounds_the_change(short_llama, stran
 
 
 def test_the_longest_input_is_read_and_one_base_more_is_not(short_llama):
-    """By mutagenesis too, which checks before it makes the mutants: a row for each of them, or one for all."""
+    """By mutagenesis neither, which reads each base of a longer one in a window of its own, with the same rows."""
     longest = "ACGT" * (short_llama.max_tokens // 4)
     assert [len(ids) for ids in short_llama.tokenise([longest])] == [short_llama.max_tokens]
     for strand in STRANDS:
-        for sequence, statuses in ((longest, ["ok"] * 3 * len(longest)), (longest + "A", ["too_long"])):
+        for sequence, statuses in (
+            (longest, ["ok"] * 3 * len(longest)),
+            (longest + "A", ["ok"] * 3 * (len(longest) + 1)),
+        ):
             source = MutationSource(lambda sequence=sequence: from_records([Record("a", sequence, "ok")]))
             settings = Settings(strand=strand)
             computed = source.compute(short_llama, source.items(short_llama, settings), settings, Budget())

@@ -13,13 +13,11 @@ from dna_lm.inputs.reference import open_reference
 from dna_lm.inputs.stretches import BASES
 from dna_lm.mutagenesis import dependency_sinks, sinks
 from dna_lm.mutagenesis import report as mutation_report
-from dna_lm.mutagenesis.source import MutationSource
+from dna_lm.mutagenesis.source import FLANK, MutationSource
 from dna_lm.outputs import figures, markdown, tables
 from dna_lm.scores import SCORES
 from dna_lm.scoring.job import Facts, Output
 
-# A base's effect depends on its neighbours, and a short sequence has few.
-FLANK = 100
 # Of the options that `--settings` chooses.
 DEFAULTS = options.DEFAULTS | {"scores": ["l2"], "strand": "mean"}
 
@@ -119,7 +117,8 @@ def main(argv: list[str]) -> None:
             most_bases = arguments.dependency_bases or dependency_sinks.MOST_BASES
             read = partial(dependency_sinks.limited, read, most_bases)
         flank = arguments.flank if arguments.intervals else None
-        source = MutationSource(read, arguments.deletions, flank)
+        around = arguments.best.flank if arguments.best else FLANK
+        source = MutationSource(read, arguments.deletions, flank, around)
 
         def outputs(facts: Facts) -> list[Output]:
             page = galaxy.PAGES[arguments.report_for]

@@ -6,6 +6,7 @@ Knows nothing of models.
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dna_lm.contigs import matched
 from dna_lm.errors import quoted
@@ -104,13 +105,30 @@ def _outside(interval, file_format, length):
     )
 
 
-def mutants(stretch: Stretch, deletions: bool = False) -> Iterator[tuple[int, str, str]]:
-    """Yield (index from 0, new base or `-`, mutant sequence), from the first base on; substitutions come before `-`."""
+class Mutant(NamedTuple):
+    """The base `at` (from 0) of a record, what replaces it (`-`: nothing), and the wild type and mutant that are read.
+
+    start: where in the record the wild type begins, from 0.
+    """
+
+    at: int
+    alt: str
+    wild_type: str
+    mutant: str
+    start: int = 0
+
+
+def mutants(stretch: Stretch, deletions: bool = False, window: int | None = None) -> Iterator[Mutant]:
+    """Yield the mutants from the first base on; for each base, substitutions come before the deletion.
+
+    window: bases that are read around each base, or None for the whole record. At its ends windows are shifted.
+    """
     sequence = stretch.record.sequence
     for at in range(stretch.first, stretch.end):
-        before, after = sequence[:at], sequence[at + 1 :]
+        start, end = alleles.around(at, 1, window, len(sequence)) if window else (0, len(sequence))
+        read, before, after = sequence[start:end], sequence[start:at], sequence[at + 1 : end]
         for base in BASES:
             if base != sequence[at]:
-                yield at, base, before + base + after
+                yield Mutant(at, base, read, before + base + after, start)
         if deletions:
-            yield at, DELETION, before + after
+            yield Mutant(at, DELETION, read, before + after, start)

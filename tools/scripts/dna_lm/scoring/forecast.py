@@ -7,10 +7,11 @@ before the model is loaded, and their tokens are counted when they are read by t
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from dna_lm.engine.encoder import Budget
+from dna_lm.model.checkpoint import Checkpoint
 from dna_lm.scoring.pipeline import Item, Single
 
 # Seconds before the first message, and the shortest job that has one.
@@ -33,14 +34,18 @@ class Checked:
     """What a source found when it was read to its end.
 
     `chunk`: the mark of one chunk of a larger input; None, or false, for a whole one. `n_records`: rows to write.
-    `n_bases`: the bases of all sequences that the model will read, about; None for either when it is not known.
-    `notes`: what the log and the report say of it.
+    `n_bases`: the bases of all sequences that the model will read, about, or a function that says so of a model; None
+    for either when it is not known. `notes`: what the log and the report say of it.
     """
 
     chunk: object
     n_records: int | None = None
-    n_bases: int | None = None
+    n_bases: int | Callable[[Checkpoint], int] | None = None
     notes: Sequence[str] = ()
+
+    def with_model(self, checkpoint: Checkpoint) -> "Checked":
+        """With the bases that this model will read."""
+        return replace(self, n_bases=self.n_bases(checkpoint)) if callable(self.n_bases) else self
 
 
 class Forecast:

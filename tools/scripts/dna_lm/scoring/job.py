@@ -119,6 +119,7 @@ def run(
     """
     checked = source.check()
     model = load()
+    checked = checked.with_model(model)
     settings.check(model)
     warnings = Warnings(source.noun, source.is_ranked)
     warnings.settings = of_settings(model.is_demonstration, settings.strand, pipeline.is_mirrored(model, settings))

@@ -2,20 +2,25 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, NamedTuple
 
+from dna_lm.errors import UserError
 from dna_lm.inputs import alleles, vcf
 from dna_lm.inputs.alleles import SUBSTITUTION, Allele
 from dna_lm.inputs.reference import Reference
 from dna_lm.inputs.regions import Regions
 from dna_lm.model.checkpoint import Checkpoint
-from dna_lm.scoring import pipeline
+from dna_lm.scoring import fitting, pipeline
 from dna_lm.scoring.forecast import Checked
 from dna_lm.scoring.pipeline import Item
 from dna_lm.scoring.rows import ScoredPair
 from dna_lm.scoring.settings import Settings
 from dna_lm.statuses import OK
 from dna_lm.variants.background import Background, percentile
+
+# Alleles that are looked at for windows, and windows whose tokens are counted.
+_LOOKED_AT, _N_TRIED = 1000, 4
 
 
 class _Scored(NamedTuple):
@@ -124,9 +129,28 @@ class VariantSource:
         """Whether the table is ranked, with insertions and deletions apart."""
         return self.sort_by_impact and not self.is_chunk
 
-    def items(self, _checkpoint: Checkpoint, _settings: Settings) -> Iterator[Item]:
+    def _alleles(self) -> Iterator[Allele]:
         given = self.path, self.reference, self.window, self.indel_window, self.contigs, self.before
-        for allele in alleles.read_alleles(*given):
+        return alleles.read_alleles(*given)
+
+    def _refuse_long_window(self, checkpoint: Checkpoint, strand: str) -> None:
+        """Raise `UserError` if the model can read none of the first windows."""
+        first = [allele.wild_type for allele in islice(self._alleles(), _LOOKED_AT) if allele.status == OK][:_N_TRIED]
+        if not first or any(fitting.most_tokens(checkpoint, [one], strand) <= checkpoint.max_tokens for one in first):
+            return
+
+        def windows(length: int) -> list[str]:
+            return [sequence[(len(sequence) - length) // 2 :][:length] for sequence in first]
+
+        longest = fitting.longest_window(checkpoint, windows, strand, self.window)
+        raise UserError(
+            f"the model reads at most {checkpoint.max_tokens:,} tokens, a window of {self.window:,} bases has more: "
+            f'choose at most about {longest:,} in "Bases in a window" (--window)'
+        )
+
+    def items(self, checkpoint: Checkpoint, settings: Settings) -> Iterator[Item]:
+        self._refuse_long_window(checkpoint, settings.strand)
+        for allele in self._alleles():
             drawn = self.background.draw(allele) if self.background else []
             payload = _Scored(allele, len(drawn))
             yield Item(payload, *allele.windows(), len(allele.line.text), allele.shifting, allele.is_cut)
