@@ -322,7 +322,9 @@ def test_info_of_a_vcf(tmp_path, header_has_field):
     assert others["CLNSIG"] == ["Pathogenic,_low_penetrance", "Pathogenic,_low_penetrance", "", ""]
     assert others["DEPTHS"] == ["1", "2", "", ""]
     assert found.reasons == [None, None, None, labels.NOT_FOUND]
-    assert found.found_by.startswith("chrom, pos, ref and alt; 3 of the 3 records")
+    assert found.found_by.startswith(
+        "chrom, pos, ref and alt, with names of chromosomes in another style ('chr1' as '1'); 3 of the 3 records"
+    )
 
 
 @pytest.mark.parametrize(
