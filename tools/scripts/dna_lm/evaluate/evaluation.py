@@ -282,8 +282,9 @@ def _comparisons(found: Evaluation, stratum: _Stratum, fits: Fits, clustered: bo
     models = [at for at, column in enumerate(columns) if column.kind != BASELINE]
     others = [at for at, column in enumerate(columns) if column.kind == BASELINE]
     # Random numbers are no method. They are chance, which a report has in words.
-    methods = [at for at in others if columns[at].name != baselines.RANDOM] or others
-    best = max(methods, key=lambda at: np.nan_to_num(fits.fits[at].main.value, nan=-math.inf))
+    values = {at: fits.fits[at].main.value for at in others}
+    methods = [at for at in others if columns[at].name != baselines.RANDOM and not math.isnan(values[at])] or others
+    best = max(methods, key=lambda at: np.nan_to_num(values[at], nan=-math.inf))
     pairs = [(at, best) for at in models]
     if stratum.name == ALL:
         pairs += combinations(models, 2)
