@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
-from dna_lm import __version__, environment, pipes
+from dna_lm import __version__, environment, galaxy, pipes
 from dna_lm.errors import UserError, is_out_of_memory, quoted
 
 log = logging.getLogger(__name__)
@@ -128,9 +128,6 @@ class _Messages(logging.Handler):
 
         In a Galaxy job, results and warnings are on stdout, which Galaxy shows before stderr with the time remaining.
         """
-        # It imports what takes a while, and commands have done so.
-        from dna_lm import galaxy
-
         stream = sys.stdout if galaxy.is_job() and has_ended_well else sys.stderr
         if has_ended_well:
             print(*_results, sep="\n", end="\n" * bool(_results), file=stream)

@@ -1,11 +1,9 @@
-"""Names that people read: labels of groups and regions, scores in words."""
+"""Names that people read: labels of groups and regions."""
 
 import itertools
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Callable, Container, Iterable
-
-from dna_lm.scores import SCORES
 
 # What a table says of a row without a group or a region, so that such rows are a group when groups are compared.
 NONE = "none"
@@ -23,11 +21,6 @@ def unlike(name: str, taken: Container[str]) -> str:
     return next(text for text in itertools.chain([name], numbered) if text not in taken)
 
 
-def score_name(column: str) -> str:
-    """The name of a score column for people: a label for the scores of the suite, the column's name for others."""
-    return SCORES[column].label if column in SCORES else clean_label(column)
-
-
 def clean_label(text: str) -> str:
     """A label on one line: control, format and line-separator characters become spaces, runs of spaces one."""
     text = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in str(text))
@@ -38,10 +31,7 @@ def numbered(labels: Iterable[str]) -> list[str]:
     """Labels that all differ: the second `x` becomes `x (2)`."""
     found: list[str] = []
     for label in labels:
-        n = 1
-        while (new := f"{label} ({n})" if n > 1 else label) in found:
-            n += 1
-        found.append(new)
+        found.append(unlike(label, found))
     return found
 
 

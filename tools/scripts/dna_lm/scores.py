@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from Bio.Align import PairwiseAligner
 
+from dna_lm.names import clean_label
+
 
 def l2(wild_type: np.ndarray, mutant: np.ndarray) -> np.ndarray:
     """Euclidean distance: two arrays (n, width) -> (n,)."""
@@ -87,6 +89,11 @@ SCORES = {
         ),
     )
 }
+
+
+def score_name(column: str) -> str:
+    """The name of a score column for people: a label for the scores of the suite, the column's name for others."""
+    return SCORES[column].label if column in SCORES else clean_label(column)
 
 
 def meaning(name: str, of_one: str, of_two: str, low_ratio: str) -> str:

@@ -5,7 +5,7 @@ import logging
 import platform
 from importlib.metadata import version
 
-from dna_lm import cli, estimates, galaxy, names
+from dna_lm import cli, estimates, galaxy, names, scores
 from dna_lm.compare import plots, report, score_tables, statistics
 from dna_lm.compare.hypothesis_tests import DEFAULT_PAIRED_TESTS, DEFAULT_TESTS, TESTS, TITLES
 from dna_lm.errors import UserError
@@ -91,7 +91,7 @@ def main(argv: list[str]) -> None:
             log.warning("left out, as they have fewer than two scored rows: %s", left_out)
     results = statistics.compare(groups, arguments.tests, arguments.paired, arguments.correction, arguments.tutorial)
     summaries = [statistics.summarise(group.scores) for group in groups]
-    score = names.score_name(arguments.column)
+    score = scores.score_name(arguments.column)
     title = names.clean_label(arguments.title or "")
     page = galaxy.PAGES[arguments.report_for]
     with cli.atomic_outputs(arguments.output, arguments.summary, arguments.plot, arguments.report) as paths:

@@ -13,9 +13,9 @@ import numpy as np
 from matplotlib.colors import Normalize, TwoSlopeNorm
 
 from dna_lm.mutagenesis import logo
-from dna_lm.names import clean_label, score_name
+from dna_lm.names import clean_label
 from dna_lm.outputs.figures import METADATA, STYLE
-from dna_lm.scores import SCORES
+from dna_lm.scores import SCORES, score_name
 
 # Bases in a strip, and what is drawn at most: more strips make a picture that nothing opens well.
 STRIP = 100
