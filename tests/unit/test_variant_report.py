@@ -142,13 +142,14 @@ TOKENS, LENGTHS = "number of tokens changes in 6 of 22", "differ in length in 7 
     ],
 )
 def test_warnings_are_in_the_report_and_in_the_log(run_script, tmp_path, options, expected):
-    """Each where it applies, in the same words; in the log before the counts, as Galaxy shows its beginning."""
+    """Each where it applies, in the same words; in the log between the result and the counts."""
     outputs = "--output", tmp_path / "out.tsv", "--report", tmp_path / "report"
     done = run_script("score_variants.py", "--model", DEMO, *VARIANTS, *outputs, *options)
     assert done.returncode == 0, done.stderr
     report = (tmp_path / "report").read_text()
     listed = report.split("## Please note")[1].split("##")[0].strip().splitlines()
-    of_input, *logged = done.stderr.split("34 records")[0].splitlines()
+    result, of_input, *logged = done.stderr.split("34 records: ")[0].splitlines()
+    assert " of 34 records read; largest impact " in result
     assert of_input == "1 of 34 alleles of the VCF are on sequences that the reference lacks: 'chrUn' 1"
     assert [html.unescape(line[2:]).replace("**", "") for line in listed] == logged
     assert len(listed) == len(expected)
