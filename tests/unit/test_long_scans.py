@@ -1,4 +1,4 @@
-"""A sequence that is longer than the model reads is scanned with each base in a window of its own."""
+"""If a sequence is longer than the model reads, each base gets its own window."""
 
 import random
 
@@ -34,13 +34,16 @@ def scores_of_all_substitutions(run_script, tmp_path, genome, model, window, pos
 @pytest.mark.parametrize("name", ["tiny-gpt2", "tiny-bert", "tiny-mistral"])
 def test_scores_are_those_of_the_variants(run_script, tmp_path, genome, name):
     model, scores = MODELS / name, ("--scores", "l2", "llr")
-    done = run_script("mutagenesis.py", "--model", model, "--sequences", genome, "--output", "m.tsv", *scores)
+    done = run_script(
+        "mutagenesis.py", "--model", model, "--sequences", genome, "--output", "m.tsv", "--report", "r.md", *scores
+    )
     assert done.returncode == 0
     rows = read_table(tmp_path / "m.tsv")
     assert len(rows) == 3 * 900 and {row["status"] for row in rows} == {"ok"}
     [window] = {int(row["wt_length"]) for row in rows}
     assert window % 2 == 1 and 40 < window <= 201
-    assert f"is read in a window of its own, of {window} bases" in done.stderr
+    said = f"2,700 of 2,700 mutations were read in windows of {window} bases around the base that changes"
+    assert said in done.stderr and said in (tmp_path / "r.md").read_text().replace("**", "")
     positions = [*range(1, 12), *range(440, 450), *range(890, 901)]
     others = scores_of_all_substitutions(run_script, tmp_path, genome, model, window, positions, *scores)
     compared = [row for row in rows if int(row["position"]) in positions]

@@ -1,6 +1,5 @@
 """The source of one row per mutant of a stretch of DNA."""
 
-import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 from Bio.Seq import complement
 
-from dna_lm.errors import counted, quoted
 from dna_lm.inputs import alleles
 from dna_lm.inputs.fasta import NOT_ACGT, Record
 from dna_lm.inputs.stretches import BASES, Stretch, mutants
@@ -22,9 +20,8 @@ from dna_lm.scoring.rows import ScoredPair
 from dna_lm.scoring.settings import Settings
 from dna_lm.statuses import INVALID_BASE, OK, TOO_LONG
 
-log = logging.getLogger(__name__)
-
-# Bases on either side of a base in a window of its own, and of an interval. A base's effect depends on its neighbours.
+# Bases that are read on either side: of an interval, and of each base where the whole is too long. A base's effect
+# depends on its neighbours.
 FLANK = 100
 # Windows of a sequence whose tokens are counted.
 _N_TRIED = 16
@@ -67,6 +64,10 @@ class MutationRow(ScoredPair):
     """
 
     mutation: Mutation = field(kw_only=True)
+
+    @property
+    def n_beyond(self) -> int:
+        return len(self.mutation.stretch.record.sequence) - (self.counts.wt_length or 0)
 
     @property
     def what(self) -> str:
@@ -131,7 +132,6 @@ class MutationSource:
         return 2 * max(self.around, self.flank or 0) + 1
 
     def items(self, checkpoint: Checkpoint, settings: Settings) -> Iterator[Item]:
-        is_logged = False
         for stretch in self.read():
             record = stretch.record
             # One row instead of thousands that are each read again to find the same.
@@ -139,12 +139,6 @@ class MutationSource:
             window = None
             if record.status == TOO_LONG:
                 window = _fitting(checkpoint, record.sequence, settings.strand, self._window)
-                if not is_logged:
-                    log.warning(
-                        "%s is longer than the model can read: each base of it, and of others as long, is read in a "
-                        "window of its own, of %s", quoted(record.id, 40), counted(window, "base"),
-                    )  # fmt: skip
-                    is_logged = True
             elif record.status != OK:
                 yield Item(Mutation(stretch), record, record)
                 continue
@@ -163,7 +157,8 @@ class MutationSource:
             yield MutationRow(found.id, found.status, found.scores, counts, found.changes, mutation=mutation)
 
     def as_text(self) -> dict[str, object]:
-        return {"deletions": self.deletions} | ({} if self.flank is None else {"flank": self.flank})
+        flank = {} if self.flank is None else {"flank": self.flank}
+        return {"deletions": self.deletions} | flank | {"around": self._window // 2}
 
 
 def _status_of(checkpoint: Checkpoint, record: Record, strand: str) -> str:

@@ -16,6 +16,7 @@ _NAMES = {
     "settings": "Settings",
     "indel_window": "Windows of insertions and deletions",
     "flank": "Bases on either side",
+    "around": "Bases on either side of each base, if the whole is too long",
     "deletions": "Deletions of one base",
     "pairs": "Paired by",
     "background": "Random mutations per variant",

@@ -45,6 +45,11 @@ class ScoredPair:
         return self.id
 
     @property
+    def n_beyond(self) -> int:
+        """Bases of the input that are not read, because the whole is too long for the model."""
+        return 0
+
+    @property
     def is_indel(self) -> bool:
         """Whether bases are inserted or deleted."""
         return self.counts.wt_length != self.counts.mut_length

@@ -55,6 +55,7 @@ class Warnings:
     n_other_tokens: int = field(default=0, init=False)
     n_other_lengths: int = field(default=0, init=False)
     n_changed: int = field(default=0, init=False)
+    _windows: Counter[int] = field(default_factory=Counter, init=False)
     _n_unseen: Counter[str] = field(default_factory=Counter, init=False)
     _ranges: dict[str, tuple[int, int]] = field(default_factory=dict, init=False)
     _has_ratios: bool = field(default=False, init=False)
@@ -71,6 +72,8 @@ class Warnings:
         self.n_other_tokens += counts.wt_tokens != counts.mut_tokens
         self.n_other_lengths += n_wild_type != n_mutant
         self.n_indels += row.is_indel
+        if row.n_beyond:
+            self._windows[n_wild_type] += 1
         self.n_shorter += n_mutant < n_wild_type
         if counts.n_differences:
             self.n_changed += 1
@@ -94,6 +97,13 @@ class Warnings:
                     "pooling *max*, a change is not seen where another token has the largest number. Choose the "
                     "pooling *mean*, or a log-likelihood ratio."
                 )
+        if self._windows:
+            low, high = min(self._windows), max(self._windows)
+            size = f"{high:,}" if low == high else f"{low:,} to {high:,}"
+            found.append(
+                f"**{self._windows.total():,} of {self.n_scored:,} {self.noun} were read in windows of {size} bases** "
+                "around the base that changes, because the whole is longer than the model reads."
+            )
         if 0 < self.n_indels < self.n_scored and not (self._has_percentiles or self.is_ranked):
             are_deletions = self.n_shorter == self.n_indels
             names = ("deletion",) if are_deletions else ("insertion or deletion", "insertions and deletions")
