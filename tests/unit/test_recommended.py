@@ -1,5 +1,6 @@
 """The settings that are recommended for a model: which, for whom, and what is computed with them."""
 
+import dataclasses
 import shutil
 import sys
 
@@ -7,6 +8,7 @@ import pytest
 
 from conftest import ROOT, TEST_DATA, read_table
 from dna_lm import api
+from dna_lm.errors import UserError
 from dna_lm.inputs.fasta import read_fasta
 from dna_lm.known import answers
 from dna_lm.scoring import recommended
@@ -114,7 +116,7 @@ def test_from_python_the_same(run_script, tmp_path):
     best = api.recommended(model)
     settings = {"strand": best.strand, "embedding": best.embedding, "before": best.before}
     given = str(VARIANTS[1]), str(VARIANTS[3]), best.scores, best.window
-    rows = list(api.score_variants(model, *given, indel_window="same-length", **settings))
+    rows = list(api.score_variants(model, *given, indel_window=best.indel_window, **settings))
     chosen = "--settings", "recommended", "--output", "x.tsv"
     run_script("score_variants.py", "--model", MODELS / "tiny-llama", *VARIANTS, *chosen)
     table = read_table(tmp_path / "x.tsv")
@@ -158,6 +160,13 @@ def test_no_row_is_too_long(run_script, tmp_path, folder):
     assert "too_long" not in counts and counts.count("ok") > 15
 
 
+def test_a_model_that_reads_no_neighbours_has_no_recommended_settings():
+    """It would see the substitution alone."""
+    model = dataclasses.replace(api.load(MODELS / "tiny-llama"), max_tokens=2)
+    with pytest.raises(UserError, match="it reads too few bases. Choose your own settings"):
+        api.recommended(model)
+
+
 def test_scans_and_embeddings_and_pairs_have_theirs(run_script, tmp_path):
     demo = "--model", MODELS / "demo-mixtral", "--settings", "recommended"
     intervals = "--intervals", TEST_DATA / "intervals.bed", *VARIANTS[2:]
@@ -181,4 +190,4 @@ def test_scans_and_embeddings_and_pairs_have_theirs(run_script, tmp_path):
     assert run_script("score_pairs.py", *demo[:2], *pairs, "--strand", "mean", "--output", "b.tsv").returncode == 0
     assert read_table(tmp_path / "a.tsv") == read_table(tmp_path / "b.tsv")
     done = run_script("score_pairs.py", *demo, *pairs, "--tutorial", "--output", "c.tsv")
-    assert done.returncode == 1 and "--tutorial has settings of its own" in done.stderr
+    assert done.returncode == 1 and "--tutorial has its own settings" in done.stderr

@@ -101,7 +101,7 @@ def choose_settings(
     arguments.chosen_by = ""
     if arguments.settings == RECOMMENDED:
         if getattr(arguments, "tutorial", False):
-            raise UserError(f"--tutorial has settings of its own: leave out --settings {RECOMMENDED}")
+            raise UserError(f"--tutorial has its own settings: leave out --settings {RECOMMENDED}")
         for name in defaults:
             if getattr(arguments, name) is not None:
                 option = f"--{name.replace('_', '-')}"

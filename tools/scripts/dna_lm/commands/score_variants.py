@@ -13,7 +13,6 @@ from dna_lm.inputs import alleles, genes, regions
 from dna_lm.inputs.reference import Reference, open_reference
 from dna_lm.marks import Mark
 from dna_lm.outputs import markdown, tables
-from dna_lm.scores import LIKELIHOODS
 from dna_lm.scoring.job import Facts, Output
 from dna_lm.scoring.recommended import Recommended
 from dna_lm.variants import ranking, sinks
@@ -132,12 +131,11 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
 
 
 def advice(best: Recommended) -> dict[str, object]:
-    """What is recommended for a model. A log-likelihood of another length is another number: windows are of one."""
-    is_likelihood = set(best.scores) & set(LIKELIHOODS)
+    """What is recommended for a model."""
     return options.advice_for_scores(best) | {
         "window": best.window,
         "window_before": best.before,
-        "indel_window": alleles.SAME_LENGTH if is_likelihood else alleles.SAME_FLANKS,
+        "indel_window": best.indel_window,
     }
 
 

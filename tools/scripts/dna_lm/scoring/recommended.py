@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from dna_lm.engine.encoder import Embedding
 from dna_lm.errors import UserError
+from dna_lm.inputs import alleles
 from dna_lm.model import files, summary
 from dna_lm.model.checkpoint import Checkpoint
 from dna_lm.scores import LIKELIHOODS, LLR, LLR_MEAN
@@ -44,6 +45,11 @@ class Recommended:
     def flank(self) -> int:
         """Bases to read on either side of an interval."""
         return self.window // 2
+
+    @property
+    def indel_window(self) -> str:
+        """Windows of insertions and deletions: of one length where a log-likelihood would depend on it."""
+        return alleles.SAME_LENGTH if set(self.scores) & set(LIKELIHOODS) else alleles.SAME_FLANKS
 
     @property
     def as_text(self) -> str:
@@ -240,21 +246,13 @@ def longest_window(model: Checkpoint) -> int:
     return int(n_bases * (1 if is_exact else _SAFE_PART))
 
 
-def in_words(row: Recommended) -> tuple[str, str]:
-    """The scores and what is compared for them, and the strand."""
-    of_vectors = [name for name in row.scores if name not in LIKELIHOODS]
-    what = "logits" if row.embedding.representation == "logits" else "hidden states"
-    texts = [
-        f"`{name}` of {what}, `{row.embedding.pooling}`" if name in of_vectors else f"`{name}`" for name in row.scores
-    ]
-    return " and ".join(texts), row.strand
-
-
 def markdown_table() -> str:
     """The table of the documentation."""
     lines = ["| family | window | score | strand | source and differences |", "|---|---|---|---|---|"]
     for row in (*TABLE, OTHERS):
-        scores, strand = in_words(row)
+        what = "logits" if row.embedding.representation == "logits" else "hidden states"
+        of_vectors = f" of {what}, `{row.embedding.pooling}`"
+        scores = " and ".join(f"`{name}`" + of_vectors * (name not in LIKELIHOODS) for name in row.scores)
         window = f"{row.window}, or the longest input if it is shorter" if row is OTHERS else str(row.window)
-        lines.append(f"| {row.family} | {window} | {scores} | {strand} | {row.remark} |")
+        lines.append(f"| {row.family} | {window} | {scores} | {row.strand} | {row.remark} |")
     return "\n".join(lines) + "\n"
