@@ -319,3 +319,20 @@ def test_messages_appear_at_once_on_a_terminal():
     os.close(terminal)
     said = os.read(controller, 10_000).decode().split("\r\n")
     assert said[:4] == ["detail", "3 minutes left", "careful", "error: wrong file"]
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_the_list_of_fonts_outlasts_a_job(tmp_path, given):
+    """Each job of Galaxy has another home. A folder that the administrator chose stays the one."""
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from dna_lm import environment; environment.keep_fonts()\n"
+        "import matplotlib.font_manager; print(matplotlib.get_cachedir())"
+    )
+    variables = {name: value for name, value in os.environ.items() if name not in ("MPLCONFIGDIR", "XDG_CACHE_HOME")}
+    variables |= {"HOME": str(tmp_path / "home")} | ({"MPLCONFIGDIR": str(tmp_path / "chosen")} if given else {})
+    (tmp_path / "home").mkdir()
+    command = [sys.executable, "-c", program, str(ROOT / "tools" / "scripts")]
+    done = subprocess.run(command, capture_output=True, text=True, env=variables, check=True)
+    folder = Path(done.stdout.strip())
+    assert folder.is_relative_to(tmp_path / "chosen" if given else sys.prefix) and list(folder.glob("fontlist*.json"))
+    assert not list((tmp_path / "home").iterdir())

@@ -21,14 +21,14 @@ def stay_offline() -> None:
 def share_processors() -> None:
     """Let threads that wait give their processor to others soon. To be called before torch is imported."""
     # A thread that waits for the others keeps its processor busy, by default for 300,000 turns. On a shared node it
-    # takes the time of those that work. A fifteenth of the turns costs nothing on a quiet node. To sleep at once
-    # (OMP_WAIT_POLICY=passive) doubles the time of small models there.
+    # takes the time of those that work. On a quiet node a fifteenth of the turns had no cost that could be measured,
+    # and to sleep at once (OMP_WAIT_POLICY=passive) doubled the time of small models.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 
 def keep_fonts() -> None:
     """Let matplotlib keep its list of fonts for the next job. To be called before it is imported."""
-    # Galaxy gives each job a home of its own, where the list, which takes seconds, would be made again. The folder of
+    # Galaxy gives each job its own home, where the list, which takes seconds, would be made again. The folder of
     # the Python environment lasts, if it can be written.
     if "MPLCONFIGDIR" not in os.environ and os.access(sys.prefix, os.W_OK):
         os.environ["MPLCONFIGDIR"] = str(Path(sys.prefix, "var", "dna_lm-matplotlib"))
