@@ -322,7 +322,7 @@ def test_what_is_too_long_is_cut_to_what_surrounds_the_change(short_llama, stran
 
 
 def test_the_longest_input_is_read_and_one_base_more_is_not(short_llama):
-    """By mutagenesis neither, which reads each base of a longer one in a window of its own, with the same rows."""
+    """Mutagenesis gives each base of a longer sequence its own window, and the table has the same rows."""
     longest = "ACGT" * (short_llama.max_tokens // 4)
     assert [len(ids) for ids in short_llama.tokenise([longest])] == [short_llama.max_tokens]
     for strand in STRANDS:
