@@ -1,10 +1,8 @@
 """Print the versions of the suite and of the packages that it computes with."""
 
 import argparse
-import platform
-from importlib.metadata import version
 
-from dna_lm import __version__
+from dna_lm import __version__, environment
 
 # Those that can change a number. Nothing is imported: Galaxy asks before every job.
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "matplotlib", "biopython", "pysam", "anndata")
@@ -25,7 +23,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--devices", action="store_true", help="print the devices too, which takes seconds")
     arguments = parser.parse_args()
-    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    print(f"dna_lm {__version__}, Python {platform.python_version()}, {packages}")
+    print(f"dna_lm {__version__}, {environment.versions(*PACKAGES)}")
     if arguments.devices:
         print(*devices(), sep="\n")

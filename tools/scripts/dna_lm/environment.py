@@ -1,7 +1,12 @@
-"""What libraries read from the environment when they are first used. Importing this changes nothing."""
+"""What libraries read from the environment when they are first used, and which versions there are.
+
+Importing this changes nothing.
+"""
 
 import os
+import platform
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 
@@ -32,3 +37,8 @@ def keep_fonts() -> None:
     # the Python environment lasts, if it can be written.
     if "MPLCONFIGDIR" not in os.environ and os.access(sys.prefix, os.W_OK):
         os.environ["MPLCONFIGDIR"] = str(Path(sys.prefix, "var", "dna_lm-matplotlib"))
+
+
+def versions(*packages: str) -> str:
+    """Those of Python and of installed packages, none of which is imported: `Python 3.12.1, numpy 2.4.6`."""
+    return ", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in packages)])

@@ -2,10 +2,8 @@
 
 import argparse
 import logging
-import platform
-from importlib.metadata import version
 
-from dna_lm import cli, estimates, galaxy, names, scores
+from dna_lm import cli, environment, estimates, galaxy, names, scores
 from dna_lm.compare import plots, report, score_tables, statistics
 from dna_lm.compare.hypothesis_tests import DEFAULT_PAIRED_TESTS, DEFAULT_TESTS, TESTS, TITLES
 from dna_lm.errors import UserError
@@ -134,10 +132,7 @@ def settings_in_words(
         "Rows": pairing(groups) if arguments.paired else "independent",
         "Correction": estimates.CORRECTIONS[arguments.correction],
         "Plot": f"{arguments.plot_kind}, {axis} axis" if arguments.plot else "none",
-        "Versions": ", ".join(
-            [f"Python {platform.python_version()}"]
-            + [f"{name} {version(name)}" for name in ("numpy", "scipy", "matplotlib")]
-        ),
+        "Versions": environment.versions("numpy", "scipy", "matplotlib"),
     }
 
 

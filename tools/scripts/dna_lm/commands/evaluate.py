@@ -1,10 +1,8 @@
 """Evaluate scores against known labels: AUROC, average precision or correlation, baselines, curves and a report."""
 
 import argparse
-import platform
-from importlib.metadata import version
 
-from dna_lm import cli, galaxy, names
+from dna_lm import cli, environment, galaxy, names
 from dna_lm.errors import UserError
 from dna_lm.evaluate import directions, evaluation, joining, plots, report, result_tables
 from dna_lm.evaluate import labels as known
@@ -179,10 +177,7 @@ def settings_in_words(
             f"{min(n_bootstrap):,} to {max(n_bootstrap):,}" if len(n_bootstrap) > 1 else f"{n_bootstrap.pop():,}"
         )
     shown["Seed"] = str(arguments.seed)
-    packages = ("numpy", "scipy", "scikit-learn", "matplotlib")
-    shown["Versions"] = ", ".join(
-        [f"Python {platform.python_version()}"] + [f"{name} {version(name)}" for name in packages]
-    )
+    shown["Versions"] = environment.versions("numpy", "scipy", "scikit-learn", "matplotlib")
     return shown
 
 

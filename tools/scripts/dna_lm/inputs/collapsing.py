@@ -150,7 +150,7 @@ def _statuses_of(header):
         # A VCF scored with several models has the fields of the last one last.
         field = re.compile(rb"(?:^|;)" + prefixes[-1] + rb"_STATUS=([^;]*)")
 
-        def of_line(row):
+        def of_line(row: bytes) -> list[bytes]:
             info = row.rstrip(b"\r\n").split(b"\t", 8)[7:8]
             match = info and field.search(info[0])
             return match[1].split(b",") if match else []

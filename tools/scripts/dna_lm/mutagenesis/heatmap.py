@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, TwoSlopeNorm
 
 from dna_lm.mutagenesis import logo
@@ -91,7 +92,7 @@ def draw(
     with plt.rc_context(STYLE | {"axes.spines.top": True, "axes.spines.right": True}):
         figure = plt.figure(figsize=(width, height))
 
-        def axes_at(left, top, wide, high):
+        def axes_at(left: float, top: float, wide: float, high: float) -> Axes:
             return figure.add_axes((left / width, 1 - (top + high) / height, wide / width, high / height))
 
         colours = _colours(landscapes, score)

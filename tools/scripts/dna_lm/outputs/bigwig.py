@@ -75,7 +75,7 @@ def _write_runs(file, lengths, runs):
     order = {name: number for number, name in enumerate(lengths)}
     n_runs, last, block = 0, (-1, 0), []
 
-    def flush():
+    def flush() -> None:
         if block:
             names, starts, ends, values = map(list, zip(*block, strict=True))
             file.addEntries(names, starts, ends=ends, values=values)
