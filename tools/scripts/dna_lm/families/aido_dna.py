@@ -7,42 +7,32 @@ What config.json says of interpolated positions is not followed, as in the autho
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import AutoConfig, AutoModelForMaskedLM, PreTrainedConfig
+from transformers import AutoConfig, AutoModelForMaskedLM
 from transformers.modeling_outputs import BaseModelOutput
 
 from dna_lm.errors import UserError, quoted
 from dna_lm.families import bert, rotary
 from dna_lm.families.registry import Shapes
-from dna_lm.families.settings import Settings, check_heads, flag, number, require, token_id, whole_number
+from dna_lm.families.settings import Settings, flag, number, require
 
 IS_CAUSAL = False
 _NORMS = {"LayerNorm": nn.LayerNorm, "RMSNorm": nn.RMSNorm}
 
 
-class Config(PreTrainedConfig):
-    """Settings of a model: names are those of the published config.json."""
+class Config(bert.Config):
+    """Settings of a model."""
 
     model_type = "dna_lm_aido_dna"
 
     def __init__(
         self,
-        vocab_size: int = 16,
-        hidden_size: int = 1024,
-        num_hidden_layers: int = 2,
-        num_attention_heads: int = 16,
-        intermediate_size: int = 2688,
-        max_position_embeddings: int = 4000,
-        layer_norm_eps: float = 1e-5,
         normalization_type: str = "LayerNorm",
         add_linear_bias: bool = True,
         rotary_percent: float = 1.0,
         **options: object,
     ) -> None:
-        self.vocab_size, self.hidden_size = vocab_size, hidden_size
-        self.num_hidden_layers, self.num_attention_heads = num_hidden_layers, num_attention_heads
-        self.intermediate_size, self.max_position_embeddings = intermediate_size, max_position_embeddings
-        self.layer_norm_eps, self.normalization_type = layer_norm_eps, normalization_type
-        self.add_linear_bias, self.rotary_percent = add_linear_bias, rotary_percent
+        self.normalization_type, self.add_linear_bias = normalization_type, add_linear_bias
+        self.rotary_percent = rotary_percent
         super().__init__(**options)
 
     def norm(self) -> nn.Module:
@@ -65,21 +55,15 @@ def configure(settings: Settings, shapes: Shapes) -> Config:
         is_decoder=False,
         tie_word_embeddings=True,
     )
-    names = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
-    sizes = {name: whole_number(settings, name) for name in (*names, "max_position_embeddings")}
-    check_heads(sizes["hidden_size"], sizes["num_attention_heads"])
-    bert.check_tables(shapes, sizes["vocab_size"], sizes["hidden_size"])
     norm = settings.get("normalization_type", "LayerNorm")
     if norm not in _NORMS:
         raise UserError(f"model: in config.json, normalization_type is {quoted(norm)}, not 'LayerNorm' or 'RMSNorm'")
     config = Config(
-        **sizes,
+        **bert.common(settings, shapes, "max_position_embeddings"),
         layer_norm_eps=number(settings, "layer_norm_eps", 1e-5),
         normalization_type=norm,
         add_linear_bias=flag(settings, "add_linear_bias", True),
         rotary_percent=number(settings, "rotary_percent", 1.0),
-        pad_token_id=token_id(settings, "pad_token_id"),
-        tie_word_embeddings=True,
     )
     if not 0 < config.rotary_percent <= 1 or config.n_turned % 2 or not config.n_turned:
         raise UserError(

@@ -1,4 +1,4 @@
-"""What GENA-LM and DNABERT-2 share with BERT (Devlin et al. 2019, doi:10.18653/v1/N19-1423): embeddings and head.
+"""What several families share with BERT (Devlin et al. 2019, doi:10.18653/v1/N19-1423): settings, embeddings, head.
 
 Not a family: transformers implements BERT itself.
 """
@@ -12,12 +12,44 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import MaskedLMOutput
 
 from dna_lm.families.registry import Shapes, check_shape
+from dna_lm.families.settings import Settings, check_heads, token_id, whole_number
 
 
-def check_tables(shapes: Shapes, n_tokens: int, width: int) -> None:
-    """Raise `UserError` unless the table of tokens, by both its names, has a row of this width for each token."""
+class Config(PreTrainedConfig):
+    """Settings of a model: names are those of the published config.json. Families derive their `Config` from it."""
+
+    def __init__(
+        self,
+        vocab_size: int = 16,
+        hidden_size: int = 768,
+        num_hidden_layers: int = 2,
+        num_attention_heads: int = 12,
+        intermediate_size: int = 3072,
+        max_position_embeddings: int | None = None,
+        type_vocab_size: int = 2,
+        layer_norm_eps: float = 1e-12,
+        **options: object,
+    ) -> None:
+        """max_position_embeddings: the longest input, `None` if it is no setting of the family."""
+        self.vocab_size, self.hidden_size = vocab_size, hidden_size
+        self.num_hidden_layers, self.num_attention_heads = num_hidden_layers, num_attention_heads
+        self.intermediate_size, self.max_position_embeddings = intermediate_size, max_position_embeddings
+        self.type_vocab_size, self.layer_norm_eps = type_vocab_size, layer_norm_eps
+        super().__init__(**options)
+
+
+def common(settings: Settings, shapes: Shapes, *more: str, n_parts: int = 1) -> dict[str, object]:
+    """What every `Config` is made of. more: other whole numbers; n_parts: equal parts that a head must have.
+
+    Raises `UserError` for sizes that do not fit together, and unless the table of tokens, by both its names, has a row
+    for each token.
+    """
+    names = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", *more)
+    sizes = {name: whole_number(settings, name) for name in names}
+    check_heads(sizes["hidden_size"], n_parts * sizes["num_attention_heads"])
     for ending in ("embeddings.word_embeddings.weight", "predictions.decoder.weight"):
-        check_shape(shapes, ending, [n_tokens, width])
+        check_shape(shapes, ending, [sizes["vocab_size"], sizes["hidden_size"]])
+    return sizes | {"pad_token_id": token_id(settings, "pad_token_id"), "tie_word_embeddings": True}
 
 
 class MaskedLM(PreTrainedModel):

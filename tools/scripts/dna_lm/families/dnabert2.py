@@ -10,12 +10,12 @@ What differs from BERT in transformers:
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import AutoConfig, AutoModelForMaskedLM, PreTrainedConfig
+from transformers import AutoConfig, AutoModelForMaskedLM
 from transformers.modeling_outputs import BaseModelOutput
 
 from dna_lm.families import bert
 from dna_lm.families.registry import Shapes
-from dna_lm.families.settings import Settings, check_heads, number, require, token_id, whole_number
+from dna_lm.families.settings import Settings, number, require, whole_number
 
 IS_CAUSAL = False
 # The same in all of the authors' models: config.json has no setting for it.
@@ -24,42 +24,19 @@ _HEAD_EPS = 1e-12
 _MAX_BIASES = 2**27
 
 
-class Config(PreTrainedConfig):
-    """Settings of a model: names are those of the published config.json. The longest input is not one of them."""
+class Config(bert.Config):
+    """Settings of a model. The longest input is not one of them."""
 
     model_type = "dna_lm_dnabert2"
-
-    def __init__(
-        self,
-        vocab_size: int = 4096,
-        hidden_size: int = 768,
-        num_hidden_layers: int = 2,
-        num_attention_heads: int = 12,
-        intermediate_size: int = 3072,
-        type_vocab_size: int = 2,
-        layer_norm_eps: float = 1e-12,
-        **options: object,
-    ) -> None:
-        self.vocab_size, self.hidden_size = vocab_size, hidden_size
-        self.num_hidden_layers, self.num_attention_heads = num_hidden_layers, num_attention_heads
-        self.intermediate_size = intermediate_size
-        self.type_vocab_size, self.layer_norm_eps = type_vocab_size, layer_norm_eps
-        super().__init__(**options)
 
 
 def configure(settings: Settings, shapes: Shapes) -> Config:
     """The configuration of a checkpoint. Raises `UserError` for settings that cannot be followed."""
     require(settings, "DNABERT-2", hidden_act="gelu", is_decoder=False, tie_word_embeddings=True)
-    names = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
-    sizes = {name: whole_number(settings, name) for name in names}
-    check_heads(sizes["hidden_size"], sizes["num_attention_heads"])
-    bert.check_tables(shapes, sizes["vocab_size"], sizes["hidden_size"])
     return Config(
-        **sizes,
+        **bert.common(settings, shapes),
         type_vocab_size=whole_number(settings, "type_vocab_size", 2),
         layer_norm_eps=number(settings, "layer_norm_eps", 1e-12),
-        pad_token_id=token_id(settings, "pad_token_id"),
-        tie_word_embeddings=True,
     )
 
 

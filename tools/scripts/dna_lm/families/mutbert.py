@@ -7,38 +7,20 @@ the token's row of the table.
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import AutoConfig, AutoModelForMaskedLM, PreTrainedConfig
+from transformers import AutoConfig, AutoModelForMaskedLM
 from transformers.modeling_outputs import BaseModelOutput
 
 from dna_lm.families import bert, rotary
 from dna_lm.families.registry import Shapes
-from dna_lm.families.settings import Settings, check_heads, number, require, token_id, whole_number
+from dna_lm.families.settings import Settings, number, require, whole_number
 
 IS_CAUSAL = False
 
 
-class Config(PreTrainedConfig):
-    """Settings of a model: names are those of the published config.json."""
+class Config(bert.Config):
+    """Settings of a model."""
 
     model_type = "dna_lm_mutbert"
-
-    def __init__(
-        self,
-        vocab_size: int = 9,
-        hidden_size: int = 768,
-        num_hidden_layers: int = 2,
-        num_attention_heads: int = 12,
-        intermediate_size: int = 3072,
-        max_position_embeddings: int = 512,
-        type_vocab_size: int = 2,
-        layer_norm_eps: float = 1e-12,
-        **options: object,
-    ) -> None:
-        self.vocab_size, self.hidden_size = vocab_size, hidden_size
-        self.num_hidden_layers, self.num_attention_heads = num_hidden_layers, num_attention_heads
-        self.intermediate_size, self.max_position_embeddings = intermediate_size, max_position_embeddings
-        self.type_vocab_size, self.layer_norm_eps = type_vocab_size, layer_norm_eps
-        super().__init__(**options)
 
 
 def configure(settings: Settings, shapes: Shapes) -> Config:
@@ -46,16 +28,10 @@ def configure(settings: Settings, shapes: Shapes) -> Config:
     # Angles that are stretched for longer sequences.
     require(settings, "MutBERT", hidden_act="gelu", is_decoder=False, tie_word_embeddings=True, rope_scaling=None)
     require(settings, "MutBERT", rope_theta=rotary.BASE)
-    names = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
-    sizes = {name: whole_number(settings, name) for name in (*names, "max_position_embeddings")}
-    check_heads(sizes["hidden_size"], 2 * sizes["num_attention_heads"])
-    bert.check_tables(shapes, sizes["vocab_size"], sizes["hidden_size"])
     return Config(
-        **sizes,
+        **bert.common(settings, shapes, "max_position_embeddings", n_parts=2),
         type_vocab_size=whole_number(settings, "type_vocab_size", 2),
         layer_norm_eps=number(settings, "layer_norm_eps", 1e-12),
-        pad_token_id=token_id(settings, "pad_token_id"),
-        tie_word_embeddings=True,
     )
 
 
