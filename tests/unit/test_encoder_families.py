@@ -341,12 +341,12 @@ class Plain:
             states = self.norm("bert.encoder.last_layer_ln", states)
         return self.bert_head(states)
 
+    def bert_embeddings(self, ids):
+        tables = [self.weights[f"bert.embeddings.{name}_embeddings.weight"] for name in ("word", "token_type")]
+        return self.norm("bert.embeddings.LayerNorm", tables[0][ids] + tables[1][0])
+
     def dnabert2(self, ids):
-        embeddings = "bert.embeddings"
-        states = self.weights[f"{embeddings}.word_embeddings.weight"][ids]
-        states = self.norm(
-            f"{embeddings}.LayerNorm", states + self.weights[f"{embeddings}.token_type_embeddings.weight"][0]
-        )
+        states = self.bert_embeddings(ids)
         for number in self.layers():
             layer = f"bert.encoder.layer.{number}"
             parts = np.split(self.linear(f"{layer}.attention.self.Wqkv", states), 3, axis=1)
@@ -358,11 +358,7 @@ class Plain:
         return self.bert_head(states)
 
     def mutbert(self, ids):
-        embeddings = "bert.embeddings"
-        states = self.weights[f"{embeddings}.word_embeddings.weight"][ids]
-        states = self.norm(
-            f"{embeddings}.LayerNorm", states + self.weights[f"{embeddings}.token_type_embeddings.weight"][0]
-        )
+        states = self.bert_embeddings(ids)
         for number in self.layers():
             layer = f"bert.encoder.layer.{number}"
             parts = [self.linear(f"{layer}.attention.self.{name}", states) for name in ("query", "key", "value")]

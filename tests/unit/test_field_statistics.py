@@ -128,7 +128,9 @@ def test_the_tests_of_all_groups_belong_to_those_of_the_pairs(chosen, omnibus):
 
 SIZES = (5, 50), (13, 40), (20, 20), (40, 400), (100, 100)
 AREAS = 0.5, 0.72, 0.9, 0.97
+KINDS = "normal", "exponential"
 N = 400
+PAGE = ROOT / "docs" / "measurements.md"
 
 
 def coverage(n_a, n_b, area, kind):
@@ -162,9 +164,6 @@ def coverage_table():
     return "\n".join(lines)
 
 
-KINDS = "normal", "exponential"
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("area", AREAS)
 @pytest.mark.parametrize(("n_a", "n_b"), SIZES)
@@ -181,8 +180,6 @@ def test_the_interval_of_an_auc_covers_and_is_not_too_wide(n_a, n_b, area, kind)
     # Another machine's numbers can differ in the last digit of a tie.
     assert float(shown[0]) == pytest.approx(held, abs=0.006) and float(shown[1]) == pytest.approx(width, abs=0.011)
 
-
-PAGE = ROOT / "docs" / "measurements.md"
 
 if __name__ == "__main__":
     print(coverage_table())
